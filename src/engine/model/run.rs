@@ -1,0 +1,118 @@
+//! How a run ended, as it reaches the engine.
+
+use serde::{Deserialize, Serialize};
+
+use super::{JobId, Kill, Millis, Name, RunId};
+
+/// A commit of the task branch and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Head {
+    /// Commit id: serves only calls to the forge.
+    pub sha: String,
+    /// Hash of the tree *without* the artefact folder: what verdicts and approvals bind to.
+    pub subject: String,
+}
+
+/// What a run cost, as far as its output tells.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// United States dollars.
+    pub cost_usd: f64,
+}
+
+/// A run ended; its commits, if accepted, are in the vault and on the forge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The run: the fencing token.
+    pub run: RunId,
+    /// Its job.
+    pub job: JobId,
+    /// The visit the job belongs to.
+    pub visit: u32,
+    /// The agent, or the gate of a gate command.
+    pub slot: Name,
+    /// How it ended.
+    pub end: RunEnd,
+    /// The commit the run started from.
+    pub start: Option<String>,
+    /// The branch's head after the run's commits were accepted; `None` where none were.
+    pub head: Option<Head>,
+    /// The nonce that the run's prompt carried; a verdict must repeat it.
+    pub nonce: String,
+    /// Paths that the run's accepted commits touched, at most 1000 of them.
+    pub wrote: Vec<String>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// How a run ended, classified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnd {
+    /// Exit 0 and something to show for it.
+    Ok,
+    /// A gate's command ended with this status; for a gate that is an answer, not a failure.
+    Exited {
+        /// Exit status.
+        code: i32,
+        /// The last lines it printed.
+        tail: String,
+    },
+    /// Exit 0, but nothing was written where something was due.
+    NoOutput,
+    /// It wrote outside the paths its agent declares; nothing of it was accepted.
+    OutOfScope {
+        /// The first of those paths.
+        paths: Vec<String>,
+    },
+    /// It failed.
+    Permanent {
+        /// Why, with the log's name.
+        detail: String,
+    },
+    /// Weather: rate limit, overload, network.
+    Transient {
+        /// Why.
+        detail: String,
+        /// Not before this long from now, where the log said so.
+        retry_after: Option<Millis>,
+    },
+    /// It was killed.
+    Killed(Kill),
+    /// The process is gone and left no exit status: the service or the machine died.
+    Lost,
+}
+
+impl RunEnd {
+    /// The outcome's name, as an edge `work.NAME` and people read it.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Exited { .. } => "exited",
+            Self::NoOutput => "no_output",
+            Self::OutOfScope { .. } => "out_of_scope",
+            Self::Permanent { .. } => "failed",
+            Self::Transient { .. } => "transient",
+            Self::Killed(_) => "killed",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// What people should know about it; empty for a good end.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Ok | Self::Lost => String::new(),
+            Self::Exited { code, tail } => format!("exit {code}: {tail}"),
+            Self::NoOutput => "the run ended well but wrote nothing that was due".to_owned(),
+            Self::OutOfScope { paths } => format!("wrote outside its declared paths: {}", paths.join(", ")),
+            Self::Permanent { detail } | Self::Transient { detail, .. } => detail.clone(),
+            Self::Killed(by) => format!("killed: {}", by.label()),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Wire and run.
+
+fn main() {}

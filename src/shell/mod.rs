@@ -1,0 +1,7 @@
+//! The shell: effects. It may wait, it may fail, it decides nothing.
+
+pub mod forge;
+pub mod git;
+pub mod process;
+pub mod store;
+pub mod tracker;
