@@ -12,13 +12,10 @@ mod task;
 pub use decision::{ActionIntent, CleanUp, Decision, JobKind, JobSpec, Kill};
 pub use event::{Actor, Body, Event, Issue, Role, Signal, Via};
 pub use fact::{
-    CheckFact, CheckState, Fact, FactKey, Facts, FileFact, FrontmatterFact, HeadFact, MergeFact, ReviewFact, ReviewState,
-    Value,
+    CheckFact, CheckState, Fact, FactKey, Facts, FileFact, FrontmatterFact, HeadFact, MergeFact, ReviewFact, ReviewState, Value,
 };
 pub use ids::{JobId, Millis, Name, RepoId, RunId, Seq, TaskId};
 pub use reason::{Because, Blocker, Code, Who};
 pub use repo::{Freeze, FreezeLevel, Lease, Repo, Seat};
 pub use run::{Head, RunEnd, RunReport, Usage};
-pub use task::{
-    Approval, At, Card, CommandResult, Control, Ledger, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit,
-};
+pub use task::{Approval, At, Card, CommandResult, Control, Ledger, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit};
