@@ -1,1 +1,318 @@
-//! Stub.
+//! Which waiting jobs may start, and for each other one: all that holds it back.
+//!
+//! Explanation and scheduling are one function: the scheduler starts the jobs without blockers,
+//! `why` and `/queue` show the same list.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::model::{
+    At, Blocker, Code, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
+};
+use crate::engine::rules::{GateKind, Ruleset};
+
+/// A job that waits.
+#[derive(Debug, Clone)]
+pub struct WaitingJob {
+    /// Its id: jobs start in this order.
+    pub id: JobId,
+    /// Its task.
+    pub task: TaskId,
+    /// Agent, or gate for a gate's command.
+    pub slot: Name,
+    /// Whether its claim is the task's entry past the serial gate.
+    pub entry: bool,
+    /// Not before.
+    pub available_at: Millis,
+    /// Since when it is queued.
+    pub since: Millis,
+}
+
+/// A run that has not ended.
+#[derive(Debug, Clone)]
+pub struct OpenRun {
+    /// Its id.
+    pub run: RunId,
+    /// Its task.
+    pub task: TaskId,
+    /// Its slot.
+    pub slot: Name,
+    /// Since when.
+    pub since: Millis,
+    /// Whether it is being ended by our order.
+    pub ending: bool,
+}
+
+/// What the scheduler looks at.
+pub struct Queue<'a> {
+    /// Waiting jobs, oldest first.
+    pub waiting: &'a [WaitingJob],
+    /// Runs that have not ended.
+    pub open: &'a [OpenRun],
+    /// Tasks that are not terminal.
+    pub tasks: &'a BTreeMap<TaskId, Task>,
+    /// Repositories.
+    pub repos: &'a BTreeMap<RepoId, Repo>,
+    /// The rules each task runs under.
+    pub rules: &'a dyn Fn(&Task) -> Option<Arc<Ruleset>>,
+    /// Runs at a time, in all.
+    pub limit: u32,
+    /// Runs at a time, per project.
+    pub project_limits: &'a BTreeMap<Name, u32>,
+}
+
+/// For each waiting job, in order: nothing (it may start), or all its blockers.
+#[must_use]
+pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
+    let mut room = Room::of(queue);
+    let mut verdicts = Vec::with_capacity(queue.waiting.len());
+    for job in queue.waiting {
+        let blockers = match queue.tasks.get(&job.task) {
+            Some(task) => blockers(queue, &room, job, task, now),
+            None => vec![blocker(Code::RulesError, "its task is over", job.since, Who::Itself)],
+        };
+        if blockers.is_empty()
+            && let Some(task) = queue.tasks.get(&job.task)
+        {
+            room.take(task, job);
+        }
+        verdicts.push((job.id, blockers));
+    }
+    verdicts
+}
+
+/// Places taken by runs, and by jobs that this very call lets start.
+struct Room {
+    total: u32,
+    projects: BTreeMap<Name, u32>,
+    checkouts: BTreeMap<(TaskId, Name), Option<RunId>>,
+    entered: BTreeMap<RepoId, TaskId>,
+}
+
+impl Room {
+    fn of(queue: &Queue<'_>) -> Self {
+        let mut room = Self {
+            total: 0,
+            projects: BTreeMap::new(),
+            checkouts: BTreeMap::new(),
+            entered: BTreeMap::new(),
+        };
+        for run in queue.open {
+            room.total += 1;
+            room.checkouts.insert((run.task, run.slot.clone()), Some(run.run));
+            if let Some(task) = queue.tasks.get(&run.task) {
+                *room.projects.entry(task.project.clone()).or_insert(0) += 1;
+            }
+        }
+        room
+    }
+
+    fn take(&mut self, task: &Task, job: &WaitingJob) {
+        self.total += 1;
+        *self.projects.entry(task.project.clone()).or_insert(0) += 1;
+        self.checkouts.insert((task.id, job.slot.clone()), None);
+        if job.entry {
+            self.entered.insert(task.repo, task.id);
+        }
+    }
+}
+
+fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: Millis) -> Vec<Blocker> {
+    let Some(rules) = (queue.rules)(task) else {
+        let text = format!(
+            "the rules {} that {} runs under cannot be used",
+            task.rules.get(..12).unwrap_or(&task.rules),
+            task.item
+        );
+        return vec![blocker(Code::RulesError, text, job.since, Who::Operator)];
+    };
+    let mut found = Vec::new();
+    if let Some(repo) = queue.repos.get(&task.repo) {
+        frozen(repo, job, &mut found);
+        lane(&rules, repo, room, job, task, &mut found);
+    }
+    if job.available_at > now {
+        let why = task.ledger.failure.clone().unwrap_or_default();
+        let wait = (job.available_at.since(now).0 + 999) / 1000;
+        found.push(blocker(
+            Code::Backoff,
+            format!("{} is tried again in {wait} s: {why}", job.slot),
+            job.since,
+            Who::Itself,
+        ));
+    }
+    places(queue, room, job, task, &mut found);
+    found
+}
+
+fn frozen(repo: &Repo, job: &WaitingJob, found: &mut Vec<Blocker>) {
+    let Some(freeze) = &repo.freeze else { return };
+    if freeze.level == FreezeLevel::All || job.entry {
+        let text = format!("the repository is frozen by {}: {}", freeze.by, freeze.reason);
+        found.push(blocker(Code::Frozen, text, freeze.since, Who::Operator));
+    }
+}
+
+/// The serial gate: first in, first out by task id; whoever is inside is not held.
+fn lane(rules: &Ruleset, repo: &Repo, room: &Room, job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
+    if !rules.serial_gate.enabled || !job.entry {
+        return;
+    }
+    let earlier = repo.lane.iter().find(|seat| seat.task < task.id);
+    let racing = room.entered.get(&task.repo).filter(|other| **other != task.id);
+    if let Some(seat) = earlier.or_else(|| racing.and_then(|id| repo.seat(*id))) {
+        let text = format!(
+            "{} came first and is not finished: one task of this repository at a time",
+            seat.item
+        );
+        let clear = format!("signalbox show {0}    # or: signalbox stop {0}", seat.item);
+        found.push(Blocker {
+            clear: Some(clear),
+            ..blocker(Code::LaneHeld, text, job.since, Who::OtherTask)
+        });
+    }
+}
+
+fn places(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
+    if let Some(run) = room.checkouts.get(&(task.id, job.slot.clone())) {
+        let which = run.map_or_else(|| "an earlier job".to_owned(), |run| format!("run {run}"));
+        let text = format!("{which} still has the checkout of {} for {}", task.item, job.slot);
+        found.push(blocker(Code::RunnerBusy, text, job.since, Who::Itself));
+    } else if room.total >= queue.limit {
+        let text = format!("{} of {} places for runs are taken", room.total, queue.limit);
+        found.push(blocker(Code::RunnerBusy, text, job.since, Who::Itself));
+    } else if let Some(limit) = queue.project_limits.get(&task.project) {
+        let used = room.projects.get(&task.project).copied().unwrap_or(0);
+        if used >= *limit {
+            let text = format!("{used} of {limit} places for runs of project {} are taken", task.project);
+            found.push(blocker(Code::RunnerBusy, text, job.since, Who::Itself));
+        }
+    }
+}
+
+fn blocker(code: Code, text: impl Into<String>, since: Millis, who: Who) -> Blocker {
+    Blocker {
+        code,
+        text: text.into(),
+        since,
+        who,
+        clear: None,
+    }
+}
+
+/// What a task itself waits for, apart from its jobs; empty when it is over or its jobs move it.
+#[must_use]
+pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
+    if task.terminal() {
+        return Vec::new();
+    }
+    let entered = task.ledger.visit.entered_at;
+    let with = |blocker: Blocker, clear: String| Blocker {
+        clear: Some(clear),
+        ..blocker
+    };
+    let item = &task.item;
+    if task.control.stop != StopState::No {
+        let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
+        let text = match until {
+            Some(_) => format!("{who} asked for a stop; it is applied when the irreversible step has ended"),
+            None => format!("{who} asked for a stop; processes are being ended and cleaned up after"),
+        };
+        return vec![blocker(Code::StopDeferred, text, since, Who::Itself)];
+    }
+    if let Some((why, since)) = &task.ledger.escalated {
+        let parked = blocker(Code::Escalated, why.clone(), *since, Who::Operator);
+        return vec![with(
+            parked,
+            format!("signalbox retry {item}    # or: reject, stop, or push to {}", task.branch),
+        )];
+    }
+    if let (Mode::Question, Some((question, since))) = (task.control.mode, &task.ledger.question) {
+        let asked = blocker(
+            Code::NeedsInput,
+            format!("an answer is awaited: {}", first_line(question)),
+            *since,
+            Who::Anyone,
+        );
+        return vec![with(asked, format!("signalbox answer {item} \"…\""))];
+    }
+    match &task.control.at {
+        At::Entering => vec![blocker(Code::GateWait, "its next stage is being entered", entered, Who::Itself)],
+        At::Work => Vec::new(),
+        At::Updating { .. } => vec![blocker(
+            Code::ActionRunning,
+            "the default branch is being merged into its branch",
+            entered,
+            Who::Itself,
+        )],
+        At::Action { running: true, .. } => vec![blocker(Code::ActionRunning, "its engine action is at work", entered, Who::Itself)],
+        At::Action { running: false, .. } => action_waits(task, repo, entered),
+        At::Gates => gate_waits(rules, task, entered),
+    }
+}
+
+fn action_waits(task: &Task, repo: &Repo, entered: Millis) -> Vec<Blocker> {
+    let mut found = Vec::new();
+    if let Some(freeze) = &repo.freeze {
+        let text = format!("the repository is frozen by {}: {}", freeze.by, freeze.reason);
+        found.push(blocker(Code::Frozen, text, freeze.since, Who::Operator));
+    }
+    if let Some(lease) = repo.lease.as_ref().filter(|l| l.task != task.id) {
+        let text = format!("{} holds the merge lease", lease.item);
+        found.push(blocker(Code::LeaseHeld, text, lease.since, Who::OtherTask));
+    }
+    if found.is_empty() {
+        found.push(blocker(
+            Code::ActionRunning,
+            "its engine action is about to begin",
+            entered,
+            Who::Itself,
+        ));
+    }
+    found
+}
+
+fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
+    let Some((sentence, since)) = &task.ledger.waiting else {
+        return vec![blocker(Code::GateWait, "its gates are about to be asked", entered, Who::Itself)];
+    };
+    let item = &task.item;
+    let gate = sentence.split('.').next().unwrap_or_default();
+    let outcome = sentence.split(['.', ':']).nth(1).unwrap_or_default();
+    if let Some(GateKind::Human { signal, .. }) = rules.gates.get(gate).map(|g| &g.kind)
+        && outcome == "waiting"
+    {
+        let found = blocker(
+            Code::ApprovalWait,
+            format!("a person's decision is awaited: {sentence}"),
+            *since,
+            Who::Approver,
+        );
+        let verb = if signal == "approve" {
+            "approve".to_owned()
+        } else {
+            format!("approve --signal {signal}")
+        };
+        return vec![Blocker {
+            clear: Some(format!("signalbox {verb} {item}")),
+            ..found
+        }];
+    }
+    let command = task.control.slots.get(gate).is_some_and(|s| s.state == SlotState::Queued);
+    let (code, who) = match outcome {
+        _ if command => (Code::ChecksPending, Who::Itself),
+        "pending" => (Code::ChecksPending, Who::Itself),
+        "unreachable" => (Code::ForgeUnreachable, Who::Itself),
+        "waiting" => (Code::GateWait, Who::Anyone),
+        _ => (Code::ChecksFailed, Who::Operator),
+    };
+    let clear = (who == Who::Operator).then(|| format!("signalbox retry {item}    # or: reject, stop"));
+    vec![Blocker {
+        clear,
+        ..blocker(code, sentence.clone(), *since, who)
+    }]
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|l| !l.trim().is_empty()).unwrap_or(text)
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, Name, TaskId};
+use super::{Millis, Name, Signal, TaskId};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,8 @@ pub enum Decision {
         /// Why, for the record.
         by: Name,
     },
+    /// Take up a `start` on the task's issue that waited for the stop to end.
+    Restart(Signal),
     /// Clean up after the task; `CleanedUp` comes back when it was stopped.
     CleanUp(CleanUp),
 }

@@ -167,6 +167,8 @@ pub struct HeadFact {
     pub base: String,
     /// Whether the head descends from the head that the task recorded last.
     pub descends: bool,
+    /// Paths that differ between the merge base and the head, at most 2000 of them.
+    pub touched: Vec<String>,
 }
 
 /// A file of the artefact folder.
@@ -174,6 +176,8 @@ pub struct HeadFact {
 pub struct FileFact {
     /// Path below the task's artefact folder.
     pub path: String,
+    /// Content id: what an approval of the artefacts binds to.
+    pub id: String,
     /// Whether a run of the present visit wrote it; an older one counts for nothing by itself.
     pub fresh: bool,
 }

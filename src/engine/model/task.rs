@@ -185,6 +185,8 @@ pub struct Ledger {
     pub visit: Visit,
     /// The branch's head, as recorded after the last accepted commit.
     pub head: Option<Head>,
+    /// When the head's subject last moved.
+    pub subject_since: Millis,
     /// The head against which "written in this round" is measured.
     pub round_base: Option<String>,
     /// The visit's last ended run, by slot.
@@ -213,8 +215,8 @@ pub struct Ledger {
     pub stop: Option<(String, Millis, Option<Millis>)>,
     /// The last failure of a run in this visit.
     pub failure: Option<String>,
-    /// The status last asked for on the board.
-    pub status: Option<String>,
+    /// A `start` that came while the stop was being carried out: taken up when the task is over.
+    pub restart: Option<super::Signal>,
     /// When it ended.
     pub ended_at: Option<Millis>,
 }

@@ -1,1 +1,118 @@
-//! Stub.
+//! `step`: what follows from an event. Pure, total, one edge at a time.
+//!
+//! [`needs`] names the facts that the step will read; the shell gathers them, calls [`step`] and
+//! commits everything it returns in one transaction.
+
+mod actions;
+mod draft;
+mod edges;
+mod gates;
+mod look;
+mod runs;
+mod signals;
+mod start;
+mod stop;
+
+use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Mode, Phase, Repo, StopState, Task};
+use crate::engine::rules::Ruleset;
+
+pub use gates::{Answer, Answers, Outcome};
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The task afterwards; still `Unborn` when an issue was refused.
+    pub task: Task,
+    /// The repository afterwards.
+    pub repo: Repo,
+    /// What is to be done.
+    pub decisions: Vec<Decision>,
+    /// Why, in sentences.
+    pub because: Vec<Because>,
+    /// The event that follows from this one, with needs of its own.
+    pub follow: Option<Body>,
+}
+
+/// The facts that [`step`] will read for this event.
+#[must_use]
+pub fn needs(rules: &Ruleset, task: &Task, event: &Event) -> Vec<FactKey> {
+    let mut keys = Vec::new();
+    if task.control.phase == Phase::Unborn {
+        keys.push(FactKey::Issue);
+        return keys;
+    }
+    if task.terminal() || task.control.stop == StopState::Cleaning || is_stop(event) {
+        return keys;
+    }
+    if looks(rules, task, event) {
+        gates::stage_needs(rules, task, &mut keys);
+    }
+    keys
+}
+
+/// What follows from `event`, given the facts named by [`needs`].
+#[must_use]
+pub fn step(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: &Facts) -> Step {
+    let answers = gates::FromFacts { rules, event, facts };
+    step_by(rules, task, repo, event, facts, &answers)
+}
+
+/// [`step`] with the gates' answers given instead of evaluated: what exploration walks.
+#[must_use]
+pub fn step_by(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: &Facts, answers: &dyn Answers) -> Step {
+    let mut draft = draft::Draft::new(rules, task, repo, event, facts, answers);
+    match task.control.phase {
+        Phase::Unborn => start::unborn(&mut draft),
+        Phase::Done | Phase::Cancelled => start::over(&mut draft),
+        Phase::Live if task.control.stop == StopState::Cleaning => stop::cleaning(&mut draft),
+        Phase::Live => live(&mut draft),
+    }
+    draft.finish()
+}
+
+/// One match over what can happen to a task on its way.
+fn live(draft: &mut draft::Draft<'_>) {
+    draft.adopt_head();
+    match &draft.event.body {
+        Body::Signalled(signal) => signals::signalled(draft, signal),
+        Body::Entered { visit } => start::entered(draft, *visit),
+        Body::RunEnded(report) => runs::ended(draft, report),
+        Body::ActionEnded {
+            visit,
+            action,
+            outcome,
+            detail,
+            head,
+        } => {
+            actions::ended(draft, *visit, action, outcome, detail, head.as_ref());
+        }
+        Body::TimerFired { visit, timer } => {
+            if draft.current(*visit) {
+                draft.because(format!("timer `{timer}` fired"));
+                look::again(draft);
+            }
+        }
+        Body::Poked { by } => {
+            draft.because(format!("looked again: {by}"));
+            look::again(draft);
+        }
+        Body::Retried { note } => signals::retried(draft, note.as_deref()),
+        Body::CleanedUp { .. } => draft.because("a clean-up ended that nobody waits for"),
+    }
+}
+
+fn is_stop(event: &Event) -> bool {
+    matches!(&event.body, Body::Signalled(signal) if signal.name == "stop")
+}
+
+/// Whether the event may make the step ask the stage's gates, or look at the branch's head.
+fn looks(rules: &Ruleset, task: &Task, event: &Event) -> bool {
+    match &event.body {
+        Body::Entered { .. } => rules.stages.get(&task.control.stage).is_some_and(|s| s.work.is_empty()),
+        Body::RunEnded(_) | Body::ActionEnded { .. } => true,
+        Body::Signalled(_) | Body::TimerFired { .. } | Body::Poked { .. } | Body::Retried { .. } => {
+            matches!(task.control.at, At::Gates | At::Action { .. }) || task.control.mode == Mode::Escalated
+        }
+        Body::CleanedUp { .. } => false,
+    }
+}

@@ -1,0 +1,246 @@
+//! Engine actions under the merge lease: `merge`, and the `update` that an edge may ask for.
+
+use crate::engine::model::{ActionIntent, At, Decision, Head, Lease, Mode, Name, StopState};
+use crate::engine::rules::{Action, Edge};
+
+use super::draft::{Draft, Say, short};
+use super::gates::{Answer, Outcome};
+use super::{edges, look, start, stop};
+
+/// Begins the action that is next: takes the lease, checks that what is merged is what was passed.
+pub(super) fn begin(draft: &mut Draft<'_>) {
+    let At::Action { index, .. } = draft.task.control.at else { return };
+    let Some(action) = draft.stage().and_then(|s| s.actions.get(usize::from(index))).cloned() else {
+        release(draft);
+        return start::advance(draft);
+    };
+    if let Some(freeze) = &draft.repo.freeze {
+        let why = format!("the repository is frozen: {}", freeze.reason);
+        draft.because(why.clone());
+        draft.wait(why);
+        return;
+    }
+    if !take_lease(draft) {
+        return;
+    }
+    let Some(head) = draft.task.ledger.head.clone() else {
+        return refused(draft, &action, "there is no branch to merge");
+    };
+    if let Some((stage, _)) = draft.task.ledger.passed.iter().find(|(_, subject)| **subject != head.subject) {
+        let detail = format!("stage {stage} was passed with other code than {}", short(&head.sha));
+        return outcome(draft, &action, "head_moved", &detail);
+    }
+    draft.because(format!("action `{}` begins with {}", action.name(), short(&head.sha)));
+    draft.task.control.at = At::Action { index, running: true };
+    draft.task.ledger.waiting = None;
+    let intent = ActionIntent {
+        visit: draft.visit(),
+        action: action.name(),
+        sha: head.sha,
+        subject: head.subject,
+    };
+    draft.decide(Decision::Act(intent));
+}
+
+/// Takes the merge lease, or a place in its queue.
+fn take_lease(draft: &mut Draft<'_>) -> bool {
+    let (id, item, visit, now) = (draft.task.id, draft.task.item.clone(), draft.visit(), draft.now());
+    match &mut draft.repo.lease {
+        None => {
+            draft.repo.lease = Some(Lease {
+                task: id,
+                item,
+                visit,
+                since: now,
+                queue: Vec::new(),
+            });
+            true
+        }
+        Some(lease) if lease.task == id => {
+            lease.visit = visit;
+            true
+        }
+        Some(lease) => {
+            if !lease.queue.contains(&id) {
+                lease.queue.push(id);
+            }
+            let why = format!("{} holds the merge lease", lease.item);
+            draft.because(why.clone());
+            draft.wait(why);
+            false
+        }
+    }
+}
+
+/// Gives the merge lease back, or the place in its queue, and wakes the next.
+pub(super) fn release(draft: &mut Draft<'_>) {
+    let id = draft.task.id;
+    let Some(lease) = &mut draft.repo.lease else { return };
+    lease.queue.retain(|t| *t != id);
+    if lease.task != id {
+        return;
+    }
+    let next = lease.queue.clone();
+    draft.repo.lease = None;
+    // Every waiting task looks again, the first come first: whoever is stopped or elsewhere by then loses its turn.
+    for task in next {
+        draft.decide(Decision::Wake {
+            task,
+            by: Name::new("the merge lease is free"),
+        });
+    }
+}
+
+/// An action ended.
+pub(super) fn ended(draft: &mut Draft<'_>, visit: u32, action: &Name, what: &Name, detail: &str, head: Option<&Head>) {
+    if !draft.current(visit) {
+        return;
+    }
+    match draft.task.control.at.clone() {
+        At::Updating { edge } if action == "update" => updated(draft, &edge, what, detail, head),
+        At::Action { index, running: true } => {
+            let expected = draft.stage().and_then(|s| s.actions.get(usize::from(index))).map(Action::name);
+            if expected.as_ref() != Some(action) {
+                draft.because(format!("action `{action}` is not the one under way"));
+                return;
+            }
+            draft.because(format!("action `{action}` ended: {what}{}", tail(detail)));
+            if what == "ok" {
+                succeeded(draft, index, detail);
+            } else {
+                failed(draft, action, what, detail);
+            }
+        }
+        _ => draft.because(format!("action `{action}` ended and nobody waits for it")),
+    }
+}
+
+fn succeeded(draft: &mut Draft<'_>, index: u8, detail: &str) {
+    draft.comment("merged", Say { detail, ..Say::default() });
+    draft.task.control.at = At::Action {
+        index: index.saturating_add(1),
+        running: false,
+    };
+    begin(draft);
+}
+
+fn failed(draft: &mut Draft<'_>, action: &Name, what: &Name, detail: &str) {
+    release(draft);
+    if draft.task.control.stop == StopState::Deferred {
+        draft.because("the critical window closed without success: the stop that was put off is applied");
+        return stop::full(draft);
+    }
+    follow(draft, action, what, detail);
+}
+
+fn outcome(draft: &mut Draft<'_>, action: &Action, what: &str, detail: &str) {
+    release(draft);
+    draft.because(format!("action `{}` is not begun: {what}: {detail}", action.name()));
+    follow(draft, &action.name(), &Name::new(what), detail);
+}
+
+fn refused(draft: &mut Draft<'_>, action: &Action, detail: &str) {
+    outcome(draft, action, "refused", detail);
+}
+
+/// Takes the edge of an action's outcome; without one the task is parked for a person.
+fn follow(draft: &mut Draft<'_>, action: &Name, what: &Name, detail: &str) {
+    draft.task.control.at = At::Gates;
+    let answer = Answer {
+        detail: detail.to_owned(),
+        text: detail.to_owned(),
+        ..Answer::new(action, Outcome::Other(what.clone()))
+    };
+    let key = Name::from(format!("{action}.{what}"));
+    let rules = draft.rules;
+    let stage = draft.task.control.stage.clone();
+    match edges::find(rules, &stage, action, action, what) {
+        Some(edge) => edges::take(draft, edge, &key, &answer),
+        None => edges::take(
+            draft,
+            &Edge {
+                stay: true,
+                escalate: true,
+                alert: true,
+                ..Edge::default()
+            },
+            &key,
+            &answer,
+        ),
+    }
+}
+
+/// The base was merged into the branch, or was not.
+fn updated(draft: &mut Draft<'_>, key: &Name, what: &Name, detail: &str, head: Option<&Head>) {
+    draft.task.control.at = At::Gates;
+    if draft.task.control.mode != Mode::Active {
+        return;
+    }
+    if what != "ok" {
+        draft.because(format!(
+            "the default branch could not be merged into the branch: {what}{}",
+            tail(detail)
+        ));
+        return update_failed(draft, what, detail);
+    }
+    if let Some(head) = head {
+        carry_over(draft, head);
+    }
+    draft.because("the branch has the default branch's commits: verdicts carry over, checks run again");
+    let rules = draft.rules;
+    let (gate, outcome) = key.split_once('.').unwrap_or((key, ""));
+    let stage = draft.task.control.stage.clone();
+    if let Some(edge) = edges::find(rules, &stage, gate, gate, outcome) {
+        let answer = Answer {
+            detail: detail.to_owned(),
+            ..Answer::new(&Name::new(gate), Outcome::Other(Name::new(outcome)))
+        };
+        edges::follow(
+            draft,
+            &Edge {
+                update: false,
+                ..edge.clone()
+            },
+            key,
+            &answer,
+        );
+    } else {
+        look::ask(draft, false);
+    }
+}
+
+/// The update met a conflict, a moved head or a refusal.
+fn update_failed(draft: &mut Draft<'_>, what: &Name, detail: &str) {
+    let stage = draft.task.control.stage.clone();
+    let rules = draft.rules;
+    let answer = Answer {
+        detail: detail.to_owned(),
+        text: detail.to_owned(),
+        ..Answer::new(&Name::new("update"), Outcome::Other(what.clone()))
+    };
+    for by in ["update", "mergeable", "merge"] {
+        if let Some(edge) = edges::find(rules, &stage, by, by, what).filter(|e| !e.update) {
+            return edges::take(draft, edge, &Name::from(format!("{by}.{what}")), &answer);
+        }
+    }
+    let edge = Edge {
+        stay: true,
+        escalate: true,
+        alert: true,
+        ..Edge::default()
+    };
+    edges::take(draft, &edge, &Name::from(format!("update.{what}")), &answer);
+}
+
+/// The service's own conflict-free merge of the base moves the subject without voiding verdicts.
+fn carry_over(draft: &mut Draft<'_>, head: &Head) {
+    let old = draft.subject();
+    for subject in draft.task.ledger.passed.values_mut().filter(|s| **s == old) {
+        subject.clone_from(&head.subject);
+    }
+    draft.set_head(head.clone());
+}
+
+fn tail(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}

@@ -1,0 +1,332 @@
+//! The step under construction: the new task, the new repository, and what is decided so far.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::{
+    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Repo, Slot, Task, Visit,
+};
+use crate::engine::render::{self, Words};
+use crate::engine::rules::{GateKind, Ruleset, Stage};
+
+use super::Step;
+use super::gates::{Answer, Answers};
+
+/// What a message is told besides the task.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Say<'s> {
+    pub outcome: &'s str,
+    pub detail: &'s str,
+    pub text: &'s str,
+    pub to: &'s str,
+    pub who: &'s str,
+    pub attempt: u32,
+    pub max: u32,
+}
+
+/// A step under construction.
+pub(super) struct Draft<'a> {
+    pub rules: &'a Ruleset,
+    pub event: &'a Event,
+    pub facts: &'a Facts,
+    pub task: Task,
+    pub repo: Repo,
+    answers: &'a dyn Answers,
+    decisions: Vec<Decision>,
+    because: Vec<Because>,
+    follow: Option<Body>,
+    texts: u32,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(rules: &'a Ruleset, task: &Task, repo: &Repo, event: &'a Event, facts: &'a Facts, answers: &'a dyn Answers) -> Self {
+        Self {
+            rules,
+            event,
+            facts,
+            task: task.clone(),
+            repo: repo.clone(),
+            answers,
+            decisions: Vec::new(),
+            because: Vec::new(),
+            follow: None,
+            texts: 0,
+        }
+    }
+
+    pub fn finish(self) -> Step {
+        Step {
+            task: self.task,
+            repo: self.repo,
+            decisions: self.decisions,
+            because: self.because,
+            follow: self.follow,
+        }
+    }
+
+    pub fn now(&self) -> Millis {
+        self.event.at
+    }
+
+    pub fn because(&mut self, why: impl Into<String>) {
+        self.because.push(Because(why.into()));
+    }
+
+    pub fn decide(&mut self, decision: Decision) {
+        self.decisions.push(decision);
+    }
+
+    pub fn follow(&mut self, body: Body) {
+        self.follow = Some(body);
+    }
+
+    pub fn stage(&self) -> Option<&'a Stage> {
+        self.rules.stages.get(&self.task.control.stage)
+    }
+
+    pub fn answer(&self, gate: &Name) -> Answer {
+        self.answers.answer(&self.task, gate)
+    }
+
+    /// The human gates of the present stage that `signal` answers, directly or inside another
+    /// gate, with the role each asks for.
+    pub fn human_gates(&self, signal: &Name) -> Vec<(Name, Name)> {
+        let mut found = Vec::new();
+        let mut names: Vec<(&Name, u8)> = self.stage().map(|s| s.pass.iter().map(|n| (n, 0)).collect()).unwrap_or_default();
+        while let Some((name, depth)) = names.pop() {
+            match self.rules.gates.get(name).map(|g| &g.kind) {
+                Some(GateKind::Human { signal: s, from, .. }) if s == signal => found.push((name.clone(), from.clone())),
+                Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
+                    names.extend(inner.iter().map(|n| (n, depth + 1)));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    pub fn visit(&self) -> u32 {
+        self.task.ledger.visit.number
+    }
+
+    /// Whether `visit` is the present one; says so when it is not.
+    pub fn current(&mut self, visit: u32) -> bool {
+        let current = visit == self.visit();
+        if !current {
+            self.because(format!(
+                "it belongs to visit {visit}, the task is at visit {}: no effect",
+                self.visit()
+            ));
+        }
+        current
+    }
+
+    /// The subject that verdicts and approvals bind to now; empty before the first commit.
+    pub fn subject(&self) -> String {
+        self.task.ledger.head.as_ref().map(|h| h.subject.clone()).unwrap_or_default()
+    }
+
+    /// Takes over a head that someone pushed, when the facts show one that descends from ours.
+    ///
+    /// Returns nothing: a moved subject voids approvals by itself, because they name the subject.
+    pub fn adopt_head(&mut self) {
+        let Some(seen) = self.facts.head() else { return };
+        let Some(head) = &seen.head else { return };
+        let moved = self.task.ledger.head.as_ref().is_none_or(|h| h.sha != head.sha);
+        if !moved || !seen.descends || self.task.ledger.head.is_none() {
+            return;
+        }
+        let same_subject = self.task.ledger.head.as_ref().is_some_and(|h| h.subject == head.subject);
+        self.because(format!(
+            "the branch moved to {} ({})",
+            short(&head.sha),
+            if same_subject { "same subject" } else { "other code" }
+        ));
+        self.set_head(head.clone());
+        if !same_subject && self.task.control.mode == Mode::Escalated {
+            self.because("someone pushed: the task is taken up again");
+            self.calm();
+        }
+    }
+
+    pub fn set_head(&mut self, head: Head) {
+        let ledger = &mut self.task.ledger;
+        if ledger.head.as_ref().is_none_or(|h| h.subject != head.subject) {
+            ledger.subject_since = self.event.at;
+        }
+        ledger.head = Some(head);
+    }
+
+    /// Back from escalation or a question: the task moves by itself again.
+    pub fn calm(&mut self) {
+        self.task.control.mode = Mode::Active;
+        self.task.control.reported = None;
+        self.task.ledger.escalated = None;
+        self.task.ledger.question = None;
+        self.task.ledger.waiting = None;
+    }
+
+    pub fn wait(&mut self, sentence: impl Into<String>) {
+        let sentence = sentence.into();
+        let same = self.task.ledger.waiting.as_ref().is_some_and(|(s, _)| *s == sentence);
+        if !same {
+            self.task.ledger.waiting = Some((sentence, self.now()));
+        }
+    }
+
+    /// Parks the task for a person.
+    pub fn escalate(&mut self, why: &str) {
+        self.task.control.mode = Mode::Escalated;
+        self.task.ledger.escalated = Some((why.to_owned(), self.now()));
+        self.because(format!("escalated: {why}"));
+    }
+
+    pub fn status(&mut self, status: &str) {
+        self.decide(Decision::ShowStatus { status: status.to_owned() });
+    }
+
+    /// Queues the job of an agent of the present stage.
+    pub fn enqueue(&mut self, slot: &Name, kind: JobKind, note: Option<String>) {
+        self.task.control.slots.insert(slot.clone(), Slot::default());
+        let entry = self.repo.seat(self.task.id).is_some_and(|seat| !seat.inside);
+        let job = JobSpec {
+            visit: self.visit(),
+            slot: slot.clone(),
+            kind,
+            stage: self.task.control.stage.clone(),
+            note,
+            available_at: self.now(),
+            entry,
+        };
+        self.decide(Decision::Enqueue(job));
+    }
+
+    /// Queues every agent of the stage; the note of the last round goes to each.
+    pub fn enqueue_work(&mut self) {
+        let Some(stage) = self.stage() else { return };
+        let note = self.task.ledger.note.take();
+        self.task.ledger.round_base = self.task.ledger.head.as_ref().map(|h| h.sha.clone());
+        self.task.ledger.runs.clear();
+        for agent in &stage.work {
+            self.enqueue(agent, JobKind::Agent, note.clone());
+        }
+        self.task.control.at = At::Work;
+    }
+
+    /// Leaves the stage for `to`: a new visit, whose `Entered` event has needs of its own.
+    pub fn enter(&mut self, to: &Name) {
+        self.supersede();
+        self.close_review();
+        self.decide(Decision::DropTimers);
+        let control = &mut self.task.control;
+        control.stage = to.clone();
+        control.at = At::Entering;
+        control.slots.clear();
+        control.approved.clear();
+        control.reported = None;
+        let ledger = &mut self.task.ledger;
+        ledger.visit = Visit {
+            number: ledger.visit.number.saturating_add(1),
+            entered_at: self.event.at,
+        };
+        ledger.runs = BTreeMap::new();
+        ledger.approvals.clear();
+        ledger.cards.clear();
+        ledger.waiting = None;
+        ledger.question = None;
+        ledger.failure = None;
+        self.follow(Body::Entered { visit: self.visit() });
+    }
+
+    /// Stops whatever of the present visit is still queued or running.
+    pub fn supersede(&mut self) {
+        let open = self
+            .task
+            .control
+            .slots
+            .values()
+            .any(|s| s.state == crate::engine::model::SlotState::Queued);
+        if open {
+            self.decide(Decision::Withdraw {
+                visit: Some(self.visit()),
+                why: Kill::Superseded,
+            });
+            self.because("what was still at work is superseded");
+        }
+    }
+
+    pub fn open_review(&mut self) {
+        let now = self.now();
+        self.task.ledger.review.started_at.get_or_insert(now);
+    }
+
+    pub fn close_review(&mut self) {
+        let now = self.now();
+        let review = &mut self.task.ledger.review;
+        if let Some(started) = review.started_at.take() {
+            review.total = review.total.plus(now.since(started));
+            review.ended_at = Some(now);
+        }
+    }
+
+    /// A comment from the messages.
+    pub fn comment(&mut self, message: &str, say: Say<'_>) {
+        let text = self.render("comment", message, say);
+        self.comment_text(text);
+    }
+
+    /// A comment already rendered.
+    pub fn comment_text(&mut self, text: String) {
+        let key = self.key("comment");
+        self.decide(Decision::Comment { key, text });
+    }
+
+    /// An alert from the messages.
+    pub fn alert(&mut self, message: &str, say: Say<'_>) {
+        let text = self.render("alert", message, say);
+        let key = self.key("alert");
+        self.decide(Decision::Alert { key, text });
+    }
+
+    /// A note for the agents of the next round.
+    pub fn note(&mut self, message: &str, say: Say<'_>) {
+        self.task.ledger.note = Some(self.render("note", message, say));
+    }
+
+    pub fn render(&self, section: &str, message: &str, say: Say<'_>) -> String {
+        let words = Words {
+            item: &self.task.item,
+            title: &self.task.title,
+            stage: &self.task.control.stage,
+            branch: &self.task.branch,
+            previous: "",
+            vars: &self.rules.vars,
+            to: say.to,
+            who: say.who,
+            outcome: say.outcome,
+            detail: say.detail,
+            text: say.text,
+            attempt: say.attempt,
+            max: say.max,
+        };
+        render::message(self.rules, &format!("{section}.{message}"), &words)
+    }
+
+    /// Stable over a repetition of the same step, distinct among texts.
+    fn key(&mut self, what: &str) -> String {
+        self.texts += 1;
+        format!("{what}-{}-{}", self.event.seq, self.texts)
+    }
+}
+
+/// The first characters of a commit id.
+pub(super) fn short(sha: &str) -> &str {
+    sha.get(..10).unwrap_or(sha)
+}
+
+/// At most `max` characters of a text.
+pub(super) fn clip(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,232 @@
+//! Runs that ended: success, retries with budgets of their own, failure.
+
+use crate::engine::model::{CommandResult, Decision, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
+use crate::engine::rules::Edge;
+
+use super::draft::{Draft, Say};
+use super::gates::{Answer, Outcome};
+use super::{edges, look};
+
+/// A run ended and was settled.
+pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
+    if !draft.current(report.visit) {
+        return;
+    }
+    let open = draft
+        .task
+        .control
+        .slots
+        .get(&report.slot)
+        .is_some_and(|s| s.state == SlotState::Queued);
+    if !open {
+        draft.because(format!("nobody waits for run {} of {}", report.run, report.slot));
+        return;
+    }
+    match &report.end {
+        RunEnd::Ok => worked(draft, report),
+        RunEnd::Exited { code, tail } => answered(draft, report, *code, tail),
+        RunEnd::Transient { detail, retry_after } => weather(draft, report, detail, *retry_after),
+        RunEnd::Lost => lost(draft, report),
+        RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),
+        RunEnd::NoOutput | RunEnd::OutOfScope { .. } | RunEnd::Permanent { .. } | RunEnd::Killed(_) => failed(draft, report),
+    }
+}
+
+fn worked(draft: &mut Draft<'_>, report: &RunReport) {
+    close(draft, &report.slot, true);
+    if let Some(head) = &report.head {
+        draft.set_head(head.clone());
+    }
+    let ledger = &mut draft.task.ledger;
+    if ledger.round_base.is_none() {
+        ledger.round_base.clone_from(&report.start);
+    }
+    ledger.runs.insert(
+        report.slot.clone(),
+        RunRef {
+            run: report.run,
+            nonce: report.nonce.clone(),
+        },
+    );
+    ledger.failure = None;
+    draft.because(format!("{} finished (run {})", report.slot, report.run));
+    if look::working(draft) {
+        draft.because("other agents of the stage are still at work");
+        return;
+    }
+    if draft.task.control.mode == Mode::Active {
+        look::ask(draft, true);
+    }
+}
+
+/// A gate's command answered.
+fn answered(draft: &mut Draft<'_>, report: &RunReport, code: i32, tail: &str) {
+    close(draft, &report.slot, true);
+    draft.because(format!("the command of gate `{}` ended with {code}", report.slot));
+    let subject = report.head.as_ref().map_or_else(|| draft.subject(), |h| h.subject.clone());
+    let result = CommandResult {
+        subject,
+        code,
+        tail: tail.to_owned(),
+    };
+    draft.task.ledger.commands.insert(report.slot.clone(), result);
+    if !look::working(draft) && draft.task.control.mode == Mode::Active {
+        look::ask(draft, false);
+    }
+}
+
+/// Rate limit, overload, network: tried again later, on a budget of its own.
+fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after: Option<Millis>) {
+    let retry = &draft.rules.retry;
+    let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
+    if slot.transient >= retry.transient {
+        draft.because(format!("the budget of {} retries for weather is spent", retry.transient));
+        return give_up(draft, report);
+    }
+    slot.transient += 1;
+    let nth = slot.transient;
+    let back_off = Millis(retry.base.0.saturating_mul(1_i64 << u32::from(nth.min(30)))).min(retry.max);
+    let wait = retry_after.map_or(back_off, |asked| asked.min(retry.max).max(back_off));
+    draft.task.ledger.failure = Some(detail.to_owned());
+    let why = format!(
+        "{}: retry {nth} of {} in {} s: {detail}",
+        report.slot,
+        retry.transient,
+        wait.0 / 1000
+    );
+    requeue(draft, &report.slot, draft.now().plus(wait), why);
+}
+
+/// The process is gone without a word: rescued, on a budget of its own.
+fn lost(draft: &mut Draft<'_>, report: &RunReport) {
+    let retry = &draft.rules.retry;
+    let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
+    if slot.rescues >= retry.rescues {
+        draft.because(format!("the run was lost {} times: parked", retry.rescues.saturating_add(1)));
+        return give_up(draft, report);
+    }
+    slot.rescues += 1;
+    let nth = slot.rescues;
+    let why = format!(
+        "{}: run {} was lost with its process; rescue {nth} of {}",
+        report.slot, report.run, retry.rescues
+    );
+    requeue(draft, &report.slot, draft.now(), why);
+}
+
+/// A try is used up.
+fn failed(draft: &mut Draft<'_>, report: &RunReport) {
+    draft.task.ledger.failure = Some(report.end.detail());
+    if !another_try(draft, &report.slot, &report.end.detail()) {
+        give_up(draft, report);
+    }
+}
+
+/// Uses up a try of a slot; queues it again and returns true while there is one left.
+fn another_try(draft: &mut Draft<'_>, slot: &Name, detail: &str) -> bool {
+    let max = draft.rules.retry.attempts;
+    let state = draft.task.control.slots.entry(slot.clone()).or_default();
+    state.attempts = state.attempts.saturating_add(1);
+    let used = state.attempts;
+    if used >= max {
+        return false;
+    }
+    state.state = SlotState::Queued;
+    let why = format!("{slot}: attempt {used} of {max} failed: {detail}");
+    requeue(draft, slot, draft.now(), why);
+    true
+}
+
+fn requeue(draft: &mut Draft<'_>, slot: &Name, available_at: Millis, why: String) {
+    draft.because(why.clone());
+    let visit = draft.visit();
+    draft.decide(Decision::Requeue {
+        visit,
+        slot: slot.clone(),
+        available_at,
+        why,
+    });
+}
+
+fn close(draft: &mut Draft<'_>, slot: &Name, ok: bool) {
+    draft.task.control.slots.entry(slot.clone()).or_default().state = if ok {
+        SlotState::Ok
+    } else {
+        SlotState::Failed(Name::new("failed"))
+    };
+    let visit = draft.visit();
+    draft.decide(Decision::CloseJob {
+        visit,
+        slot: slot.clone(),
+        ok,
+    });
+}
+
+/// The tries are spent: the edge `work.OUTCOME`, else `work.failed`, else parked for a person.
+fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
+    let outcome = Name::new(report.end.outcome());
+    close(draft, &report.slot, false);
+    draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
+    let detail = report.end.detail();
+    let text = format!("{} (run {})", report.slot, report.run);
+    let answer = Answer {
+        detail: detail.clone(),
+        text: text.clone(),
+        ..Answer::new(&Name::new("work"), Outcome::Other(outcome.clone()))
+    };
+    let stage = draft.task.control.stage.clone();
+    let rules = draft.rules;
+    let edge =
+        edges::find(rules, &stage, "work", &report.slot, &outcome).or_else(|| edges::find(rules, &stage, "work", &report.slot, "failed"));
+    let key = Name::from(format!("work.{outcome}"));
+    match edge {
+        Some(edge) => edges::take(draft, edge, &key, &answer),
+        None => {
+            let say = Say {
+                outcome: &key,
+                detail: &detail,
+                text: &text,
+                ..Say::default()
+            };
+            draft.alert("run_failed", say);
+            draft.comment("run_failed", say);
+            edges::take(
+                draft,
+                &Edge {
+                    stay: true,
+                    escalate: true,
+                    ..Edge::default()
+                },
+                &key,
+                &answer,
+            );
+        }
+    }
+}
+
+/// The round left unwritten what `gate` reads: the failure of the agent that was to write it.
+///
+/// Returns whether it was given another try.
+pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -> bool {
+    let Some(agent) = draft
+        .stage()
+        .and_then(|s| s.work.iter().find(|a| writes(draft, a, gate)).or_else(|| s.work.first()))
+        .cloned()
+    else {
+        return false;
+    };
+    let detail = format!("no_output: gate `{gate}`: {}", answer.detail);
+    draft.task.ledger.failure = Some(detail.clone());
+    another_try(draft, &agent, &detail)
+}
+
+/// Whether `agent` declares the artefact that the gate reads.
+fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
+    let Some(crate::engine::rules::GateKind::Frontmatter { file, .. }) = draft.rules.gates.get(gate).map(|g| &g.kind) else {
+        return false;
+    };
+    let declared = draft.rules.agents.get(agent).map_or(&[][..], |a| a.artefacts.as_slice());
+    declared
+        .iter()
+        .any(|pattern| globset::Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(file)))
+}

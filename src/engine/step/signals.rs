@@ -1,0 +1,198 @@
+//! What people say: approve, reject, answer, start again, stop, retry.
+
+use crate::engine::model::{At, Mode, Name, Role, Signal, SlotState};
+use crate::engine::rules::Edge;
+
+use super::draft::{Draft, Say, clip};
+use super::gates::{Answer, Outcome};
+use super::{edges, look, stop};
+
+/// A person signalled; STOP is looked at before any other.
+pub(super) fn signalled(draft: &mut Draft<'_>, signal: &Signal) {
+    if signal.name == "stop" {
+        return stop::requested(draft);
+    }
+    if let Some(text) = &signal.text {
+        draft.task.ledger.last_comment = Some(clip(text, 500));
+    }
+    if draft.task.control.stop == crate::engine::model::StopState::Deferred {
+        return draft.because("a stop is pending: other signals have no effect");
+    }
+    let gates = draft.human_gates(&signal.name);
+    if !gates.is_empty() {
+        return answer_gates(draft, signal, &gates);
+    }
+    match signal.name.as_str() {
+        "start" => restart(draft),
+        "answer" if draft.task.control.mode != Mode::Question => draft.because("no question is open: kept as the last comment"),
+        _ => by_edge(draft, signal),
+    }
+}
+
+/// A signal that the stage's human gates wait for.
+fn answer_gates(draft: &mut Draft<'_>, signal: &Signal, gates: &[(Name, Name)]) {
+    if draft.task.control.at != At::Gates || draft.task.control.mode == Mode::Question {
+        draft.because(format!(
+            "`{}` came while the stage was still at work: nothing to answer yet",
+            signal.name
+        ));
+        return look::again(draft);
+    }
+    let mut counted = false;
+    for (gate, from) in gates {
+        let role = if from == "operator" { Role::Operator } else { Role::Approver };
+        if draft.event.actor.holds(role) {
+            look::approve(draft, gate);
+            counted = true;
+        }
+    }
+    if !counted {
+        return not_allowed(draft, signal);
+    }
+    if draft.task.control.mode == Mode::Escalated {
+        draft.calm();
+    }
+    look::ask(draft, false);
+}
+
+fn not_allowed(draft: &mut Draft<'_>, signal: &Signal) {
+    let who = draft.event.actor.label();
+    draft.because(format!("{who} may not `{}`", signal.name));
+    draft.comment(
+        "not_allowed",
+        Say {
+            who: &who,
+            text: &signal.name,
+            ..Say::default()
+        },
+    );
+}
+
+/// A signal with an edge of its own: `reject`, `answer`, and whatever the rules name.
+fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
+    let rules = draft.rules;
+    let key = Name::from(format!("signal.{}", signal.name));
+    let stage = draft.task.control.stage.clone();
+    let Some(edge) = edges::find(rules, &stage, "signal", "signal", &signal.name) else {
+        draft.because(format!("signal `{}` means nothing at stage {stage}", signal.name));
+        return look::again(draft);
+    };
+    if signal.name == "reject" && !(draft.event.actor.holds(Role::Approver) || draft.event.actor.holds(Role::Operator)) {
+        return not_allowed(draft, signal);
+    }
+    if matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. }) {
+        draft.because("an irreversible step is under way: the signal comes too late for it");
+        let who = draft.event.actor.label();
+        return draft.comment(
+            "gate_reason",
+            Say {
+                outcome: &key,
+                who: &who,
+                detail: "the merge is under way",
+                ..Say::default()
+            },
+        );
+    }
+    let who = draft.event.actor.label();
+    draft.because(format!("{who} said `{}`", signal.name));
+    super::actions::release(draft);
+    let text = signal.text.clone().unwrap_or_default();
+    let answer = Answer {
+        detail: clip(&text, 500),
+        text,
+        ..Answer::new(&Name::new("signal"), Outcome::Other(signal.name.clone()))
+    };
+    // A person's own act is never limited by a counter.
+    let edge = Edge {
+        uses: None,
+        ..edge.clone()
+    };
+    edges::follow(draft, &edge, &key, &answer);
+}
+
+/// `start` on a task that exists (B-START 3 and 4).
+fn restart(draft: &mut Draft<'_>) {
+    let first = draft
+        .rules
+        .flow
+        .iter()
+        .find(|s| draft.rules.stages.get(*s).is_some_and(|s| !s.work.is_empty()))
+        .cloned();
+    let at_first = first.as_ref() == Some(&draft.task.control.stage);
+    let active = draft.task.control.at == At::Entering || draft.task.control.slots.values().any(|s| s.state == SlotState::Queued);
+    if at_first || !draft.rules.stop.enabled {
+        if active {
+            return draft.because("started again while its agent is at work: nothing to do");
+        }
+        let Some(agent) = draft.stage().and_then(|s| s.work.first()).cloned() else {
+            return draft.because("started again at a stage without agents: nothing to do");
+        };
+        let text = draft.task.ledger.last_comment.clone().unwrap_or_default();
+        let name = if text.is_empty() { "relaunched" } else { "answer" };
+        draft.note(
+            name,
+            Say {
+                text: &text,
+                detail: &text,
+                ..Say::default()
+            },
+        );
+        if let Some(status) = draft.stage().and_then(|s| s.status.clone()) {
+            draft.status(&status);
+        }
+        draft.because(format!("started again: {agent} is queued"));
+        return edges::rerun(draft, &agent);
+    }
+    draft.because("started again in the middle of the pipeline: nothing is launched");
+    let on_board = draft
+        .rules
+        .signals
+        .status
+        .iter()
+        .find(|(_, s)| **s == "stop")
+        .map(|(status, _)| status.clone());
+    let say_text = on_board.unwrap_or_default();
+    draft.comment(
+        "relaunch_hole",
+        Say {
+            text: &say_text,
+            ..Say::default()
+        },
+    );
+}
+
+/// An operator takes the task up again: failed work anew, else another look.
+pub(super) fn retried(draft: &mut Draft<'_>, note: Option<&str>) {
+    let who = draft.event.actor.label();
+    if !draft.event.actor.holds(Role::Operator) {
+        return draft.because(format!("{who} may not retry"));
+    }
+    if draft.task.control.slots.values().any(|s| s.state == SlotState::Queued) {
+        return draft.because("its agents are queued or at work: nothing to retry");
+    }
+    if matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. }) {
+        return draft.because("an action is under way: nothing to retry");
+    }
+    draft.because(format!("{who} asked for another try"));
+    let parked = draft.task.control.mode == Mode::Escalated;
+    draft.calm();
+    if let Some(note) = note {
+        draft.task.ledger.note = Some(note.to_owned());
+    }
+    let works = draft.stage().is_some_and(|s| !s.work.is_empty());
+    let refused = parked || draft.task.ledger.failure.is_some();
+    if works && (look::working(draft) || refused) {
+        if let Some(status) = draft.stage().and_then(|s| s.status.clone()) {
+            draft.status(&status);
+        }
+        return draft.enqueue_work();
+    }
+    // A failed command of a gate may run again.
+    draft
+        .task
+        .control
+        .slots
+        .retain(|_, slot| !matches!(slot.state, SlotState::Failed(_)));
+    draft.task.ledger.commands.retain(|_, result| result.code == 0);
+    look::again(draft);
+}
