@@ -48,7 +48,6 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
         "switch",
         "it compares values of different types as unequal without a word; use `if` … `else if`",
     ),
-    ("global", "there are no global values; pass what is needed as an argument"),
 ];
 
 /// The one engine: immutable, so that it can be shared by all rulesets.

@@ -43,7 +43,6 @@ fn words_that_reach_outside_or_hide_errors_are_refused_at_compile_time() {
         ("is_def_var", "is_def_var(\"x\")"),
         ("try", "try { x.y } catch { \"ok\" }"),
         ("switch", "switch x { 1 => \"ok\", _ => \"red\" }"),
-        ("global", "global::x"),
     ];
     assert_eq!(uses.len(), sandbox::REFUSED.len());
     for (word, body) in uses {
@@ -508,4 +507,14 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_deepest_allowed_nesting_does_not_overflow_the_stack() {
+    let (open, close) = ("if x == () || true { 1 + ".repeat(6), " } else { 0 }".repeat(6));
+    let source = format!("fn f(x) {{ {open} f([x].map(|y| y)) {close} }}");
+    let error = scripts(&source)
+        .call("t.rhai::f", &[ScriptArg::Absent], &Json::Null)
+        .expect_err("it never ends by itself");
+    assert!(error.to_string().contains("16 levels"), "{error}");
 }
