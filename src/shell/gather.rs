@@ -15,6 +15,8 @@ const ARTEFACT_MAX: usize = 256 * 1024;
 const TEXT_MAX: usize = 16 * 1024;
 /// Most paths kept in a head fact.
 const TOUCHED_MAX: usize = 2000;
+/// Most commits listed in a head fact.
+const COMMITS_MAX: usize = 50;
 
 /// Gathers `keys` for `task`.
 pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]) -> Facts {
@@ -68,7 +70,7 @@ impl Gathering<'_> {
         let vault = &self.project.vault;
         let base = vault.base().await?;
         let Some(sha) = vault.branch(&self.task.branch).await? else {
-            return Ok(Fact::Known(Value::Head(HeadFact { head: None, base, descends: false, touched: Vec::new() })));
+            return Ok(Fact::Known(Value::Head(HeadFact { head: None, base, descends: false, touched: Vec::new(), commits: Vec::new() })));
         };
         let subject = vault.subject(&sha, &self.folder).await?;
         let descends = match &self.task.ledger.head {
@@ -76,7 +78,8 @@ impl Gathering<'_> {
             None => true,
         };
         let touched = self.touched(&base, &sha).await?;
-        Ok(Fact::Known(Value::Head(HeadFact { head: Some(Head { sha, subject }), base, descends, touched })))
+        let commits = vault.log(&base, &sha, COMMITS_MAX).await?;
+        Ok(Fact::Known(Value::Head(HeadFact { head: Some(Head { sha, subject }), base, descends, touched, commits })))
     }
 
     /// Paths in which the branch differs from where it left the default branch.
