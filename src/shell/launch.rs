@@ -153,7 +153,7 @@ async fn prepare(
     }
     let who = project.agent_identity(&run.slot);
     let mut extra = BTreeMap::from([
-        ("SIGNALBOX_RUN".to_owned(), service.tag(run.id)),
+        ("SIGNALBOX_RUN".to_owned(), run.id.to_string()),
         ("SIGNALBOX_CONTEXT".to_owned(), checkout.join(CONTEXT_FILE).display().to_string()),
         ("TMPDIR".to_owned(), tmp.display().to_string()),
         ("GIT_AUTHOR_NAME".to_owned(), who.name.clone()),

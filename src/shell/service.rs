@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use regex::{Regex, RegexBuilder};
-use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -253,13 +252,6 @@ impl Service {
     #[must_use]
     pub fn log_path(&self, run: RunId) -> PathBuf {
         self.data.join("runs").join(format!("{run}.log"))
-    }
-
-    /// What marks every process of a run: unique over services on this host.
-    #[must_use]
-    pub fn tag(&self, run: RunId) -> String {
-        let place = hex::encode(Sha256::digest(self.data.display().to_string()));
-        format!("{run}@{}", &place[..12])
     }
 
     /// A new nonce: what a verdict must repeat. Unpredictable enough that no earlier run knows it.

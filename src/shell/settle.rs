@@ -9,13 +9,11 @@ use crate::engine::model::{Head, JobKind, RunEnd, RunId, RunReport, Task, Usage}
 use crate::engine::rules::Ruleset;
 use crate::shell::git::{Collected, Expected, Identity, MergeTree, Push};
 use crate::shell::launch::LaunchError;
-use crate::shell::process::{Exit, Outcome, classify, structured, tail};
+use crate::shell::process::{Exit, Outcome, TAIL, classify, tail, usage};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{RunRow, StoreError};
 use crate::shell::{clock, crash};
 
-/// How much of a log's end is read for its classification.
-const TAIL: u64 = 16 * 1024;
 /// Most paths kept in a report.
 const WROTE_MAX: usize = 1000;
 
@@ -108,7 +106,7 @@ impl Settling<'_> {
         let log = self.service.log_path(self.run.id);
         let path = log.clone();
         let text = tokio::task::spawn_blocking(move || tail(&path, TAIL)).await.ok().and_then(Result::ok);
-        let usage = structured::usage(text.as_deref().unwrap_or_default());
+        let usage = usage(text.as_deref().unwrap_or_default());
         let shown = format!("runs/{}.log", self.run.id);
         if self.run.kind == JobKind::Command {
             return Ok(self.command(exit, text.as_deref(), &shown));
