@@ -1,1 +1,5 @@
-//! Stub.
+//! Forges: where branches meet the default branch.
+
+pub mod local;
+
+pub use local::{ForgeError, LocalForge, MergeAnswer, Synced};
