@@ -487,6 +487,28 @@ async fn an_abandoned_run_ends_itself() {
 }
 
 #[tokio::test]
+async fn an_exit_that_cannot_be_written_is_written_later() {
+    let world = World::new();
+    let alive = world
+        .spawn(&world.sh(&format!(
+            "while ! test -e {}; do sleep 0.02; done; exit 6",
+            world.path("go").display()
+        )))
+        .await;
+    // As good as a full disk: the record cannot take its place.
+    let obstacle = world.run_dir().join("exit.json");
+    fs::create_dir(&obstacle).expect("obstacle");
+    fs::write(world.path("go"), "").expect("go");
+    until("the agent's end", || world.tagged().is_empty().then_some(())).await;
+    assert!(
+        matches!(supervisor().evidence(&world.run_dir()).await, Evidence::Alive(_)),
+        "the shim gave up"
+    );
+    fs::remove_dir(&obstacle).expect("removed");
+    assert_eq!(world.exit(&alive).await.code, Some(6));
+}
+
+#[tokio::test]
 async fn an_agent_that_kills_its_group_or_itself_is_recorded() {
     let world = World::new();
     let alive = world.spawn(&world.scripted("crash")).await;
