@@ -19,7 +19,8 @@ pub(super) fn plant(stage: &Stage) -> Result<i32, Failure> {
     let monitor = trap("fsmonitor", "exit 0")?;
     let filter = trap("filter", "cat")?;
     let upload = trap("upload-pack", "exit 1")?;
-    let rewritten = format!("url.ext::{}.insteadOf", trap("url", "exit 1")?);
+    // The blank ends the program's name: what is left of the rewritten URL becomes its argument.
+    let rewritten = format!("url.ext::{} .insteadOf", trap("url", "exit 1")?);
     fs::create_dir_all(dir.join("hooks"))?;
     for hook in [
         "pre-push",

@@ -28,11 +28,7 @@ pub(super) fn look(dir: &Path) -> Evidence {
 
 /// The service died before it made the directory, or someone removed it under a running shim.
 fn without_dir(dir: &Path) -> Evidence {
-    let scope = Scope {
-        shim: None,
-        tag: tag(&absolute(dir)),
-    };
-    if scope.members().is_ok_and(|m| m.is_empty()) {
+    if scope(dir).members().is_ok_and(|m| m.is_empty()) {
         Evidence::NeverStarted
     } else {
         Evidence::Gone

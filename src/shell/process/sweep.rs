@@ -20,10 +20,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Ends everything that carries the tag of this run directory: SIGTERM, a short grace, SIGKILL
 /// until two walks in a row find nothing. For runs whose shim is gone.
 pub(super) async fn sweep(dir: &Path) -> Swept {
-    let scope = Scope {
-        shim: None,
-        tag: tag(&absolute(dir)),
-    };
+    let scope = scope(dir);
     let begun = Instant::now();
     let (mut known, mut left, mut clean) = (HashSet::new(), Vec::new(), 0);
     while clean < 2 && begun.elapsed() < LIMIT {
