@@ -4,6 +4,7 @@
 //! own repository, where there is one, is only ever read: tasks are merged here, and the person
 //! fetches from here.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::engine::model::Millis;
@@ -331,13 +332,24 @@ impl LocalForge {
         })
     }
 
-    /// The commit of the default branch's first-parent line that brought `head`.
+    /// The commit of the default branch's first-parent line that brought `head`: the oldest of that
+    /// line among the descendants of `head`, or `head` itself when it is on the line.
     async fn brought_by(&self, head: &str, base: &str) -> Result<String, ForgeError> {
-        let call = self.bare.call("rev-list").args(["--first-parent", "--ancestry-path", "--reverse"]);
+        let call = self.bare.call("rev-list").args(["--ancestry-path", "--parents"]);
         let out = call.end().arg(base).arg(format!("^{head}")).ok().await?;
         let text = String::from_utf8_lossy(&out);
-        // Nothing on the way: the head itself is on the line.
-        Ok(text.lines().next().unwrap_or(head).to_owned())
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        let first: HashMap<&str, &str> = lines
+            .map(|(sha, parents)| (sha, parents.split(' ').next().unwrap_or_default()))
+            .collect();
+        let mut at = base;
+        while let Some(parent) = first.get(at) {
+            if *parent == head || !first.contains_key(parent) {
+                return Ok(if *parent == head { head } else { at }.to_owned());
+            }
+            at = parent;
+        }
+        Ok(head.to_owned())
     }
 }
 
@@ -402,3 +414,6 @@ fn head_branch(dir: &Path) -> String {
 fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,13 +144,18 @@ fn regular(root: &Path, inner: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// Files of a work tree that git opens by itself: a pipe in their place would hang it.
+const OPENED: [&str; 2] = [".gitignore", ".gitattributes"];
+
 /// Directories below the top that hold a `.git` of their own, relative to `dir`, as bytes. They are
 /// left out of everything: git would start a process in them, under their configuration.
 ///
 /// # Errors
-/// There are more than anyone needs, or the directory cannot be read.
+/// There are more than anyone needs; the directory cannot be read or is none (a link in its place
+/// would lend the service's rights); a file that git opens by itself is a pipe or a device.
 pub(super) fn nested(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
     const MOST: usize = 1000;
+    real_directory(dir, "the checkout")?;
     let mut found = Vec::new();
     let mut pending = vec![dir.to_owned()];
     while let Some(at) = pending.pop() {
@@ -165,10 +170,13 @@ pub(super) fn nested(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
         let mut own = false;
         for entry in entries.flatten() {
             let name = entry.file_name();
+            let kind = entry.file_type().ok();
             if name.eq_ignore_ascii_case(".git") {
                 own = true;
-            } else if entry.file_type().is_ok_and(|t| t.is_dir()) && !(top && name == ".signalbox") {
+            } else if kind.is_some_and(|t| t.is_dir()) && !(top && name == ".signalbox") {
                 inner.push(entry.path());
+            } else if OPENED.iter().any(|o| name == *o) && kind.is_some_and(|t| !t.is_file() && !t.is_symlink() && !t.is_dir()) {
+                return Err(format!("a {} is no regular file", name.to_string_lossy()));
             }
         }
         if own && !top {

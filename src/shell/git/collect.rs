@@ -250,7 +250,12 @@ impl Vault {
         let add = with_index("add")
             .work_tree(work.dir)
             .args(["-A", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"]);
-        let out = add.stdin(pathspecs(&nested)).timeout(PATIENCE).run().await?;
+        let out = add
+            .stdin(pathspecs(&nested))
+            .timeout(PATIENCE)
+            .run()
+            .await
+            .map_err(blame("its files cannot be read"))?;
         if out.code != 0 && strict {
             return Err(Fault::Agent(format!("its files cannot be read: {}", printable(&out.stderr))));
         }

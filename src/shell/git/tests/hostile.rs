@@ -348,6 +348,8 @@ async fn a_checkout_that_is_a_link_or_a_file_is_broken() {
     std::fs::rename(world.checkout(), world.path("aside")).unwrap();
     symlink(world.path("aside"), world.checkout()).unwrap();
     assert!(broken(world.collect(&start, 1).await).contains("symbolic link"));
+    write(&world.path("aside"), "secret.txt", "x");
+    assert_eq!(world.keep(&start, 1).await, None, "what the link points at is not read");
     world.begin().await;
     assert!(world.path("aside/src/a.txt").exists(), "what the link pointed at is not removed");
     Vault::remove_checkout(&world.checkout()).await.unwrap();
@@ -452,4 +454,32 @@ async fn a_checkout_that_resists_removal_is_removed() {
     std::fs::set_permissions(world.checkout().join("locked"), std::fs::Permissions::from_mode(0o500)).unwrap();
     Vault::remove_checkout(&world.checkout()).await.unwrap();
     assert!(!world.checkout().exists());
+}
+
+#[tokio::test]
+async fn pipes_and_unreadable_things_in_the_work_tree_do_not_hang() {
+    let world = World::new().await;
+    let start = world.begin().await;
+    pipe(&world.checkout().join("src/pipe"));
+    let _socket = std::os::unix::net::UnixListener::bind(world.checkout().join("src/socket")).unwrap();
+    symlink("/etc/passwd", world.checkout().join("src/link")).unwrap();
+    symlink("/etc", world.checkout().join("src/folder")).unwrap();
+    let (head, wrote) = accepted(world.collect(&start, 1).await);
+    assert_eq!(wrote, ["src/folder", "src/link"], "links are kept as links");
+    assert_eq!(world.vault.read(&head, "src/link", 9999).await.unwrap(), None);
+    for name in [".gitignore", "src/.gitattributes"] {
+        world.begin().await;
+        let _ = std::fs::remove_file(world.checkout().join(name));
+        pipe(&world.checkout().join(name));
+        assert!(broken(world.collect(&start, 2).await).contains("no regular file"), "{name}");
+        assert_eq!(world.keep(&start, 2).await, None);
+    }
+    world.begin().await;
+    std::fs::remove_file(world.checkout().join("src/a.txt")).unwrap();
+    pipe(&world.checkout().join("src/a.txt"));
+    assert!(
+        broken(world.collect(&start, 3).await).contains("src/a.txt"),
+        "a tracked file that became a pipe"
+    );
+    assert_eq!(world.keep(&start, 3).await, None);
 }
