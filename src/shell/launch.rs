@@ -10,7 +10,7 @@ use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::git::{Expected, GitError, Push};
 use crate::shell::process::{Alive, Outcome, RunSpec, environment};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{ProcessId, RunRow, StoreError};
+use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
 use crate::shell::{clock, crash, settle};
 
 /// Most that is kept of a run's log, in bytes.
@@ -31,7 +31,7 @@ pub enum LaunchError {
     Git(#[from] GitError),
     /// The forge.
     #[error(transparent)]
-    Forge(#[from] crate::shell::forge::ForgeError),
+    Forge(#[from] crate::shell::forge::HubError),
     /// A file of the run.
     #[error("cannot write {path}: {error}")]
     File {
@@ -128,10 +128,11 @@ async fn make_branch(service: &Service, project: &Project, rules: &Ruleset, task
     let message = format!("{}: business request", task.item);
     let commit = project.vault.commit_files(&base, &[(path, text.into_bytes())], &message, &service.identity(), task.created_at).await?;
     let branch = project.task_branch(rules, task)?;
-    match project.vault.push(&commit, &branch, Expected::Absent).await? {
+    match project.vault.push(&commit, &branch, &Expected::Absent).await? {
         Push::Done | Push::Same => Ok(commit),
         Push::Moved { now: Some(now) } if now == commit => Ok(commit),
         Push::Moved { .. } => Err(LaunchError::Refused(format!("branch {} exists already and is not ours", task.branch))),
+        Push::Refused { why } => Err(LaunchError::Refused(format!("the forge refuses the branch {}: {why}", task.branch))),
     }
 }
 
@@ -188,7 +189,8 @@ async fn prepare(
             let Some(agent) = rules.agents.get(&run.slot) else {
                 return Err(LaunchError::Refused(format!("the rules have no agent `{}`", run.slot)));
             };
-            let prompt = write_prompt(project, rules, task, run, checkout, dir, start).await?;
+            let job = job(service, run).await?;
+            let prompt = write_prompt(project, rules, task, run, &job, checkout, dir, start).await?;
             spec.program = agent.run.iter().map(|arg| arg.replace("{prompt}", &prompt)).collect();
             if agent.input == Input::Stdin {
                 spec.program.clone_from(&agent.run);
@@ -205,12 +207,19 @@ async fn prepare(
     Ok(spec)
 }
 
+async fn job(service: &Service, run: &RunRow) -> Result<JobRow, LaunchError> {
+    let jobs = service.store.jobs(run.task).await?;
+    jobs.into_iter().find(|j| j.id == run.job).ok_or_else(|| LaunchError::Refused("its job is gone".to_owned()))
+}
+
 /// Renders the prompt and writes it, with the context, into the run's folder and the checkout.
+#[allow(clippy::too_many_arguments, reason = "everything a prompt is made of comes together here, once")]
 async fn write_prompt(
     project: &Project,
     rules: &Ruleset,
     task: &Task,
     run: &RunRow,
+    job: &JobRow,
     checkout: &Path,
     dir: &Path,
     start: &str,
@@ -219,14 +228,14 @@ async fn write_prompt(
     let expects = render::expects(rules, &run.stage, &run.slot);
     let issue = project.tracker.issue(&task.issue).await.map_err(|e| LaunchError::Refused(e.to_string()))?.unwrap_or_default();
     let there = project.vault.files(start, &folder).await?;
-    let note = run.note.clone().unwrap_or_default();
+    let note = job.note.clone().unwrap_or_default();
     let words = PromptWords {
         item: &task.item,
         title: &issue.title,
         description: &issue.description,
         stage: &run.stage,
         visit: run.visit,
-        attempt: run.attempt,
+        attempt: job.attempts,
         agent: &run.slot,
         branch: &task.branch,
         artefacts: &folder,
@@ -237,25 +246,25 @@ async fn write_prompt(
         vars: &rules.vars,
     };
     let prompt = render::prompt(rules, &run.slot, &words).map_err(LaunchError::Refused)?;
-    let context = context(task, run, &folder, &expects, &note);
+    let context = context(task, run, job, &folder, &expects);
     write(&dir.join("prompt.md"), prompt.as_bytes()).await?;
     write(&checkout.join(TASK_FILE), prompt.as_bytes()).await?;
     write(&checkout.join(CONTEXT_FILE), context.to_string().as_bytes()).await?;
     Ok(prompt)
 }
 
-fn context(task: &Task, run: &RunRow, folder: &str, expects: &[Expect], note: &str) -> serde_json::Value {
+fn context(task: &Task, run: &RunRow, job: &JobRow, folder: &str, expects: &[Expect]) -> serde_json::Value {
     serde_json::json!({
         "task": { "id": task.id, "item": task.item, "title": task.title, "branch": task.branch },
         "stage": run.stage,
         "visit": run.visit,
         "agent": run.slot,
         "run": run.id,
-        "attempt": run.attempt,
+        "attempt": job.attempts,
         "nonce": run.nonce,
         "artefacts": folder,
         "expects": expects,
-        "note": note,
+        "note": job.note,
     })
 }
 
@@ -306,7 +315,7 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
 pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
     use crate::shell::process::Evidence;
     for run in service.store.open_runs().await? {
-        if run.exited() {
+        if run.state == RunState::Exited {
             continue;
         }
         let dir = service.run_dir(run.id);
@@ -315,7 +324,7 @@ pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
                 tracing::info!(run = %run.id, pid = alive.pid, "adopted");
                 let process = ProcessId { pid: alive.pid, start: alive.start, boot_id: alive.boot_id.clone() };
                 match service.store.run_started(run.id, process, None, clock::now()).await {
-                    Ok(()) | Err(StoreError::Conflict { .. }) => {}
+                    Ok(()) | Err(StoreError::Conflict) => {}
                     Err(error) => return Err(error),
                 }
                 if let Some(why) = run.kill {

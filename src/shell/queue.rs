@@ -25,7 +25,7 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
         match claim(service, &view, row).await {
             Ok(()) => {}
             // Someone was quicker, or the repository moved: the next look decides again.
-            Err(StoreError::Conflict { .. }) => service.wake(),
+            Err(StoreError::Conflict) => service.wake(),
             Err(error) => return Err(error),
         }
     }
@@ -68,7 +68,7 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
             run: run.id,
             task: run.task,
             slot: run.slot.clone(),
-            since: run.started_at,
+            since: run.claimed_at,
             ending: run.kill.is_some(),
         })
         .collect();

@@ -122,7 +122,7 @@ async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result
         match decide(service, target, event).await {
             Ok(true) => conflicts = 0,
             Ok(false) => return Ok(()),
-            Err(StoreError::Conflict { .. }) if conflicts < 50 => conflicts += 1,
+            Err(StoreError::Conflict) if conflicts < 50 => conflicts += 1,
             Err(error) => return Err(error),
         }
     }

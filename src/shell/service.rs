@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
-use crate::engine::rules::{Config, ForgeConfig, Loaded, Ruleset, TrackerConfig, revive};
+use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::process::Supervisor;
@@ -92,7 +92,7 @@ impl Project {
     /// # Errors
     /// The branch is the default branch or protected.
     pub fn task_branch(&self, rules: &Ruleset, task: &Task) -> Result<TaskBranch, GitError> {
-        TaskBranch::new(&task.branch, self.vault.default_branch(), &rules.branch.protected)
+        TaskBranch::new(&task.branch, self.vault.remote().default_branch(), &rules.branch.protected)
     }
 
     /// The identity under which an agent's work is committed.
@@ -154,7 +154,8 @@ impl Service {
         let mut rules = BTreeMap::new();
         for (name, rule) in &settings.loaded.rulesets {
             let project = open_project(&git, &store, &config, &settings.dir, &data, name, rule).await?;
-            store.save_ruleset(&rule.hash, rule.stored(), clock::now()).await?;
+            let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
+            store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
             rules.insert(rule.hash.clone(), Arc::clone(rule));
             projects.insert(name.clone(), project);
         }
@@ -257,8 +258,8 @@ impl Service {
     /// A new nonce: what a verdict must repeat. Unpredictable enough that no earlier run knows it.
     #[must_use]
     pub fn nonce(&self) -> String {
-        let bytes = uuid::Uuid::new_v4();
-        bytes.simple().to_string()[..20].to_owned()
+        // The first twelve digits of a version 7 UUID are the time; the rest is random.
+        uuid::Uuid::now_v7().simple().to_string().split_off(12)
     }
 
     /// The weather patterns of a ruleset, compiled once.
@@ -307,13 +308,13 @@ async fn open_project(
 ) -> Result<Project, StartError> {
     let settings = config.projects.get(name).ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
     let wrap = |error| StartError::Forge { project: name.clone(), error };
-    let ForgeConfig::Local { source, default_branch } = &settings.forge;
-    let source = source.as_ref().map(|s| dir.join(s));
+    let rules::Forge::Local { source, default_branch } = &settings.forge;
+    let source = dir.join(source);
     let bare = data.join("forge").join(format!("{name}.git"));
     let repo = store.repo(&format!("local:{name}")).await?;
-    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, source.as_deref(), default_branch.as_deref()).await.map_err(wrap)?;
+    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, Some(&source), Some(default_branch)).await.map_err(wrap)?;
     let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
-    let TrackerConfig::Local = settings.tracker;
+    let rules::Tracker::Local = settings.tracker;
     Ok(Project {
         name: name.clone(),
         prefix: rules.prefix.clone(),

@@ -7,11 +7,11 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::engine::model::{Head, JobKind, RunEnd, RunId, RunReport, Task, Usage};
 use crate::engine::rules::Ruleset;
-use crate::shell::git::{Collected, Expected, Identity, MergeTree, Push};
+use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
 use crate::shell::process::{Exit, Outcome, TAIL, classify, tail, usage};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{RunRow, StoreError};
+use crate::shell::store::{RunRow, RunState, StoreError};
 use crate::shell::{clock, crash};
 
 /// Most paths kept in a report.
@@ -60,7 +60,7 @@ fn report(run: &RunRow, end: RunEnd, usage: Usage) -> RunReport {
 /// Settles an exited run: the effect `Settle`. Idempotent: a crash anywhere in it repeats it.
 pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<(), LaunchError> {
     let now = clock::now();
-    let Some(run) = service.store.run(id).await?.filter(RunRow::exited) else {
+    let Some(run) = service.store.run(id).await?.filter(|r| r.state == RunState::Exited) else {
         service.store.effect_done(effect, None, now).await?;
         return Ok(());
     };
@@ -172,8 +172,8 @@ impl Settling<'_> {
         let scratch = self.service.run_dir(self.run.id).join("scratch");
         let message = format!("{}: {} ({})", self.task.item, self.run.stage, self.run.slot);
         let allow = |path: &str| scope.allows(path);
-        let vault = &self.project.vault;
-        Ok(vault.collect(&checkout, start, self.run.id, &scratch, &allow, &message, who, self.run.started_at).await?)
+        let work = Work { dir: &checkout, start, run: self.run.id, scratch: &scratch, message: &message, who, at: self.run.claimed_at };
+        Ok(self.project.vault.collect(work, &allow).await?)
     }
 
     /// Pushes the run's head to the task branch and ensures a change request.
@@ -199,17 +199,18 @@ impl Settling<'_> {
                 return Ok(Err(RunEnd::Permanent { detail }));
             }
             let message = format!("{}: join {} (run {})", self.task.item, self.run.slot, self.run.id);
-            match vault.join(&now, start, head, &message, who, self.run.started_at).await? {
-                MergeTree::Clean { commit, .. } => target = commit,
-                MergeTree::Conflict { files } => {
+            match vault.join(&now, start, head, &message, who, self.run.claimed_at).await? {
+                Joined::Clean { head } => target = head,
+                Joined::Conflict { files } => {
                     let detail = format!("in conflict with what was pushed meanwhile: {}", files.join(", "));
                     return Ok(Err(RunEnd::Permanent { detail }));
                 }
             }
         }
-        match vault.push(&target, &branch, Expected::At(now)).await? {
+        match vault.push(&target, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => {}
             Push::Moved { .. } => return Err(LaunchError::Refused("the branch moved while it was pushed to".to_owned())),
+            Push::Refused { why } => return Ok(Err(RunEnd::Permanent { detail: format!("the forge refuses the push: {why}") })),
         }
         let title = format!("{}: {}", self.task.item, self.task.title);
         self.project.forge.ensure_change(&self.task.branch, &title, &target).await?;
@@ -224,9 +225,8 @@ impl Settling<'_> {
         let scratch = self.service.run_dir(self.run.id).join("scratch");
         let who = self.project.agent_identity(&self.run.slot);
         let message = format!("{}: leftovers of run {}", self.task.item, self.run.id);
-        let vault = &self.project.vault;
-        let kept = vault.keep_leftovers(&checkout, start, self.run.id, &scratch, &message, &who, self.run.started_at).await;
-        if let Err(error) = kept {
+        let work = Work { dir: &checkout, start, run: self.run.id, scratch: &scratch, message: &message, who: &who, at: self.run.claimed_at };
+        if let Err(error) = self.project.vault.keep_leftovers(work).await {
             tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept");
         }
     }

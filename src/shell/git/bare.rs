@@ -121,6 +121,54 @@ impl Bare {
         Ok(regular.collect())
     }
 
+    /// The regular files below `dir`, relative to it, each with its content's id; as
+    /// [`Self::files`]. One process.
+    ///
+    /// # Errors
+    /// The commit is not here.
+    pub async fn entries(&self, sha: &str, dir: &str) -> Result<Vec<(String, String)>, GitError> {
+        let Some(dir) = inner_path(dir) else { return Ok(Vec::new()) };
+        let prefix = format!("{dir}/");
+        let call = self
+            .call("ls-tree")
+            .literal()
+            .args(["-r", "-z"])
+            .end()
+            .args([object_id(sha)?, "--", &prefix]);
+        let out = call.cap(LISTING).ok().await?;
+        let regular = split(&out).filter(|line| line.starts_with(b"100")).filter_map(|line| {
+            let tab = line.iter().position(|b| *b == b'\t')?;
+            let path = line.get(tab + 1..)?.strip_prefix(prefix.as_bytes())?;
+            let id = line.get(..tab)?.rsplit(|b| *b == b' ').next()?;
+            Some((String::from_utf8_lossy(path).into_owned(), String::from_utf8_lossy(id).into_owned()))
+        });
+        Ok(regular.collect())
+    }
+
+    /// The best common ancestor of two commits; `None` where they share none. One process.
+    ///
+    /// # Errors
+    /// One of the commits is not here.
+    pub async fn merge_base(&self, a: &str, b: &str) -> Result<Option<String>, GitError> {
+        let out = self.call("merge-base").end().args([object_id(a)?, object_id(b)?]).run().await?;
+        match out.code {
+            0 => Ok(Some(one_id("merge-base", &out.stdout)?)),
+            1 => Ok(None),
+            _ => Err(out.failed("merge-base")),
+        }
+    }
+
+    /// Commits of `to` that `from` lacks, newest first: short id and first line, at most `max`. One process.
+    ///
+    /// # Errors
+    /// One of the commits is not here.
+    pub async fn log(&self, from: &str, to: &str, max: usize) -> Result<Vec<String>, GitError> {
+        let range = format!("{}..{}", object_id(from)?, object_id(to)?);
+        let call = self.call("log").arg(format!("--max-count={max}")).args(["-z", "--format=%h %s"]).end();
+        let out = call.arg(range).cap(LISTING).ok().await?;
+        Ok(split(&out).map(|line| String::from_utf8_lossy(line).into_owned()).collect())
+    }
+
     /// Paths that differ between two commits, both sides of a rename. One process.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::model::{ActionIntent, Actor, Body, Head, Name, Task};
 use crate::engine::rules::Ruleset;
-use crate::shell::forge::{ForgeError, MergeAnswer};
+use crate::shell::forge::{HubError, MergeAnswer};
 use crate::shell::git::{Expected, GitError, MergeTree, Push};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, OutboxRow};
@@ -43,8 +43,8 @@ impl From<GitError> for Failure {
     }
 }
 
-impl From<ForgeError> for Failure {
-    fn from(error: ForgeError) -> Self {
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
         Self::Later(error.to_string())
     }
 }
@@ -109,7 +109,7 @@ impl Acting<'_> {
             return Ok(ended);
         }
         let tree = match vault.merge_tree(&base, head).await? {
-            MergeTree::Clean { tree, .. } => tree,
+            MergeTree::Clean { tree } => tree,
             MergeTree::Conflict { files } => return Ok(Ended::new("conflict", files.join(", "))),
         };
         self.record(&Intent::Merge { base, tree: tree.clone() }).await?;
@@ -183,16 +183,17 @@ impl Acting<'_> {
             return self.updated(now).await;
         }
         let tree = match vault.merge_tree(&now, &base).await? {
-            MergeTree::Clean { tree, .. } => tree,
+            MergeTree::Clean { tree } => tree,
             MergeTree::Conflict { files } => return Ok(Ended::new("conflict", files.join(", "))),
         };
         let message = format!("{}: merge the default branch", self.task.item);
         let commit = vault.commit(&tree, &[&now, &base], &message, &self.service.identity(), self.row.created_at).await?;
         self.record(&Intent::Update { commit: commit.clone() }).await?;
         let branch = self.project.task_branch(self.rules, self.task)?;
-        match vault.push(&commit, &branch, Expected::At(now)).await? {
+        match vault.push(&commit, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => self.updated(commit).await,
             Push::Moved { now } => Ok(Ended::new("head_moved", format!("the branch is at {}", now.unwrap_or_default()))),
+            Push::Refused { why } => Ok(Ended::new("refused", why)),
         }
     }
 

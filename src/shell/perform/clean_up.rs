@@ -7,7 +7,7 @@ use crate::engine::model::{Actor, Body, CleanUp, Kill, Millis, RunEnd, Task};
 use crate::engine::rules::Ruleset;
 use crate::shell::git::Deleted;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{NewEvent, OutboxRow, RunRow};
+use crate::shell::store::{NewEvent, OutboxRow, RunRow, RunState};
 use crate::shell::{clock, crash, settle};
 
 use super::Failure;
@@ -51,8 +51,8 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
 /// counts for nothing any more: it is closed here.
 async fn processes_gone(service: &Arc<Service>, runs: &[RunRow]) -> Result<(), Failure> {
     let mut open = false;
-    for run in runs.iter().filter(|r| !r.over()) {
-        if run.exited() {
+    for run in runs.iter().filter(|r| r.state != RunState::Ended) {
+        if run.state == RunState::Exited {
             settle::end_without_work(service, run, RunEnd::Killed(run.kill.unwrap_or(Kill::Stop))).await?;
         } else {
             open = true;
@@ -109,5 +109,6 @@ async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Opt
         Deleted::Done => format!("branch {} deleted at {sha}", task.branch),
         Deleted::Gone => format!("branch {} was gone already", task.branch),
         Deleted::Moved { now } => format!("branch {} is at {now}, not at {sha}: left alone", task.branch),
+        Deleted::Refused { why } => format!("the forge keeps branch {}: {why}", task.branch),
     })
 }

@@ -14,7 +14,7 @@ use crate::engine::model::Millis;
 use crate::shell::launch::LaunchError;
 use crate::shell::process::Alive;
 use crate::shell::service::Service;
-use crate::shell::store::{Effect, OutboxRow, StoreError};
+use crate::shell::store::{Effect, OutboxRow, RunState, StoreError};
 use crate::shell::{clock, crash, launch, settle};
 
 /// Effects taken up in one look.
@@ -48,15 +48,11 @@ impl From<LaunchError> for Failure {
     }
 }
 
-/// Takes up every effect that is due and not under way.
+/// Takes up every effect that is due; the store hands out none twice.
 pub async fn pump(service: &Arc<Service>) -> Result<(), StoreError> {
     for row in service.store.due_effects(clock::now(), BATCH).await? {
-        let Some(held) = service.busy.take(format!("effect {}", row.id)) else { continue };
         let service = Arc::clone(service);
-        tokio::spawn(async move {
-            let _held = held;
-            one(&service, row).await;
-        });
+        tokio::spawn(async move { one(&service, row).await });
     }
     Ok(())
 }
@@ -84,6 +80,7 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
     if let Err(error) = recorded {
         tracing::error!(effect = id, %error, "an effect's outcome could not be recorded; it is looked at again");
         tokio::time::sleep(Duration::from_secs(1)).await;
+        service.store.effect_release(id);
     }
     service.wake();
 }
@@ -112,7 +109,7 @@ async fn perform(service: &Arc<Service>, row: OutboxRow) -> Result<(), Failure> 
 /// Ends a run's processes by our order. The end itself is noticed by whoever follows the run.
 async fn kill(service: &Arc<Service>, id: crate::engine::model::RunId, why: crate::engine::model::Kill) -> Result<(), Failure> {
     let Some(run) = service.store.run(id).await? else { return Ok(()) };
-    if run.over() || run.exited() {
+    if matches!(run.state, RunState::Exited | RunState::Ended) {
         return Ok(());
     }
     let Some(process) = run.process() else {

@@ -2,7 +2,7 @@
 
 use crate::engine::model::{Issue, Name};
 use crate::shell::clock;
-use crate::shell::store::Store;
+use crate::shell::store::{NewComment, Store};
 
 use super::TrackerError;
 
@@ -45,7 +45,8 @@ impl LocalTracker {
     }
 
     pub(super) async fn comment(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
-        self.store.issue_comment(&self.project, id, Some(key), SELF, text, None, clock::now()).await?;
+        let new = NewComment { key: Some(key.to_owned()), author: SELF.to_owned(), body: text.to_owned() };
+        self.store.issue_comment(&self.project, id, new, None, clock::now()).await?;
         Ok(())
     }
 }

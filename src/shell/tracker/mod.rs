@@ -58,7 +58,7 @@ pub enum TrackerError {
 impl From<StoreError> for TrackerError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Gone { .. } => Self::Gone(error.to_string()),
+            StoreError::Gone => Self::Gone(error.to_string()),
             other => Self::Unreachable(other.to_string()),
         }
     }
