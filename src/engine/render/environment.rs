@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior, Value};
 
 use super::fence;
 
@@ -36,10 +36,64 @@ fn environment<'a>() -> Environment<'a> {
     env
 }
 
+/// Longest `{{ … }}` or `{% … %}`, in bytes: its operators nest on the stack when it is compiled.
+const TAG: usize = 1000;
+
+/// Parses a template. `Err` says what is wrong and in which line of it.
+fn parse<'env, 'a>(env: &'env Environment<'a>, template: &'a str) -> Result<Template<'env, 'a>, String> {
+    if template.len() > OUTPUT {
+        return Err(format!("the template has {} bytes; at most {OUTPUT} are allowed", template.len()));
+    }
+    if let Some(at) = long_tag(template) {
+        let line = template.get(..at).unwrap_or_default().lines().count().max(1);
+        return Err(format!("line {line}: what begins here with a brace is longer than {TAG} bytes"));
+    }
+    env.template_from_str(template).map_err(|error| sentence(&error))
+}
+
+/// Where the first tag begins that is too long.
+fn long_tag(template: &str) -> Option<usize> {
+    let bytes = template.as_bytes();
+    let mut at = 0_usize;
+    while let Some(pair) = bytes.get(at..at.saturating_add(2)) {
+        let length = match pair {
+            b"{#" => template.get(at..).and_then(|rest| rest.find("#}")).unwrap_or(0).saturating_add(2),
+            b"{{" | b"{%" => {
+                let length = tag_length(bytes.get(at..).unwrap_or_default());
+                if length > TAG {
+                    return Some(at);
+                }
+                length
+            }
+            _ => 1,
+        };
+        at = at.saturating_add(length);
+    }
+    None
+}
+
+/// How long the tag is that these bytes begin with; texts in quotes may contain its end.
+fn tag_length(bytes: &[u8]) -> usize {
+    let end: &[u8] = if bytes.starts_with(b"{{") { b"}}" } else { b"%}" };
+    let mut quote = None;
+    let mut at = 2_usize;
+    while let Some(&byte) = bytes.get(at) {
+        match (quote, byte) {
+            (Some(_), b'\\') => at = at.saturating_add(1),
+            (Some(open), _) if byte == open => quote = None,
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, _) if bytes.get(at..).is_some_and(|rest| rest.starts_with(end)) => break,
+            _ => {}
+        }
+        at = at.saturating_add(1);
+    }
+    at.min(bytes.len()).saturating_add(2)
+}
+
 /// Renders a template. `Err` says what is wrong and in which line of it.
 pub(super) fn render(template: &str, context: Value) -> Result<String, String> {
     let env = environment();
-    let compiled = env.template_from_str(template).map_err(|error| sentence(&error))?;
+    let compiled = parse(&env, template)?;
     let mut out = Capped(Vec::new());
     match compiled.render_captured_to(context, &mut out) {
         Ok(_) => Ok(String::from_utf8_lossy(&out.0).into_owned()),
@@ -61,7 +115,7 @@ pub fn placeholders(template: &str) -> BTreeSet<String> {
 /// Checks syntax and placeholders; returns sample values for the `vars` that it asks for.
 pub(super) fn check_placeholders(template: &str, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let env = environment();
-    let compiled = env.template_from_str(template).map_err(|error| sentence(&error))?;
+    let compiled = parse(&env, template)?;
     let mut unknown: Vec<String> = compiled
         .undeclared_variables(false)
         .into_iter()

@@ -533,6 +533,35 @@ fn slugs_are_short_ascii_and_never_empty() {
     assert_eq!(slug(&"x".repeat(100)).len(), 40, "a single long word is cut");
 }
 
+#[test]
+fn no_depth_of_a_template_overflows_the_stack() {
+    for (open, close) in [
+        ("(", ")"),
+        ("[", "]"),
+        ("not ", ""),
+        ("-", ""),
+        ("a.b", ""),
+        ("a ~ ", "a"),
+        ("a if b else ", ""),
+    ] {
+        drop(check_message(&format!(
+            "{{{{ {}1{} }}}}",
+            open.repeat(20_000),
+            close.repeat(20_000)
+        )));
+    }
+    drop(check_message(&format!(
+        "{}x{}",
+        "{% if item %}".repeat(5000),
+        "{% endif %}".repeat(5000)
+    )));
+    drop(check_message(&format!(
+        "{}x{}",
+        "{% for a in [1] %}".repeat(5000),
+        "{% endfor %}".repeat(5000)
+    )));
+}
+
 proptest::proptest! {
     #[test]
     fn a_slug_is_always_a_safe_part_of_a_ref(title in "\\PC{0,80}") {

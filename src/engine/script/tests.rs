@@ -509,12 +509,60 @@ proptest::proptest! {
     }
 }
 
+/// Nests a piece of source around `core`: opening, closing.
+const SHAPES: &[(&str, &str)] = &[
+    ("if x == () || true { 1 + ", " } else { 0 }"),
+    ("(1 + ", ")"),
+    ("[", "]"),
+    ("#{a: ", "}"),
+    ("{ ", " }"),
+    ("for i in [1] { ", " }"),
+    ("while true { ", " }"),
+    ("true && (", ")"),
+    ("() ?? (", ")"),
+    ("[x].map(|y| ", ")"),
+    ("`${", "}`"),
+    ("!", ""),
+    ("-", ""),
+    ("return ", ""),
+    ("f(", ")"),
+    ("x[", "]"),
+    ("x.y(", ")"),
+    ("x.y.", ""),
+    ("let a = ", ""),
+    ("|y| ", ""),
+    ("if true { } else ", " { }"),
+    ("loop { break ", " }"),
+    ("/*", "*/"),
+];
+
 #[test]
 fn the_deepest_allowed_nesting_does_not_overflow_the_stack() {
-    let (open, close) = ("if x == () || true { 1 + ".repeat(6), " } else { 0 }".repeat(6));
-    let source = format!("fn f(x) {{ {open} f([x].map(|y| y)) {close} }}");
-    let error = scripts(&source)
-        .call("t.rhai::f", &[ScriptArg::Absent], &Json::Null)
-        .expect_err("it never ends by itself");
-    assert!(error.to_string().contains("16 levels"), "{error}");
+    let mut ran = 0;
+    for (open, close) in SHAPES {
+        for levels in 1..70 {
+            let source = format!("fn f(x) {{ {} f(x) {} }}", open.repeat(levels), close.repeat(levels));
+            let Ok(found) = compile(&source) else { continue };
+            drop(found.problems("t.rhai"));
+            drop(found.literals("t.rhai::f"));
+            if let Err(error) = found.call("t.rhai::f", &[ScriptArg::Absent], &Json::Null) {
+                ran += usize::from(error.to_string().contains("16 levels"));
+            }
+        }
+    }
+    assert!(ran > 50, "only {ran} of the sources reached the depth of calls");
+}
+
+#[test]
+fn no_depth_of_source_overflows_the_stack() {
+    for (open, close) in SHAPES {
+        for levels in [100, 1000, SOURCE_SIZE / (open.len() + close.len()) - 10] {
+            for core in ["1", ""] {
+                let nested = format!("{}{core}{}", open.repeat(levels), close.repeat(levels));
+                drop(compile(&format!("fn f(x) {{ {nested} }}")));
+                drop(compile(&nested));
+                drop(compile(&open.repeat(levels)));
+            }
+        }
+    }
 }
