@@ -1,3 +1,5 @@
 //! The command line: one file per command.
 
+pub mod demo;
 pub mod run_shim;
+pub mod validate;

@@ -20,7 +20,7 @@ const COMMITS_MAX: usize = 50;
 
 /// Gathers `keys` for `task`.
 pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]) -> Facts {
-    let gathering = Gathering { project, rules, task, folder: project.folder(rules, task) };
+    let gathering = Gathering { project, task, folder: project.folder(rules, task) };
     let mut facts = Facts::default();
     let remote = keys.iter().any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
     let fetched = if remote { project.vault.fetch().await } else { Ok(()) };
@@ -37,7 +37,6 @@ pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, keys: &[Fac
 
 struct Gathering<'a> {
     project: &'a Project,
-    rules: &'a Ruleset,
     task: &'a Task,
     folder: String,
 }

@@ -1,7 +1,9 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
 pub mod clock;
+pub mod config;
 pub mod crash;
+pub mod embedded;
 pub mod forge;
 pub mod front_matter;
 mod gather;

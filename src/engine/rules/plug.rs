@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::script::Scripts;
+use crate::engine::render;
+use crate::engine::script::{ScriptProblem, Scripts};
 
 /// A problem of a script: line and column from 1.
 pub struct ScriptIssue {
@@ -16,40 +17,35 @@ pub struct ScriptIssue {
     pub message: String,
 }
 
-/// Compiles these scripts, by file name.
-pub fn compile(_sources: &BTreeMap<String, String>) -> Result<Scripts, Vec<ScriptIssue>> {
-    Ok(Scripts::default())
+impl From<ScriptProblem> for ScriptIssue {
+    fn from(problem: ScriptProblem) -> Self {
+        Self { file: problem.file, line: problem.line.max(1), column: problem.column.max(1), message: problem.message }
+    }
+}
+
+/// Compiles these scripts, by file name; what compiles is looked through for calls that cannot work.
+pub fn compile(sources: &BTreeMap<String, String>) -> Result<Scripts, Vec<ScriptIssue>> {
+    let scripts = Scripts::compile(sources).map_err(|found| found.into_iter().map(ScriptIssue::from).collect::<Vec<_>>())?;
+    let found: Vec<ScriptIssue> = scripts.files().flat_map(|file| scripts.problems(file)).map(ScriptIssue::from).collect();
+    if found.is_empty() { Ok(scripts) } else { Err(found) }
 }
 
 /// The names of a function's parameters, in order; `None` where there is no such function.
-pub fn parameters(sources: &BTreeMap<String, String>, _scripts: &Scripts, file: &str, function: &str) -> Option<Vec<String>> {
-    let text = sources.get(file)?;
-    let (_, list) = text.split_once(&format!("fn {function}("))?;
-    let (list, _) = list.split_once(')')?;
-    Some(list.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect())
+pub fn parameters(_sources: &BTreeMap<String, String>, scripts: &Scripts, file: &str, function: &str) -> Option<Vec<String>> {
+    scripts.parameters(file, function).map(<[String]>::to_vec)
 }
 
 /// The functions of a file, for suggestions.
-pub fn functions(sources: &BTreeMap<String, String>, _scripts: &Scripts, file: &str) -> Vec<String> {
-    let text = sources.get(file).map_or("", String::as_str);
-    text.split("fn ").skip(1).filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.trim().to_owned()).collect()
+pub fn functions(_sources: &BTreeMap<String, String>, scripts: &Scripts, file: &str) -> Vec<String> {
+    scripts.functions(file)
 }
 
 /// Checks the template of a text that people read.
 pub fn check_message(text: &str) -> Result<(), String> {
-    balanced(text)
+    render::check_message(text)
 }
 
 /// Checks the template of a prompt.
 pub fn check_prompt(text: &str) -> Result<(), String> {
-    balanced(text)
-}
-
-fn balanced(text: &str) -> Result<(), String> {
-    for (open, close) in [("{{", "}}"), ("{%", "%}")] {
-        if text.matches(open).count() != text.matches(close).count() {
-            return Err(format!("`{open}` and `{close}` do not match"));
-        }
-    }
-    Ok(())
+    render::check_prompt(text)
 }

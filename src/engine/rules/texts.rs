@@ -13,7 +13,7 @@ use super::plug;
 use super::reader::{Reader, wrong_type};
 use super::tree::{Value, parse};
 
-const SECTIONS: &[&str] = &["note", "comment", "ask", "text"];
+const SECTIONS: &[&str] = &["note", "comment", "ask", "alert", "text"];
 
 /// The messages of one file, `section.key` → template.
 pub fn messages(path: &str, text: &str, sink: &Sink) -> BTreeMap<Name, String> {
