@@ -192,7 +192,8 @@ impl Vault {
         let call = call
             .config("core.commitGraph=false")
             .config("core.multiPackIndex=false")
-            .config("pack.useBitmaps=false");
+            .config("pack.useBitmaps=false")
+            .config("pack.readReverseIndex=false");
         let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&work.dir.join(".git/objects")));
         let call = call.stdin(format!("{head}\n^{}\n", work.start)).stdout_file(sink).timeout(PATIENCE);
         let packed = call.ok().await.map(drop);

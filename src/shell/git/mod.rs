@@ -17,6 +17,7 @@ mod command;
 mod error;
 mod layout;
 mod names;
+mod protections;
 mod push;
 mod remote;
 mod subject;

@@ -13,6 +13,7 @@ mod basics;
 mod collecting;
 mod hostile;
 mod names;
+mod poison;
 mod pushing;
 mod runner;
 

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::{Git, GitError};
+use super::super::{Auth, Git, GitError, Remote};
 
 /// A program that stands in for git.
 fn script(dir: &Path, text: &str) -> PathBuf {
@@ -79,4 +79,24 @@ async fn the_environment_of_the_service_does_not_reach_git() {
     let env = String::from_utf8(git.call("env").ok().await.unwrap()).unwrap();
     assert!(env.contains("GIT_CONFIG_NOSYSTEM=1") && env.contains("GIT_CONFIG_GLOBAL=/dev/null") && env.contains("HOME=/nonexistent"));
     assert!(!env.contains("CARGO"), "inherited: {env}");
+}
+
+#[tokio::test]
+async fn a_credential_travels_in_the_environment_only() {
+    let tmp = tempfile::tempdir().unwrap();
+    let body = "case \"$*\" in *--version*) echo git version 2.40.0;; *) echo \"ARGS $*\"; env;; esac";
+    let git = Git::at_path(&script(tmp.path(), body)).await.unwrap();
+    let remote = Remote::new("https://x.org/a.git", "main", Some(Auth::basic("u", "s3cret"))).unwrap();
+    let said = remote.reach(git.call("fetch").arg(remote.url()), tmp.path()).ok().await.unwrap();
+    let said = String::from_utf8(said).unwrap();
+    let (args, env): (Vec<&str>, Vec<&str>) = said.lines().partition(|l| l.starts_with("ARGS"));
+    let header = "GIT_CONFIG_VALUE_0=Authorization: Basic dTpzM2NyZXQ=";
+    assert!(
+        env.contains(&header) && env.contains(&"GIT_CONFIG_KEY_0=http.https://x.org/a.git.extraHeader"),
+        "{env:?}"
+    );
+    assert!(!args.concat().contains("dTpz"), "{args:?}");
+    let local = Remote::new("/srv/a.git", "main", None).unwrap();
+    let said = String::from_utf8(local.reach(git.call("fetch"), &tmp.path().join("trust")).ok().await.unwrap()).unwrap();
+    assert!(said.contains("/trust\n") && !said.contains("GIT_CONFIG_VALUE_0"), "{said}");
 }
