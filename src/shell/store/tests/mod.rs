@@ -14,6 +14,7 @@ mod effects;
 mod events;
 mod local;
 mod opening;
+mod over;
 mod queue;
 mod runs;
 mod steps;
