@@ -84,15 +84,25 @@ async fn withdrawing_takes_jobs_and_runs_of_the_visit() {
             .iter()
             .all(|j| j.state == JobState::Cancelled)
     );
-    // A requeue of a cancelled job changes nothing.
+}
+
+#[tokio::test]
+async fn a_withdrawn_job_is_not_put_back() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let withdraw = Decision::Withdraw {
+        visit: None,
+        why: Kill::Superseded,
+    };
     let back = Decision::Requeue {
-        visit: 2,
-        slot: "dev".into(),
+        visit: 1,
+        slot: "analyst".into(),
         available_at: T0,
         why: "x".to_owned(),
     };
-    world.decide(&task, vec![back]).await;
-    assert_eq!(world.counts(JobState::Queued).await, 0);
+    let task = world.decide(&task, vec![withdraw]).await;
+    let task = world.decide(&task, vec![back]).await;
+    assert_eq!(world.only_job(&task).await.state, JobState::Cancelled);
 }
 
 #[tokio::test]

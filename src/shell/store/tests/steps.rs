@@ -279,3 +279,13 @@ async fn history_tells_all_in_order_of_commits() {
     let unreadable = told.facts.get(&FactKey::Json("deep.json".to_owned()));
     assert!(matches!(unreadable, Some(Fact::Unreadable { .. })), "{unreadable:?}");
 }
+
+#[tokio::test]
+async fn a_dropped_event_is_not_applied() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let seq = world.poke(&task).await;
+    world.store.drop_event(seq, "an operator said so", T0).await.unwrap();
+    let step = world.step(&task, seq, vec![]).await;
+    assert_eq!(world.store.commit_step(step).await, Err(StoreError::Conflict));
+}
