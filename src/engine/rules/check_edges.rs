@@ -44,7 +44,14 @@ pub struct Edges<'a> {
 impl<'a> Edges<'a> {
     /// Ready to check.
     pub fn new(draft: &'a Draft, scope: &'a Scope<'a>, flow: &'a [Sp<String>], gates: &'a BTreeMap<Name, Gate>) -> Self {
-        Self { draft, scope, flow, gates, shared: BTreeSet::new(), counters: BTreeSet::new() }
+        Self {
+            draft,
+            scope,
+            flow,
+            gates,
+            shared: BTreeSet::new(),
+            counters: BTreeSet::new(),
+        }
     }
 
     /// The edges of the stage at this place of the flow.
@@ -57,12 +64,30 @@ impl<'a> Edges<'a> {
             let waits = found.waits.iter().cloned().chain([Name::new("unreachable")]).map(|o| (o, Of::Wait));
             for (outcome, of) in outcomes.chain(waits) {
                 let due = of == Of::Outcome && !BY_DEFAULT.contains(&outcome.as_str());
-                self.answer(at, stage, &gate.v, &outcome, of, due.then_some((name, &gate.at)), &mut used, &mut out);
+                self.answer(
+                    at,
+                    stage,
+                    &gate.v,
+                    &outcome,
+                    of,
+                    due.then_some((name, &gate.at)),
+                    &mut used,
+                    &mut out,
+                );
             }
         }
         for action in &stage.actions {
             for outcome in Action::Merge.outcomes() {
-                self.answer(at, stage, &action.v, outcome, Of::Outcome, Some((name, &action.at)), &mut used, &mut out);
+                self.answer(
+                    at,
+                    stage,
+                    &action.v,
+                    outcome,
+                    Of::Outcome,
+                    Some((name, &action.at)),
+                    &mut used,
+                    &mut out,
+                );
             }
         }
         if !stage.work.is_empty() {
@@ -104,13 +129,20 @@ impl<'a> Edges<'a> {
             return;
         }
         if let Some((name, place)) = due {
-            let words = format!("nothing says what follows when {} comes out at the stage {}", quoted(&keys[0]), quoted(&name.v));
+            let words = format!(
+                "nothing says what follows when {} comes out at the stage {}",
+                quoted(&keys[0]),
+                quoted(&name.v)
+            );
             let problem = Problem::error(codes::NO_EDGE, place, words).label(format!("can come out as `{outcome}`"));
             let problem = match self.draft.gates.get(from) {
                 Some(gate) => problem.related(&gate.at, "the gate is defined here"),
                 None => problem,
             };
-            let help = format!("add to [stages.{}]: on.\"{}\" = {{ stay = true, alert = true }}, or where it should lead", name.v, keys[0]);
+            let help = format!(
+                "add to [stages.{}]: on.\"{}\" = {{ stay = true, alert = true }}, or where it should lead",
+                name.v, keys[0]
+            );
             self.scope.sink.push(problem.help(help));
         }
     }
@@ -134,8 +166,14 @@ impl<'a> Edges<'a> {
                 continue;
             }
             if edge.v.to.as_ref().is_some_and(|t| t.v == "previous") && !self.has_previous(at) {
-                let words = format!("{} leads to the previous stage, but no agents work before {}", quoted(key), quoted(&name.v));
-                let problem = Problem::error(codes::NO_PREVIOUS, &name.at, words).label("the first stage with work").related(&edge.at, "the edge of every stage");
+                let words = format!(
+                    "{} leads to the previous stage, but no agents work before {}",
+                    quoted(key),
+                    quoted(&name.v)
+                );
+                let problem = Problem::error(codes::NO_PREVIOUS, &name.at, words)
+                    .label("the first stage with work")
+                    .related(&edge.at, "the edge of every stage");
                 let rerun = stage.work.first().map_or("agent", |a| a.v.as_str());
                 let help = format!("say what it means here: on.\"{key}\" = {{ rerun = \"{rerun}\", note = \"rejected\" }}");
                 self.scope.sink.push(problem.help(help));
@@ -147,22 +185,37 @@ impl<'a> Edges<'a> {
 
     fn known_signal(&self, signal: &str, at: &Place) -> bool {
         if ["start", "stop"].contains(&signal) {
-            let problem = Problem::error(codes::DEAD_EDGE, at, format!("{} belongs to the engine, no edge can answer it", quoted(signal)));
+            let problem = Problem::error(
+                codes::DEAD_EDGE,
+                at,
+                format!("{} belongs to the engine, no edge can answer it", quoted(signal)),
+            );
             self.scope.sink.push(problem.label("never reached").help("remove the edge"));
             return false;
         }
-        let mapped = || self.draft.statuses.values().chain(self.draft.comments.values()).map(|s| s.v.v.as_str());
+        let mapped = || {
+            self.draft
+                .statuses
+                .values()
+                .chain(self.draft.comments.values())
+                .map(|s| s.v.v.as_str())
+        };
         if SIGNALS.contains(&signal) || mapped().any(|s| s == signal) {
             return true;
         }
         let known: Vec<&str> = SIGNALS.iter().copied().chain(mapped()).collect();
         let problem = Problem::error(codes::UNKNOWN_SIGNAL, at, format!("there is no signal {}", quoted(signal)));
-        self.scope.sink.push(problem.label("unknown signal").maybe_help(suggest(signal, known)));
+        self.scope
+            .sink
+            .push(problem.label("unknown signal").maybe_help(suggest(signal, known)));
         false
     }
 
     fn has_previous(&self, at: usize) -> bool {
-        self.flow.iter().take(at).any(|s| self.draft.stages.get(&s.v).is_some_and(|d| !d.v.work.is_empty()))
+        self.flow
+            .iter()
+            .take(at)
+            .any(|s| self.draft.stages.get(&s.v).is_some_and(|d| !d.v.work.is_empty()))
     }
 
     /// The edges of every stage that some stage used; the others are dead.
@@ -221,11 +274,17 @@ impl<'a> Edges<'a> {
 
     fn waiting(&self, key: &str, edge: &Sp<EdgeDraft>) {
         let e = &edge.v;
-        let moves = e.to.is_some() || e.rerun.is_some() || e.ask.is_some() || e.uses.is_some() || e.update || e.escalate || e.freeze.is_some();
+        let moves =
+            e.to.is_some() || e.rerun.is_some() || e.ask.is_some() || e.uses.is_some() || e.update || e.escalate || e.freeze.is_some();
         if moves {
-            let words = format!("{} is a waiting outcome: nothing has been decided yet, so it cannot lead anywhere", quoted(key));
+            let words = format!(
+                "{} is a waiting outcome: nothing has been decided yet, so it cannot lead anywhere",
+                quoted(key)
+            );
             let problem = Problem::error(codes::WAITING_EDGE, &edge.at, words).label("waits");
-            self.scope.sink.push(problem.help("a waiting outcome may have `status`, `comment` and `alert`"));
+            self.scope
+                .sink
+                .push(problem.help("a waiting outcome may have `status`, `comment` and `alert`"));
         }
     }
 
@@ -236,11 +295,27 @@ impl<'a> Edges<'a> {
             None => e.rerun.is_some(),
         };
         if e.update && e.to.is_none() && e.rerun.is_none() {
-            let problem = Problem::error(codes::IDLE_EDGE, &edge.at, format!("{} updates the branch and does not say what then", quoted(key)));
-            sink.push(problem.label("`to` or `rerun` is missing").help("after an update tests must run again: to = \"testing\", or rerun = an agent"));
+            let problem = Problem::error(
+                codes::IDLE_EDGE,
+                &edge.at,
+                format!("{} updates the branch and does not say what then", quoted(key)),
+            );
+            sink.push(
+                problem
+                    .label("`to` or `rerun` is missing")
+                    .help("after an update tests must run again: to = \"testing\", or rerun = an agent"),
+            );
         } else if e.to.is_none() && e.rerun.is_none() && e.ask.is_none() && !e.stay && !e.escalate {
-            let problem = Problem::error(codes::IDLE_EDGE, &edge.at, format!("{} does not say where the task goes", quoted(key)));
-            sink.push(problem.label("no way to go").help("one of: to = \"stage\", rerun = \"agent\", ask = \"questions\", stay = true"));
+            let problem = Problem::error(
+                codes::IDLE_EDGE,
+                &edge.at,
+                format!("{} does not say where the task goes", quoted(key)),
+            );
+            sink.push(
+                problem
+                    .label("no way to go")
+                    .help("one of: to = \"stage\", rerun = \"agent\", ask = \"questions\", stay = true"),
+            );
         }
         if comes_again && of != Of::Signal && e.uses.is_none() {
             let words = format!("{} leads back, and nothing bounds how often", quoted(key));
@@ -256,7 +331,11 @@ impl<'a> Edges<'a> {
         if to.v == "previous" {
             if !self.has_previous(at) {
                 let words = format!("{} leads to the previous stage, but no agents work before this one", quoted(key));
-                sink.push(Problem::error(codes::NO_PREVIOUS, &to.at, words).label("there is none").related(&edge.at, "this edge"));
+                sink.push(
+                    Problem::error(codes::NO_PREVIOUS, &to.at, words)
+                        .label("there is none")
+                        .related(&edge.at, "this edge"),
+                );
             }
             return true;
         }
@@ -271,8 +350,15 @@ impl<'a> Edges<'a> {
             let problem = Problem::error(codes::FORWARD_EDGE, &to.at, words).label("not an earlier stage");
             sink.push(problem.help("edges lead back only; a task goes forward when all gates say `ok`"));
         } else if target == at && stage.work.is_empty() {
-            let words = format!("{} leads to the stage itself, in which nobody works: the same would come out again", quoted(key));
-            sink.push(Problem::error(codes::FORWARD_EDGE, &to.at, words).label("the stage itself").help("lead to an earlier stage, or stay"));
+            let words = format!(
+                "{} leads to the stage itself, in which nobody works: the same would come out again",
+                quoted(key)
+            );
+            sink.push(
+                Problem::error(codes::FORWARD_EDGE, &to.at, words)
+                    .label("the stage itself")
+                    .help("lead to an earlier stage, or stay"),
+            );
         }
         true
     }
@@ -284,15 +370,25 @@ impl<'a> Edges<'a> {
             self.counters.insert(uses.v.clone());
             if !self.draft.counters.contains_key(&uses.v) {
                 let problem = Problem::error(codes::UNKNOWN_COUNTER, &uses.at, format!("there is no counter {}", quoted(&uses.v)));
-                scope.sink.push(problem.label("unknown counter").maybe_help(suggest(&uses.v, self.draft.counters.keys().map(String::as_str))));
+                scope.sink.push(
+                    problem
+                        .label("unknown counter")
+                        .maybe_help(suggest(&uses.v, self.draft.counters.keys().map(String::as_str))),
+                );
             }
         }
         if let Some(rerun) = &e.rerun
             && !stage.work.iter().any(|a| a.v == rerun.v)
         {
             let known = stage.work.iter().map(|a| a.v.as_str());
-            let problem = Problem::error(codes::UNKNOWN_AGENT, &rerun.at, format!("{} does not work in this stage", quoted(&rerun.v)));
-            scope.sink.push(problem.label("not an agent of the stage").maybe_help(suggest(&rerun.v, known)));
+            let problem = Problem::error(
+                codes::UNKNOWN_AGENT,
+                &rerun.at,
+                format!("{} does not work in this stage", quoted(&rerun.v)),
+            );
+            scope
+                .sink
+                .push(problem.label("not an agent of the stage").maybe_help(suggest(&rerun.v, known)));
         }
         for (section, name) in [("note", &e.note), ("comment", &e.comment), ("ask", &e.ask)] {
             message(section, name.as_ref(), scope);
@@ -308,8 +404,16 @@ fn message(section: &str, name: Option<&Sp<String>>, scope: &Scope) {
     }
     let prefix = format!("{section}.");
     let known: Vec<&str> = scope.messages.keys().filter_map(|k| k.as_str().strip_prefix(&prefix)).collect();
-    let problem = Problem::error(codes::UNKNOWN_MESSAGE, &name.at, format!("there is no message {}", quoted(&format!("{section}.{}", name.v))));
-    scope.sink.push(problem.label(format!("not in [{section}] of messages/")).maybe_help(suggest(&name.v, known)));
+    let problem = Problem::error(
+        codes::UNKNOWN_MESSAGE,
+        &name.at,
+        format!("there is no message {}", quoted(&format!("{section}.{}", name.v))),
+    );
+    scope.sink.push(
+        problem
+            .label(format!("not in [{section}] of messages/"))
+            .maybe_help(suggest(&name.v, known)),
+    );
 }
 
 /// Checks the edges of spent counters, which carry no names but messages.
@@ -321,7 +425,10 @@ pub fn spent(edge: &EdgeDraft, scope: &Scope) {
 pub fn resolved(e: &EdgeDraft) -> Edge {
     let name = |n: &Option<Sp<String>>| n.as_ref().map(Sp::name);
     Edge {
-        to: e.to.as_ref().map(|t| if t.v == "previous" { To::Previous } else { To::Stage(t.name()) }),
+        to: e
+            .to
+            .as_ref()
+            .map(|t| if t.v == "previous" { To::Previous } else { To::Stage(t.name()) }),
         uses: name(&e.uses),
         note: name(&e.note),
         comment: name(&e.comment),
@@ -346,8 +453,13 @@ pub fn check_statuses<'a>(draft: &Draft, shown: impl Iterator<Item = &'a Sp<Stri
     for status in shown {
         let both = draft.statuses.iter().find(|(s, _)| s.trim().eq_ignore_ascii_case(status.v.trim()));
         if let Some((_, signal)) = both {
-            let words = format!("the service shows the status {}, which is also a person's signal", quoted(&status.v));
-            let problem = Problem::error(codes::STATUS_BOTH, &status.at, words).label("shown here").related(&signal.at, "a signal here");
+            let words = format!(
+                "the service shows the status {}, which is also a person's signal",
+                quoted(&status.v)
+            );
+            let problem = Problem::error(codes::STATUS_BOTH, &status.at, words)
+                .label("shown here")
+                .related(&signal.at, "a signal here");
             sink.push(problem.help("use two statuses, so that what a person did can be told from what the service wrote"));
         }
     }

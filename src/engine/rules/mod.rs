@@ -9,6 +9,7 @@ mod branches;
 mod check;
 mod check_edges;
 mod check_gates;
+mod check_parts;
 pub mod codes;
 mod config;
 mod decode;
