@@ -65,11 +65,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let sound = sink.errors();
     flow_shape(flow, sink);
     let empty = StageDraft::default();
-    let reached: Vec<(usize, &Sp<String>, &StageDraft)> = flow
-        .iter()
-        .enumerate()
-        .filter_map(|(i, n)| Some((i, n, find_stage(draft, n, &empty, sink)?)))
-        .collect();
+    let reached = reach(draft, flow, &empty, sink);
     // On a broken flow, findings about edges would only repeat it.
     let sound = sink.errors() == sound;
     for (i, name, stage) in &reached {
@@ -84,6 +80,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     ambiguous(draft, &gates, &agents, sink);
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
+    stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));
     for (i, name, stage) in reached.iter().filter(|_| sound) {
         let on = edges.stage(*i, name, stage);
         stages.insert(name.name(), Stage { on, ..bare(stage) });
@@ -96,16 +93,13 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     if scope.clean && sink.errors() == before {
         unused(draft, flow, &gates, &agents, &counters, &scope);
     }
-    if let Some(stage) = draft.stages.get(end.as_str()) {
-        stages.entry(end.clone()).or_insert_with(|| bare(&stage.v));
+    if sink.errors() != before {
+        return None;
     }
-    let ok = sink.errors() == before;
     let prompts = agents
         .values()
-        .filter_map(|a| scope.prompts.get_key_value(&a.prompt))
-        .map(|(n, t)| (n.clone(), t.clone()))
+        .filter_map(|a| Some((a.prompt.clone(), scope.prompts.get(&a.prompt)?.clone())))
         .collect();
-    ok.then_some(())?;
     Some(Ruleset {
         pipeline: Name::new(scope.file.trim_start_matches("pipelines/").trim_end_matches(".toml")),
         hash: String::new(),
@@ -135,6 +129,15 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         vars: bound.map(|b| b.vars.clone()).unwrap_or_default(),
         scripts: scope.compiled,
     })
+}
+
+/// The stages of the flow with their places in it; unknown ones are reported and left out.
+fn reach<'a>(draft: &'a Draft, flow: &'a [Sp<String>], empty: &'a StageDraft, sink: &Sink) -> Vec<(usize, &'a Sp<String>, &'a StageDraft)> {
+    let found = flow
+        .iter()
+        .enumerate()
+        .map(|(i, n)| Some((i, n, find_stage(draft, n, empty, sink)?)));
+    found.flatten().collect()
 }
 
 fn artefacts(draft: &Draft, sink: &Sink) -> Option<String> {

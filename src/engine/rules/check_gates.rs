@@ -23,20 +23,21 @@ pub fn gates(draft: &Draft, asked: &[&Sp<String>], scope: &Scope) -> BTreeMap<Na
     for name in asked {
         walk.visit(name);
     }
-    walk.done
+    walk.done.into_iter().filter_map(|(name, gate)| Some((name, gate?))).collect()
 }
 
 struct Walk<'a> {
     draft: &'a Draft,
     scope: &'a Scope<'a>,
-    done: BTreeMap<Name, Gate>,
+    /// `None` where a gate was found wrong: each is said once.
+    done: BTreeMap<Name, Option<Gate>>,
     under_way: Vec<String>,
 }
 
 impl Walk<'_> {
     fn visit(&mut self, name: &Sp<String>) -> Option<Gate> {
         if let Some(gate) = self.done.get(name.v.as_str()) {
-            return Some(gate.clone());
+            return gate.clone();
         }
         let sink = self.scope.sink;
         let Some(draft) = self.draft.gates.get(&name.v) else {
@@ -61,9 +62,8 @@ impl Walk<'_> {
         self.under_way.push(name.v.clone());
         let gate = draft.v.0.as_ref().and_then(|kind| self.resolve(kind));
         self.under_way.pop();
-        let gate = gate?;
         self.done.insert(name.name(), gate.clone());
-        Some(gate)
+        gate
     }
 
     fn resolve(&mut self, kind: &KindDraft) -> Option<Gate> {
@@ -107,6 +107,7 @@ fn make(kind: GateKind, reads: Vec<FactKey>, outcomes: Vec<&str>, waits: &[&str]
     }
 }
 
+/// A gate that is not made of others.
 fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
     Some(match kind {
         KindDraft::Files(clauses) => {
@@ -130,6 +131,29 @@ fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
             };
             make(kind, vec![FactKey::Frontmatter(file.v.clone())], outcomes, &[])
         }
+        KindDraft::Script {
+            function,
+            reads,
+            args,
+            returns,
+        } => {
+            check_function(function, reads, scope)?;
+            let outcomes = returns.iter().map(|o| o.v.as_str()).chain(["error"]).collect();
+            let facts: BTreeSet<FactKey> = reads.values().cloned().collect();
+            let kind = GateKind::Script {
+                function: function.name(),
+                reads: reads.clone(),
+                args: args.clone(),
+            };
+            make(kind, facts.into_iter().collect(), outcomes, &[])
+        }
+        other => world(other, draft, scope)?,
+    })
+}
+
+/// Gates that look beyond artefacts: at the forge, a command, a person, the clock.
+fn world(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
+    Some(match kind {
         KindDraft::Checks(contexts) => make(
             GateKind::Checks {
                 contexts: contexts.clone(),
@@ -172,23 +196,7 @@ fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
                 &["pending"],
             )
         }
-        KindDraft::Script {
-            function,
-            reads,
-            args,
-            returns,
-        } => {
-            check_function(function, reads, scope)?;
-            let outcomes = returns.iter().map(|o| o.v.as_str()).chain(["error"]).collect();
-            let facts: BTreeSet<FactKey> = reads.values().cloned().collect();
-            let kind = GateKind::Script {
-                function: function.name(),
-                reads: reads.clone(),
-                args: args.clone(),
-            };
-            make(kind, facts.into_iter().collect(), outcomes, &[])
-        }
-        KindDraft::FirstOf(_) | KindDraft::AllOf(_) => return None,
+        _ => return None,
     })
 }
 

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::model::Name;
 
 use super::check::Scope;
-use super::check_edges::{self, SIGNALS};
+use super::check_edges::SIGNALS;
 use super::codes;
 use super::diagnostic::{Place, Problem, Sink, list, quoted, suggest};
 use super::draft::{AgentDraft, Draft, StageDraft};
+use super::edge;
 use super::reader::Sp;
 use super::{Agent, Counter, Gate, GateKind, SerialGate, Signals, StopRules};
 
@@ -97,12 +98,12 @@ pub fn ambiguous(draft: &Draft, gates: &BTreeMap<Name, Gate>, agents: &BTreeMap<
 pub fn counters(draft: &Draft, used: &BTreeSet<String>, scope: &Scope) -> BTreeMap<Name, Counter> {
     let mut out = BTreeMap::new();
     for (name, counter) in draft.counters.iter().filter(|(n, _)| used.contains(*n)) {
-        check_edges::spent(&counter.v.spent, scope);
+        edge::spent(&counter.v.spent, scope);
         out.insert(
             Name::new(name),
             Counter {
                 max: counter.v.max,
-                spent: check_edges::resolved(&counter.v.spent),
+                spent: edge::resolved(&counter.v.spent),
             },
         );
     }
@@ -116,10 +117,8 @@ pub fn shown(draft: &Draft, reached: &Reached, counters: &BTreeMap<Name, Counter
         .iter()
         .filter(|(n, _)| counters.contains_key(n.as_str()))
         .filter_map(|(_, c)| c.v.spent.status.as_ref());
-    let stages = reached
-        .iter()
-        .flat_map(|(_, _, s)| s.status.iter().chain(check_edges::statuses(&s.on)));
-    check_edges::check_statuses(draft, stages.chain(check_edges::statuses(&draft.on)).chain(spent), sink);
+    let stages = reached.iter().flat_map(|(_, _, s)| s.status.iter().chain(edge::statuses(&s.on)));
+    edge::check_statuses(draft, stages.chain(edge::statuses(&draft.on)).chain(spent), sink);
 }
 
 /// What people's acts mean.

@@ -19,6 +19,7 @@ mod decode_stages;
 mod decode_tables;
 mod diagnostic;
 mod draft;
+mod edge;
 mod explain;
 mod files;
 mod inputs;

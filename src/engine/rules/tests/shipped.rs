@@ -177,3 +177,29 @@ fn unset_takes_an_inherited_edge_and_a_stop_signal_can_be_switched_off() {
     assert!(rules.stages["review"].on.is_empty());
     assert!(!rules.signals.status.contains_key("STOP") && !rules.stop.enabled);
 }
+
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let text = std::fs::read_to_string(super::root().join("docs/rules.md")).unwrap();
+    let (_, rest) = text.split_once("```toml\n").unwrap();
+    let mut files = shipped_files();
+    files.insert("pipelines/mine.toml", rest.split_once("```").unwrap().0, "docs/rules.md");
+    let rules = std::sync::Arc::clone(&good(&files).pipelines["mine"]);
+    let edge = &rules.stages["review"].on["verdict.changes"];
+    assert_eq!(
+        (edge.comment.as_ref(), edge.uses.as_ref()),
+        (Some(&Name::new("tests_failed")), Some(&Name::new("rework")))
+    );
+    assert_eq!(rules.counters["rework"].max, 4);
+}
+
+#[test]
+fn a_default_branch_of_the_project_s_own_must_be_protected() {
+    let config = TWO.replace("default_branch = \"master\"", "default_branch = \"trunk\"");
+    let set = "\"agents.*.run\" = [\"./agent.sh\"], \"branch.protected\" = [\"trunk\"] }\n[people]";
+    let files = with_projects(&config);
+    assert_eq!(load(&files).diagnostics[0].code, codes::UNPROTECTED);
+    let mended = config.replace("\"agents.*.run\" = [\"./agent.sh\"] }\n[people]", set);
+    let rules = good(&with_projects(&mended));
+    assert_eq!(rules.rulesets["enduro"].branch.protected, ["trunk"]);
+}
