@@ -11,8 +11,6 @@ mod people;
 mod possible;
 mod signal;
 
-#[cfg(test)]
-pub(crate) mod tests;
 
 pub use board::{INITIAL, NewTask, known_statuses};
 pub use find::Found;

@@ -218,6 +218,13 @@ fn carry_out(ground: &Ground<'_>, decision: &Decision) -> Result<()> {
         }),
         Decision::Act(intent) => ground.task().and_then(|_| ground.effect(&Effect::Act(intent.clone()))),
         Decision::CleanUp(what) => ground.task().and_then(|_| ground.effect(&Effect::CleanUp(what.clone()))),
+        Decision::Restart(signal) => {
+            let target = Target {
+                task: None,
+                ..ground.target.clone()
+            };
+            ground.event(target, Body::Signalled(signal.clone()))
+        }
         Decision::Wake { task, by } => match inbox::of_task(ground.conn, *task)? {
             Some(target) => ground.event(target, Body::Poked { by: by.clone() }),
             // Ids are never used again: a task that is not there has nothing to look at.
