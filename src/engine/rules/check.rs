@@ -25,8 +25,8 @@ pub struct Scope<'a> {
     pub prompts: &'a BTreeMap<Name, String>,
     /// Scripts by file name.
     pub scripts: &'a BTreeMap<String, String>,
-    /// The same, compiled.
-    pub compiled: Scripts,
+    /// The same, compiled; `None` when that failed and was reported.
+    pub compiled: Option<Scripts>,
     /// Whether everything could be read; else what is unused may only be misread.
     pub clean: bool,
     /// The pipeline's own file.
@@ -127,7 +127,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         prompts,
         messages: scope.messages.clone(),
         vars: bound.map(|b| b.vars.clone()).unwrap_or_default(),
-        scripts: scope.compiled,
+        scripts: scope.compiled.unwrap_or_default(),
     })
 }
 

@@ -229,7 +229,7 @@ impl<'a> Edges<'a> {
     /// An edge that nothing reaches: an error where it was written for this pipeline; an
     /// inherited one is simply not part of it.
     fn dead(&self, key: &str, edge: &Sp<EdgeDraft>, whom: &str, stage: Option<&StageDraft>) {
-        if !self.scope.own(&edge.at) {
+        if !self.scope.own(&edge.at) || self.unresolved(key, stage) {
             return;
         }
         let outcomes = stage.map(|s| self.outcomes(s)).unwrap_or_default();
@@ -237,6 +237,20 @@ impl<'a> Edges<'a> {
         let near = super::diagnostic::nearest(key, outcomes.iter().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
         let help = near.or_else(|| (!outcomes.is_empty()).then(|| format!("what comes out there: {}", list(&outcomes))));
         self.scope.sink.push(problem.label("never reached").maybe_help(help));
+    }
+
+    /// Whether the edge may belong to a gate that was found wrong itself, and was reported.
+    fn unresolved(&self, key: &str, stage: Option<&StageDraft>) -> bool {
+        let from = key.split('.').next().unwrap_or_default();
+        let wrong = |s: &StageDraft| {
+            s.pass
+                .iter()
+                .any(|g| (from == "*" || from == g.v) && !self.gates.contains_key(g.v.as_str()))
+        };
+        match stage {
+            Some(stage) => wrong(stage),
+            None => self.flow.iter().filter_map(|n| self.draft.stages.get(&n.v)).any(|s| wrong(&s.v)),
+        }
     }
 
     fn outcomes(&self, stage: &StageDraft) -> Vec<String> {

@@ -260,8 +260,9 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         unknown(format!("there is no script {}", quoted(file)), help);
         return None;
     }
-    let Some(takes) = plug::parameters(scope.scripts, &scope.compiled, file, name) else {
-        let functions = plug::functions(scope.scripts, &scope.compiled, file);
+    let compiled = scope.compiled.as_ref()?;
+    let Some(takes) = plug::parameters(scope.scripts, compiled, file, name) else {
+        let functions = plug::functions(scope.scripts, compiled, file);
         unknown(
             format!("{} has no function {}", quoted(file), quoted(name)),
             suggest(name, functions.iter().map(String::as_str)),

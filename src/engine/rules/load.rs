@@ -217,7 +217,7 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
         return None;
     };
     let texts = Texts::gather(files, language, sink);
-    let (scripts, compiled) = scripts(files, &draft);
+    let (scripts, compiled) = scripts(files, &draft, sink);
     let scope = Scope {
         sink,
         messages: &texts.messages,
@@ -266,9 +266,8 @@ impl Texts {
     }
 }
 
-/// The scripts that gates of this pipeline name, and what they compile to. A script that does
-/// not compile has been reported with all files.
-fn scripts(files: &Files, draft: &Draft) -> (BTreeMap<String, String>, crate::engine::script::Scripts) {
+/// The scripts that gates of this pipeline name, and what they compile to.
+fn scripts(files: &Files, draft: &Draft, sink: &Sink) -> (BTreeMap<String, String>, Option<crate::engine::script::Scripts>) {
     let named = draft.gates.values().filter_map(|g| match &g.v.0 {
         Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
         _ => None,
@@ -276,7 +275,9 @@ fn scripts(files: &Files, draft: &Draft) -> (BTreeMap<String, String>, crate::en
     let sources: BTreeMap<String, String> = named
         .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
         .collect();
-    let compiled = plug::compile(&sources).unwrap_or_default();
+    let compiled = plug::compile(&sources)
+        .map_err(|issues| texts::report_scripts(issues, files, sink))
+        .ok();
     (sources, compiled)
 }
 

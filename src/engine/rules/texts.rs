@@ -78,7 +78,8 @@ pub fn check_all(files: &Files, sink: &Sink) {
     }
 }
 
-fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
+/// Says what is wrong with scripts.
+pub fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
     for issue in issues {
         let path = format!("rules/{}", issue.file);
         let start = files.get(&path).map_or(0, |s| offset(&s.text, issue.line, issue.column));

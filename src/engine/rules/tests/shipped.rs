@@ -203,3 +203,12 @@ fn a_default_branch_of_the_project_s_own_must_be_protected() {
     let rules = good(&with_projects(&mended));
     assert_eq!(rules.rulesets["enduro"].branch.protected, ["trunk"]);
 }
+
+#[test]
+fn a_broken_script_fails_its_pipeline_and_is_said_once() {
+    let mut files = with_projects(TWO);
+    files.insert("rules/staging.rhai", "fn verdict(log, failed, args) { ( }", "staging.rhai");
+    let loaded = load(&files);
+    assert_eq!(loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), [codes::SCRIPT]);
+    assert!(!loaded.rulesets.contains_key("orch") && loaded.rulesets.contains_key("enduro"));
+}
