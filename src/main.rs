@@ -1,3 +1,7 @@
 //! Wire and run.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    signalbox::cli::main()
+}
