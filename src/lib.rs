@@ -21,4 +21,5 @@
 
 pub mod cli;
 pub mod engine;
+pub mod scripted;
 pub mod shell;

@@ -217,29 +217,12 @@ pub struct Validate {
     /// Warnings count: exit 11
     #[arg(long)]
     pub strict: bool,
-    /// Check also what depends on this machine: commands that agents run
-    #[arg(long)]
-    pub here: bool,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: super::validate::Format,
     /// Print the page of a code
     #[arg(long, value_name = "CODE")]
     pub explain: Option<String>,
-}
-
-/// How findings are printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Human,
-    /// JSON.
-    Json,
-    /// SARIF.
-    Sarif,
-    /// Annotations of GitHub Actions.
-    Github,
 }
 
 /// Arguments of `logs`.

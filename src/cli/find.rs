@@ -43,6 +43,12 @@ fn above(from: &Path) -> Option<PathBuf> {
     from.ancestors().flat_map(|dir| [dir.join(FILE), dir.join(FOLDER).join(FILE)]).find(|p| p.is_file())
 }
 
+/// The folder of rules to be checked: the configuration's, where one is found; else the current one.
+#[must_use]
+pub fn rules(global: &Global) -> Option<PathBuf> {
+    configuration(global).ok()?.parent().map(Path::to_owned)
+}
+
 /// The service's socket: in the data directory that the configuration names.
 ///
 /// Only this one key is read: a client must reach a running service even while someone edits

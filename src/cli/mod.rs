@@ -16,10 +16,12 @@ pub mod demo;
 pub mod init;
 pub mod logs;
 pub mod queue;
+pub mod run_shim;
 pub mod serve;
 pub mod show;
 pub mod status;
 pub mod task;
+pub mod validate;
 pub mod why;
 
 use std::ffi::OsString;
@@ -81,14 +83,20 @@ fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Commands that need no service and are not for people's daily use.
+/// Commands that need no service.
 fn local(global: &args::Global, command: Command) -> ExitCode {
-    match command {
-        Command::Validate(validate) => crate::cli::validate::run(global, &validate),
-        Command::RunShim { dir } => crate::cli::run_shim::run(&dir),
-        Command::ScriptedAgent { words } => crate::cli::scripted_agent::run(&words),
-        _ => ExitCode::from(exit::USAGE),
-    }
+    let status = match command {
+        Command::Validate(args) => {
+            let dir = args.dir.as_deref().or(global.dir.as_deref());
+            let format = if global.json { validate::Format::Json } else { args.format };
+            let dir = dir.map_or_else(|| find::rules(global), |d| Some(d.to_owned()));
+            validate::run(dir.as_deref(), format, args.strict, args.explain.as_deref(), &crate::shell::embedded::embedded())
+        }
+        Command::RunShim { dir } => run_shim::run(&dir),
+        Command::ScriptedAgent { words } => crate::scripted::main(&words),
+        _ => i32::from(exit::USAGE),
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(exit::FAILURE))
 }
 
 /// Has `act` talk to the service; whatever goes wrong is told once, here.

@@ -1,1 +1,42 @@
-//! Stub.
+//! Supervision of agents: runs outlive the service, and what is killed is verified gone.
+//!
+//! Every run has a directory. The service writes `spec.json` there and starts a *shim* (this same
+//! binary, `run-shim`), which owns the run from then on: it starts the agent, enforces the
+//! deadline, ends everything that belongs to the run and records the exit durably. The service
+//! only watches; when it is started again it finds the shim by boot id, pid and start time.
+//!
+//! ```text
+//! spec.json   what to run                          (service, before the shim starts)
+//! owner       who decides about the run            (shim or service: whoever makes it first)
+//! shim.json   identity of shim and agent           (shim)
+//! kill        an order to end the run              (service, or a person)
+//! abandon     nobody wants this run any more       (service, or a person)
+//! exit.json   how it ended; the shim's last act    (shim)
+//! ```
+
+mod classify;
+mod environment;
+mod evidence;
+pub(crate) mod files;
+mod identity;
+mod log;
+mod outcome;
+pub(crate) mod procs;
+mod retry_after;
+mod rundir;
+mod start;
+mod structured;
+mod supervisor;
+mod sweep;
+mod wait;
+
+pub use classify::{TAIL, classify, tail};
+pub use environment::environment;
+pub use identity::{Alive, boot_id, start_time};
+pub(crate) use identity::{Stat, handle, signal, stat};
+pub use log::{defuse, read_from};
+pub use outcome::{Evidence, Outcome, SpawnError, StopError, Swept};
+pub use rundir::{Exit, KillOrder, Owner, RUN_DIR_VAR, RunSpec, ShimRecord};
+pub(crate) use rundir::{names, own, tag};
+pub use structured::usage;
+pub use supervisor::Supervisor;

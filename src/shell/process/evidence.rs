@@ -1,0 +1,44 @@
+//! What a run directory and `/proc` say about a run.
+
+use std::path::Path;
+
+use super::sweep::scope;
+use super::{Evidence, Exit, Owner, files, names, own};
+
+pub(super) fn look(dir: &Path) -> Evidence {
+    if let Some(exit) = read_exit(dir) {
+        return Evidence::Exited(exit);
+    }
+    if !dir.exists() {
+        return without_dir(dir);
+    }
+    match own(dir, &Owner::Abandoned) {
+        Ok(true) => return Evidence::NeverStarted,
+        Ok(false) => {}
+        Err(error) => tracing::warn!(dir = %dir.display(), %error, "cannot take a run; judging by what lies there"),
+    }
+    let owner = files::read_json::<Owner>(&dir.join(names::OWNER));
+    match owner {
+        Ok(Some(Owner::Abandoned)) => Evidence::NeverStarted,
+        Ok(Some(Owner::Shim(shim))) if shim.alive() => Evidence::Alive(shim),
+        // It may have ended while we looked.
+        _ => read_exit(dir).map_or(Evidence::Gone, Evidence::Exited),
+    }
+}
+
+/// The service died before it made the directory, or someone removed it under a running shim.
+fn without_dir(dir: &Path) -> Evidence {
+    if scope(dir).members().is_ok_and(|m| m.is_empty()) {
+        Evidence::NeverStarted
+    } else {
+        Evidence::Gone
+    }
+}
+
+/// The exit record, if there is one that can be read.
+pub(super) fn read_exit(dir: &Path) -> Option<Exit> {
+    files::read_json(&dir.join(names::EXIT)).unwrap_or_else(|error| {
+        tracing::warn!(dir = %dir.display(), %error, "a run's exit record cannot be read");
+        None
+    })
+}

@@ -1,0 +1,103 @@
+//! Small JSON files that appear whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Writes `value` as JSON so that a reader, even after a power loss, sees the old file or the
+/// new one: temporary file, fsync, rename, fsync of the directory. Mode 0600.
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    let temp = temp_name(path);
+    let written = write_synced(&temp, &bytes)
+        .and_then(|()| fs::rename(&temp, path))
+        .and_then(|()| sync_parent(path));
+    if written.is_err() {
+        // A half-written temporary file would only eat the space that the next try needs.
+        let _ = fs::remove_file(&temp);
+    }
+    written
+}
+
+/// Makes `path` with `bytes` unless it exists; `false` when it does. Content and name appear together.
+pub(crate) fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let temp = temp_name(path);
+    let made = write_synced(&temp, bytes).and_then(|()| match fs::hard_link(&temp, path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    });
+    let _ = fs::remove_file(&temp);
+    if made? {
+        sync_parent(path)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Reads a JSON file; `None` when it is absent.
+///
+/// # Errors
+/// When it cannot be read, or is not what it should be.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn temp_name(path: &Path) -> std::path::PathBuf {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    name.into()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_creator_wins() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("owner");
+        assert!(create_exclusive(&path, b"one")?);
+        assert!(!create_exclusive(&path, b"two")?);
+        assert_eq!(fs::read(&path)?, b"one");
+        assert_eq!(fs::read_dir(dir.path())?.count(), 1, "temporary files stayed behind");
+        Ok(())
+    }
+
+    #[test]
+    fn json_round_trip_and_absence() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("x.json");
+        assert_eq!(read_json::<Vec<i32>>(&path)?, None);
+        write_json(&path, &vec![1, 2])?;
+        write_json(&path, &vec![3])?;
+        assert_eq!(read_json::<Vec<i32>>(&path)?, Some(vec![3]));
+        fs::write(&path, "{")?;
+        assert!(read_json::<Vec<i32>>(&path).is_err());
+        Ok(())
+    }
+}

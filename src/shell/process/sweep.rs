@@ -1,0 +1,73 @@
+//! Ending what is left of a run whose shim is gone.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::procs::{Scope, signal_all};
+use super::{Swept, tag};
+
+/// What is left gets this long between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// A sweep that cannot finish within this long says so.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Ends everything that carries the tag of this run directory: SIGTERM, a short grace, SIGKILL
+/// until two walks in a row find nothing. For runs whose shim is gone.
+pub(super) async fn sweep(dir: &Path) -> Swept {
+    let scope = scope(dir);
+    let begun = Instant::now();
+    let (mut known, mut left, mut clean) = (HashSet::new(), Vec::new(), 0);
+    while clean < 2 && begun.elapsed() < LIMIT {
+        let kill = begun.elapsed() >= GRACE;
+        let round = scope.clone();
+        let walked = tokio::task::spawn_blocking(move || round.members())
+            .await
+            .unwrap_or_else(|e| Err(io::Error::other(e)));
+        let Ok(members) = walked else {
+            sleep(Duration::from_millis(200)).await;
+            continue;
+        };
+        let fresh: Vec<_> = members.iter().filter(|m| known.insert(**m)).collect();
+        signal_all(
+            if kill { members.iter().collect() } else { fresh },
+            if kill { Signal::KILL } else { Signal::TERM },
+        );
+        clean = if members.is_empty() { clean + 1 } else { 0 };
+        left = members;
+        sleep(Duration::from_millis(20)).await;
+    }
+    Swept {
+        found: count(known.len()),
+        left: if clean < 2 { count(left.len()).max(1) } else { 0 },
+    }
+}
+
+/// What belongs to the run of this directory, as seen from the service.
+pub(super) fn scope(dir: &Path) -> Scope {
+    Scope {
+        shim: None,
+        tag: tag(&absolute(dir)),
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The path as the start of the run wrote it into the tag, even when the directory is gone.
+fn absolute(dir: &Path) -> PathBuf {
+    if let Ok(path) = fs::canonicalize(dir) {
+        return path;
+    }
+    let parent = dir.parent().and_then(|p| fs::canonicalize(p).ok());
+    match (parent, dir.file_name()) {
+        (Some(parent), Some(name)) => parent.join(name),
+        _ => dir.to_owned(),
+    }
+}

@@ -1,0 +1,545 @@
+//! Runs outlive the service, and what is killed is gone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use signalbox::engine::model::{Kill, RunId};
+use signalbox::shell::process::{Alive, Evidence, Exit, Outcome, Owner, RUN_DIR_VAR, RunSpec, SpawnError, Supervisor, start_time, tail};
+
+const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
+const LONG: Duration = Duration::from_secs(60);
+
+/// A data directory with one run in it; whatever the test leaves running is found and ended.
+struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a directory"),
+        }
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        self.dir.path().join("runs/7")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn spec(&self, program: &[&str]) -> RunSpec {
+        let vars = [("PATH", std::env::var("PATH").unwrap_or_default()), ("SIGNALBOX_RUN", "7".into())];
+        RunSpec {
+            run: RunId(7),
+            program: program.iter().map(|s| (*s).to_owned()).collect(),
+            cwd: self.dir.path().to_owned(),
+            env: vars.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+            stdin: None,
+            log: self.path("7.log"),
+            log_max_bytes: 1 << 20,
+            deadline_ms: 60_000,
+            grace_ms: 10_000,
+        }
+    }
+
+    fn sh(&self, script: &str) -> RunSpec {
+        self.spec(&["sh", "-c", script])
+    }
+
+    /// The scripted agent playing one part.
+    fn scripted(&self, part: &str) -> RunSpec {
+        let context = self.path("context.json");
+        let task = serde_json::json!({"id": 1, "item": "ORCH-001"});
+        let text = serde_json::json!({"task": task, "stage": "review", "agent": "reviewer", "run": 7, "artefacts": "docs",
+            "expects": [{"file": "12-review.md", "key": "verdict", "values": ["APPROVED", "REQUEST_CHANGES"]}]});
+        fs::write(&context, text.to_string()).expect("the context");
+        let script = self.path("script.toml");
+        fs::write(&script, format!("[agents.reviewer]\ndo = [\"{part}\"]\n")).expect("the script");
+        let mut spec = self.spec(&[EXE, "scripted-agent", "--script", &script.to_string_lossy()]);
+        spec.env.insert("SIGNALBOX_CONTEXT".into(), context.to_string_lossy().into_owned());
+        spec
+    }
+
+    async fn spawn(&self, spec: &RunSpec) -> Alive {
+        supervisor().spawn(&self.run_dir(), spec).await.expect("spawned")
+    }
+
+    async fn exit(&self, alive: &Alive) -> Exit {
+        match tokio::time::timeout(LONG, supervisor().wait(alive, &self.run_dir())).await {
+            Ok(Outcome::Exited(exit)) => exit,
+            other => panic!("no exit: {other:?}"),
+        }
+    }
+
+    fn log(&self) -> String {
+        tail(&self.path("7.log"), 1 << 20).unwrap_or_default()
+    }
+
+    /// Processes of the run, by the tag alone: another way than the one under test.
+    fn tagged(&self) -> Vec<i32> {
+        let entry = format!("{RUN_DIR_VAR}={}", fs::canonicalize(self.run_dir()).unwrap_or_default().display());
+        let carries = |pid: &i32| {
+            let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            env.split(|b| *b == 0).any(|e| e == entry.as_bytes())
+        };
+        pids().into_iter().filter(carries).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for pid in self.tagged() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+        }
+    }
+}
+
+fn supervisor() -> Supervisor {
+    Supervisor::new(EXE.into())
+}
+
+fn pids() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn signal(pid: i32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("signalled");
+}
+
+async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < LONG, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits for a pid that a script wrote.
+async fn pid_in(path: &Path) -> i32 {
+    until(&format!("a pid in {}", path.display()), || {
+        let text = fs::read_to_string(path).ok()?;
+        text.ends_with('\n').then(|| text.trim().parse().ok()).flatten()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_exit_status_is_kept_and_the_environment_is_what_was_given() {
+    let world = World::new();
+    let mut spec = world.sh("cat; env; sleep 0.01; exit 7");
+    spec.stdin = Some(world.path("prompt"));
+    fs::write(world.path("prompt"), "do it well\n").expect("prompt");
+    let alive = world.spawn(&spec).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.signal, exit.killed, exit.survivors), (Some(7), None, None, 0));
+    assert!(exit.ended_at > exit.started_at, "{exit:?}");
+    assert_eq!(exit.log_bytes, fs::metadata(world.path("7.log")).expect("log").len());
+    let log = world.log();
+    assert!(log.starts_with("do it well\n"), "{log}");
+    let mut names: Vec<&str> = log.lines().skip(1).filter_map(|l| l.split_once('=')).map(|(k, _)| k).collect();
+    names.retain(|n| !matches!(*n, "PWD" | "OLDPWD" | "SHLVL" | "_"));
+    names.sort_unstable();
+    assert_eq!(names, ["PATH", "SIGNALBOX_RUN", "SIGNALBOX_RUN_DIR", "TMPDIR"]);
+    // Whether it ended while nobody looked or not: the record stays, the zombie does not.
+    assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::Exited(exit));
+    assert!(!Path::new(&format!("/proc/{}", alive.pid)).exists(), "the shim was not reaped");
+}
+
+#[tokio::test]
+async fn a_run_is_adopted_by_the_next_service() {
+    let world = World::new();
+    let go = world.path("go");
+    let alive = world
+        .spawn(&world.sh(&format!("while ! test -e {}; do sleep 0.02; done; exit 3", go.display())))
+        .await;
+    let Evidence::Alive(adopted) = supervisor().evidence(&world.run_dir()).await else {
+        panic!("not alive")
+    };
+    assert_eq!(adopted, alive);
+    fs::write(go, "").expect("go");
+    assert_eq!(world.exit(&adopted).await.code, Some(3));
+}
+
+#[tokio::test]
+async fn one_that_ended_in_the_gap_is_known() {
+    let world = World::new();
+    world.spawn(&world.sh("exit 4")).await;
+    until("the exit record", || world.run_dir().join("exit.json").exists().then_some(())).await;
+    let Evidence::Exited(exit) = supervisor().evidence(&world.run_dir()).await else {
+        panic!("not exited")
+    };
+    assert_eq!(exit.code, Some(4));
+}
+
+#[tokio::test]
+async fn the_shim_outlives_hangup_interrupt_and_its_terminal() {
+    let world = World::new();
+    let alive = world
+        .spawn(&world.sh(&format!("echo $$ > {}; sleep 0.3; exit 5", world.path("pid").display())))
+        .await;
+    let agent = pid_in(&world.path("pid")).await;
+    let sessions = [alive.pid, agent, std::process::id().cast_signed()].map(|p| nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(p))));
+    assert_eq!(sessions[0], sessions[1]);
+    assert_ne!(sessions[0], sessions[2]);
+    for s in [nix::sys::signal::SIGHUP, nix::sys::signal::SIGINT, nix::sys::signal::SIGQUIT] {
+        signal(alive.pid, s);
+    }
+    assert_eq!(world.exit(&alive).await.code, Some(5));
+}
+
+#[tokio::test]
+async fn a_killed_shim_is_gone_and_the_sweep_ends_its_agent() {
+    let world = World::new();
+    let file = world.path("pid");
+    // The second sleeper dropped the tag: it is found as a descendant.
+    let alive = world
+        .spawn(&world.sh(&format!("env -i sleep 50 & echo $$ > {}; sleep 50; :", file.display())))
+        .await;
+    let agent = pid_in(&file).await;
+    signal(alive.pid, nix::sys::signal::SIGKILL);
+    assert_eq!(supervisor().wait(&alive, &world.run_dir()).await, Outcome::Gone);
+    assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::Gone);
+    assert!(start_time(agent).is_some(), "the agent should have survived its shim");
+    let swept = supervisor().sweep(&world.run_dir()).await;
+    assert_eq!(swept.left, 0);
+    assert!(swept.found >= 3, "{swept:?}");
+    assert_eq!(start_time(agent), None);
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+    assert_eq!(supervisor().sweep(&world.run_dir()).await.found, 0);
+}
+
+#[tokio::test]
+async fn the_deaf_are_killed_after_their_grace_with_all_they_started() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("deaf")).await;
+    until("the deaf child", || {
+        (world.tagged().len() == 2 && world.log().contains("cannot hear")).then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Stop, Duration::from_millis(700))
+        .await
+        .expect("ordered");
+    let exit = world.exit(&alive).await;
+    assert!(begun.elapsed() >= Duration::from_millis(700), "no grace was given");
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "the run's own grace was used instead of the order's"
+    );
+    assert_eq!((exit.killed, exit.signal, exit.code), (Some(Kill::Stop), Some(9), None));
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn a_listener_ends_at_once_and_the_reason_is_kept() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("hang")).await;
+    until("the agent", || world.log().contains("Waiting").then_some(())).await;
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Superseded, LONG)
+        .await
+        .expect("ordered");
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.killed, exit.signal, exit.survivors), (Some(Kill::Superseded), Some(15), 0));
+    // An order that comes late changes nothing and is no error.
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Stop, LONG)
+        .await
+        .expect("late order");
+}
+
+#[tokio::test]
+async fn a_second_sigterm_ends_the_grace() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("deaf")).await;
+    until("the deaf", || world.log().contains("cannot hear").then_some(())).await;
+    signal(alive.pid, nix::sys::signal::SIGTERM);
+    // Signals of one kind merge while they are pending: the second one counts once the first was heard.
+    let heard = |pid: i32| {
+        fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|s| s.lines().any(|l| l.starts_with("ShdPnd") && l.ends_with("4000")))
+    };
+    let agents = world.tagged();
+    until("SIGTERM at the agents", || agents.iter().all(|a| heard(*a)).then_some(())).await;
+    signal(alive.pid, nix::sys::signal::SIGTERM);
+    let begun = Instant::now();
+    let exit = world.exit(&alive).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "the grace of 10 s went on");
+    assert_eq!((exit.killed, exit.signal), (Some(Kill::Foreign), Some(9)));
+}
+
+#[tokio::test]
+async fn a_repeated_order_does_not_end_the_grace() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("deaf")).await;
+    until("the deaf", || world.log().contains("cannot hear").then_some(())).await;
+    let begun = Instant::now();
+    for _ in 0..3 {
+        supervisor()
+            .stop(&alive, &world.run_dir(), Kill::Stop, Duration::from_millis(1500))
+            .await
+            .expect("ordered");
+        until("the order to be taken", || (!world.run_dir().join("kill").exists()).then_some(())).await;
+    }
+    let exit = world.exit(&alive).await;
+    assert!(begun.elapsed() >= Duration::from_millis(1500), "the grace was cut short");
+    assert_eq!(exit.killed, Some(Kill::Stop));
+}
+
+#[tokio::test]
+async fn what_an_agent_leaves_behind_is_ended_and_counted() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("orphan")).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.killed, exit.survivors), (Some(0), None, 1));
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn the_deadline_is_enforced_without_the_service() {
+    let world = World::new();
+    let mut spec = world.scripted("deaf");
+    (spec.deadline_ms, spec.grace_ms) = (400, 200);
+    let alive = world.spawn(&spec).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.killed, exit.signal), (Some(Kill::Deadline), Some(9)));
+    assert!(exit.ended_at.since(exit.started_at).0 >= 600, "{exit:?}");
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_ended() {
+    let world = World::new();
+    // Bounded, so that a defect of ours does not take the machine along; deaf all the same.
+    let bomb = "trap '' TERM; f() { [ $1 -gt 0 ] && { f $(($1-1)) & f $(($1-1)) & }; setsid sleep 50 & wait; }; f 6";
+    let mut spec = world.sh(bomb);
+    spec.grace_ms = 50;
+    let alive = world.spawn(&spec).await;
+    until("some of the bomb", || (world.tagged().len() > 20).then_some(())).await;
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Stop, Duration::from_millis(50))
+        .await
+        .expect("ordered");
+    assert_eq!(world.exit(&alive).await.killed, Some(Kill::Stop));
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn who_takes_the_run_first_decides() {
+    let world = World::new();
+    fs::create_dir_all(world.run_dir()).expect("run dir");
+    assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::NeverStarted);
+    assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::NeverStarted, "it stays so");
+    // A shim that comes late starts nothing.
+    let ran = world.path("ran");
+    let spec = world.sh(&format!("touch {}", ran.display()));
+    fs::write(world.run_dir().join("spec.json"), serde_json::to_vec(&spec).expect("json")).expect("spec");
+    let status = tokio::process::Command::new(EXE)
+        .arg("run-shim")
+        .arg(world.run_dir())
+        .status()
+        .await
+        .expect("a shim");
+    assert!(status.success());
+    assert!(!ran.exists() && !world.run_dir().join("exit.json").exists(), "it ran after all");
+    let again = supervisor().spawn(&world.run_dir(), &spec).await;
+    assert!(matches!(again, Err(SpawnError::Prepare { .. })), "{again:?}");
+    // One whose directory was never made did not start either.
+    assert_eq!(supervisor().evidence(&world.path("runs/8")).await, Evidence::NeverStarted);
+}
+
+#[tokio::test]
+async fn racing_shims_and_services_agree() {
+    for _ in 0..10 {
+        let world = World::new();
+        let spec = world.sh("exit 0");
+        fs::create_dir_all(world.run_dir()).expect("run dir");
+        fs::write(world.run_dir().join("spec.json"), serde_json::to_vec(&spec).expect("json")).expect("spec");
+        let mut shim = tokio::process::Command::new(EXE)
+            .arg("run-shim")
+            .arg(world.run_dir())
+            .spawn()
+            .expect("a shim");
+        let evidence = supervisor().evidence(&world.run_dir()).await;
+        shim.wait().await.expect("ended");
+        let ran = world.run_dir().join("exit.json").exists();
+        assert_eq!(ran, evidence != Evidence::NeverStarted, "{evidence:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_launch_failure_says_what_and_how_to_mend_it() {
+    let world = World::new();
+    let alive = world.spawn(&world.spec(&["no-such-agent", "--now"])).await;
+    let exit = world.exit(&alive).await;
+    let error = exit.launch_error.unwrap_or_default();
+    assert!(error.contains("no-such-agent") && error.contains("install it"), "{error}");
+    assert_eq!((exit.code, exit.signal, exit.killed), (None, None, None));
+}
+
+#[tokio::test]
+async fn a_shim_that_cannot_be_started_is_an_error_of_its_own() {
+    let world = World::new();
+    let none = Supervisor::new(world.path("no-binary"))
+        .spawn(&world.run_dir(), &world.sh("exit 0"))
+        .await;
+    assert!(matches!(none, Err(SpawnError::Start { .. })), "{none:?}");
+    assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::NeverStarted);
+    let other = World::new();
+    let wrong = Supervisor::new("/bin/false".into())
+        .spawn(&other.run_dir(), &other.sh("exit 0"))
+        .await;
+    assert!(matches!(wrong, Err(SpawnError::Died { .. })), "{wrong:?}");
+    assert_eq!(supervisor().evidence(&other.run_dir()).await, Evidence::NeverStarted);
+}
+
+#[tokio::test]
+async fn a_log_is_bounded_while_it_is_written() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new();
+    let mut spec = world.sh("echo the beginning; head -c 60000000 /dev/zero | tr '\\0' x; echo; echo the end");
+    spec.log_max_bytes = 256 * 1024;
+    let alive = world.spawn(&spec).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.log_truncated, exit.log_bytes), (Some(0), true, 60_000_023));
+    let used = fs::metadata(world.path("7.log")).expect("log").blocks() * 512;
+    assert!(used <= 256 * 1024 + 8192, "{used} bytes on disk");
+    let (head, _) = signalbox::shell::process::read_from(&world.path("7.log"), 0, 100_000)
+        .await
+        .expect("read");
+    let head = String::from_utf8_lossy(&head).into_owned();
+    assert!(
+        head.starts_with("the beginning\n") && head.contains("[signalbox:"),
+        "{}",
+        head.len()
+    );
+    assert!(tail(&world.path("7.log"), 16 * 1024).expect("tail").ends_with("\nthe end\n"));
+}
+
+#[tokio::test]
+async fn a_wrong_start_time_is_not_trusted() {
+    let world = World::new();
+    let mut bystander = tokio::process::Command::new("sleep")
+        .arg("50")
+        .kill_on_drop(true)
+        .spawn()
+        .expect("sleep");
+    let pid = bystander.id().expect("pid").cast_signed();
+    let start = start_time(pid).expect("start");
+    let alive = world.spawn(&world.sh("exit 0")).await;
+    world.exit(&alive).await;
+    // As after a pid was used again: its owner file names a process that is another one now.
+    let run = world.path("runs/9");
+    fs::create_dir_all(&run).expect("dir");
+    let reused = Alive {
+        pid,
+        start: start + 1,
+        boot_id: alive.boot_id.clone(),
+    };
+    fs::write(run.join("owner"), serde_json::to_vec(&Owner::Shim(reused.clone())).expect("json")).expect("owner");
+    assert_eq!(supervisor().evidence(&run).await, Evidence::Gone);
+    assert_eq!(supervisor().wait(&reused, &run).await, Outcome::Gone);
+    supervisor()
+        .stop(&reused, &run, Kill::Stop, Duration::ZERO)
+        .await
+        .expect("nothing to stop");
+    // Nor is the same pid and start time of another boot.
+    let booted = Alive {
+        pid,
+        start,
+        boot_id: "an-earlier-boot".into(),
+    };
+    supervisor()
+        .stop(&booted, &run, Kill::Stop, Duration::ZERO)
+        .await
+        .expect("nothing to stop");
+    assert_eq!(supervisor().wait(&booted, &run).await, Outcome::Gone);
+    assert!(bystander.try_wait().expect("status").is_none(), "a bystander was killed");
+}
+
+#[tokio::test]
+async fn an_abandoned_run_ends_itself() {
+    for vanish in [false, true] {
+        let world = World::new();
+        let alive = world.spawn(&world.scripted("hang")).await;
+        until("the agent", || world.log().contains("Waiting").then_some(())).await;
+        let agents = world.tagged();
+        assert_eq!(agents.len(), 1);
+        if vanish {
+            fs::remove_dir_all(world.run_dir()).expect("removed");
+        } else {
+            fs::write(world.run_dir().join("abandon"), "").expect("abandon");
+        }
+        let outcome = tokio::time::timeout(LONG, supervisor().wait(&alive, &world.run_dir()))
+            .await
+            .expect("in time");
+        assert_eq!(matches!(outcome, Outcome::Gone), vanish, "{outcome:?}");
+        assert_eq!(start_time(agents[0]), None);
+    }
+}
+
+#[tokio::test]
+async fn an_exit_that_cannot_be_written_is_written_later() {
+    let world = World::new();
+    let alive = world
+        .spawn(&world.sh(&format!(
+            "while ! test -e {}; do sleep 0.02; done; exit 6",
+            world.path("go").display()
+        )))
+        .await;
+    // As good as a full disk: the record cannot take its place.
+    let obstacle = world.run_dir().join("exit.json");
+    fs::create_dir(&obstacle).expect("obstacle");
+    fs::write(world.path("go"), "").expect("go");
+    until("the agent's end", || world.tagged().is_empty().then_some(())).await;
+    assert!(
+        matches!(supervisor().evidence(&world.run_dir()).await, Evidence::Alive(_)),
+        "the shim gave up"
+    );
+    fs::remove_dir(&obstacle).expect("removed");
+    assert_eq!(world.exit(&alive).await.code, Some(6));
+}
+
+#[tokio::test]
+async fn an_agent_that_kills_its_group_or_itself_is_recorded() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("crash")).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.signal, exit.killed), (None, Some(9), None));
+    let other = World::new();
+    let alive = other.spawn(&other.sh("kill -KILL 0")).await;
+    let exit = other.exit(&alive).await;
+    assert_eq!((exit.signal, exit.killed), (Some(9), None));
+}
+
+#[tokio::test]
+async fn many_runs_side_by_side_keep_their_own_exits() {
+    let world = World::new();
+    let mut waits = tokio::task::JoinSet::new();
+    for n in 0..12_i32 {
+        let dir = world.path(&format!("many/{n}"));
+        let mut spec = world.sh(&format!("sleep 0.0{n}; exit {n}"));
+        spec.log = world.path(&format!("{n}.log"));
+        waits.spawn(async move {
+            let alive = supervisor().spawn(&dir, &spec).await.expect("spawned");
+            (n, supervisor().wait(&alive, &dir).await)
+        });
+    }
+    let mut seen = BTreeMap::new();
+    while let Some(done) = waits.join_next().await {
+        let (n, outcome) = done.expect("joined");
+        let Outcome::Exited(exit) = outcome else {
+            panic!("{n}: {outcome:?}")
+        };
+        seen.insert(n, exit.code);
+    }
+    assert_eq!(seen, (0..12).map(|n| (n, Some(n))).collect());
+}
