@@ -14,6 +14,6 @@ pub use history::{history, timeline};
 pub use queue::queue;
 pub use show::{run, show};
 pub use stamp::Stamp;
-pub use status::{health, line, projects, status, why};
+pub use status::{health, line, projects, status, tasks, why};
 pub use types::*;
 pub use words::{decision_words, what_happened};

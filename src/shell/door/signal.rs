@@ -1,0 +1,124 @@
+//! Signals and retries from the command line and the API.
+
+use uuid::Uuid;
+
+use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, Task};
+use crate::shell::service::Service;
+use crate::shell::store::NewEvent;
+
+use super::possible::{Possible, possible};
+use super::{Done, DoorError, Found, check_text, require};
+
+impl Service {
+    /// A person signals: `approve` (whatever the stage waits for), `reject`, `answer`, `stop`,
+    /// `start`, or any other signal of the rules by name.
+    ///
+    /// # Errors
+    /// [`DoorError`]; nothing was recorded then.
+    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+        if let Some(text) = text {
+            check_text(text, "the text", matches!(name, "reject" | "answer"))?;
+        } else if matches!(name, "reject" | "answer") {
+            return Err(DoorError::bad(format!("{name} needs a text")));
+        }
+        let found = self.find(target).await?;
+        let Some(task) = &found.task else { return self.without_task(&found, name, text, actor).await };
+        let rules = self.rules_of(task).await;
+        match possible(rules.as_deref(), task, &found.label, name, actor)? {
+            Possible::Already(words) => Ok(done(&found, words, None)),
+            // Nothing tells a retry from a signal of that name but the event it becomes.
+            Possible::Retry(words) => self.retried(&found, task, text, actor, words).await,
+            Possible::Signal(signal, words) => {
+                let body = Body::Signalled(self.signed(&signal, text));
+                let words = format!("{words} ({})", actor.label());
+                self.decided(&found, task, &signal, body, actor, words).await
+            }
+        }
+    }
+
+    /// An operator takes a task up again.
+    ///
+    /// # Errors
+    /// [`DoorError`]; nothing was recorded then.
+    pub async fn retry(&self, target: &str, note: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+        check_text(note.unwrap_or_default(), "the note", false)?;
+        let found = self.find(target).await?;
+        let Some(task) = &found.task else {
+            return Err(DoorError::NotNow { why: format!("{} is no task: nothing to retry", found.label), help: None });
+        };
+        let rules = self.rules_of(task).await;
+        match possible(rules.as_deref(), task, &found.label, "retry", actor)? {
+            Possible::Retry(words) => self.retried(&found, task, note, actor, words).await,
+            Possible::Already(words) | Possible::Signal(_, words) => Err(DoorError::NotNow { why: words, help: None }),
+        }
+    }
+
+    async fn retried(&self, found: &Found, task: &Task, note: Option<&str>, actor: &Actor, words: String) -> Result<Done, DoorError> {
+        let note = note.map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned);
+        self.decided(found, task, &Name::new("retry"), Body::Retried { note }, actor, words).await
+    }
+
+    /// A signal about an issue that is no task: only a start means something.
+    async fn without_task(&self, found: &Found, name: &str, text: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+        let label = &found.label;
+        if name != "start" {
+            return Err(DoorError::not_now(
+                format!("{label} is an issue without a task: nothing to {name}"),
+                format!("start it: signalbox task status {label} with the status that starts work"),
+            ));
+        }
+        require(actor, &[Role::Operator, Role::Approver], "start a task")?;
+        let body = Body::Signalled(self.signed(&Name::new("start"), text));
+        let seq = self.store.record(self.event(found, body, actor, None)).await?;
+        self.wake();
+        Ok(done(found, "started".to_owned(), seq))
+    }
+
+    /// Records what answers the task as it stood when it was looked at: once per version of it.
+    async fn decided(&self, found: &Found, task: &Task, act: &str, body: Body, actor: &Actor, words: String) -> Result<Done, DoorError> {
+        // A quorum takes several people; everything else is settled by whoever comes first.
+        let by = if act == "approve" { actor.label() } else { String::new() };
+        let key = format!("act {act} {by} #{} v{}", task.id, task.version);
+        let event = self.event(found, body, actor, Some(key));
+        let mut seq = self.store.record(event.clone()).await?;
+        if seq.is_none() {
+            // The same act is there already. While it waits this one comes second; if it was
+            // dropped undecided, this one takes its place.
+            if self.store.next_event(&event.target, false).await?.is_some() {
+                if act == "stop" {
+                    return Ok(done(found, "already being stopped".to_owned(), None));
+                }
+                let why = format!("someone did the same to {} a moment ago; it is being decided", found.label);
+                return Err(DoorError::not_now(why, format!("signalbox show {}", found.label)));
+            }
+            let now = self.store.task(task.id).await?;
+            if now.is_none_or(|now| now.version != task.version) {
+                let why = format!("{} has moved on since it was looked at: someone did the same a moment ago", found.label);
+                return Err(DoorError::not_now(why, format!("signalbox show {}", found.label)));
+            }
+            seq = self.store.record(NewEvent { dedupe: None, ..event }).await?;
+        }
+        self.wake();
+        Ok(done(found, words, seq))
+    }
+
+    /// An event about what was found.
+    pub(super) fn event(&self, found: &Found, body: Body, actor: &Actor, dedupe: Option<String>) -> NewEvent {
+        let mut target = found.target();
+        // A start on a task that is over meets the issue, not the task of old.
+        if found.task.as_ref().is_some_and(|t| t.control.phase == Phase::Cancelled) {
+            target.task = None;
+        }
+        NewEvent { target, at: self.now(), cause: None, actor: actor.clone(), body, dedupe }
+    }
+
+    /// A signal with an activity of its own.
+    fn signed(&self, name: &Name, text: Option<&str>) -> Signal {
+        let text = text.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        Signal { name: name.clone(), text, activity: format!("door {}", Uuid::now_v7()), acted_at: self.now() }
+    }
+}
+
+pub(super) fn done(found: &Found, message: String, seq: Option<Seq>) -> Done {
+    Done { item: found.label.clone(), message, seq, number: found.issue.as_ref().map(|i| i.number) }
+}
