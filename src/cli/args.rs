@@ -63,7 +63,7 @@ pub enum Command {
     /// Prepare the repository you are in: write .signalbox/signalbox.toml
     Init(Init),
     /// Show a whole run in a scratch folder, with scripted agents: no set-up, no money
-    Demo(Demo),
+    Demo(super::demo::DemoArgs),
     /// Check the configuration and its rules
     Validate(Validate),
     /// What needs me, what moves, what waits
@@ -152,16 +152,6 @@ pub struct Serve {
     /// Write the log as JSON
     #[arg(long)]
     pub log_json: bool,
-}
-
-/// Arguments of `demo`.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Demo {
-    /// Keep the scratch folder
-    #[arg(long)]
-    pub keep: bool,
-    /// Use this folder, which must not exist or be empty
-    pub dir: Option<PathBuf>,
 }
 
 /// Arguments of `init`.

@@ -66,7 +66,10 @@ async fn choose(client: &Client, args: &Logs) -> Result<i64, Failure> {
 }
 
 async fn read(client: &Client, run: i64, raw: bool, offset: Option<u64>, tail: u64) -> Result<LogView, Failure> {
-    let from = offset.map_or_else(|| format!("tail={tail}"), |o| format!("offset={o}"));
+    let from = match offset {
+        None if tail > 0 => format!("tail={tail}"),
+        from => format!("offset={}", from.unwrap_or(0)),
+    };
     client.get(&format!("/api/runs/{run}/log?{from}&max={PIECE}&raw={}", u8::from(raw))).await
 }
 

@@ -65,21 +65,11 @@ fn run(args: Args) -> ExitCode {
     let global = args.global;
     match command {
         Command::Serve(serve) => serve::run(&global, &serve),
-        Command::Demo(demo) => demo::run(&global, &demo),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
-        Command::Status => talk(&global, |c| status::run(c, global.json)),
-        Command::Show { item } => talk(&global, |c| show::run(c, &item, global.json)),
-        Command::Why { item } => talk(&global, |c| why::run(c, &item, global.json)),
-        Command::Queue => talk(&global, |c| queue::run(c, global.json)),
-        Command::Logs(logs) => talk(&global, |c| logs::run(c, &logs, global.json)),
-        Command::Task(task) => talk(&global, |c| task::run(c, &task, global.json)),
-        Command::Approve { item, signal, text } => talk(&global, |c| decide::approve(c, &item, signal.as_deref(), text.as_deref(), global.json)),
-        Command::Reject { item, reason } => talk(&global, |c| decide::act(c, &item, "reject", Some(&reason), global.json)),
-        Command::Answer { item, text } => talk(&global, |c| decide::act(c, &item, "answer", Some(&text), global.json)),
-        Command::Stop { item, reason } => talk(&global, |c| decide::act(c, &item, "stop", reason.as_deref(), global.json)),
-        Command::Retry { item, note } => talk(&global, |c| decide::act(c, &item, "retry", note.as_deref(), global.json)),
-        other => local(&global, other),
+        Command::Validate(_) | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
+        other => talk(&global, &other),
     }
 }
 
@@ -99,15 +89,15 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
     ExitCode::from(u8::try_from(status).unwrap_or(exit::FAILURE))
 }
 
-/// Has `act` talk to the service; whatever goes wrong is told once, here.
-fn talk(global: &args::Global, act: impl AsyncFnOnce(&Client) -> Result<(), exit::Failure>) -> ExitCode {
+/// Has the command talk to the service; whatever goes wrong is told once, here.
+fn talk(global: &args::Global, command: &Command) -> ExitCode {
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| exit::Failure::other(format!("the command cannot start: {e}")))
         .and_then(|runtime| {
             let client = Client::of(global)?;
-            runtime.block_on(act(&client))
+            runtime.block_on(ask(&client, command, global.json))
         });
     match outcome {
         Ok(()) => ExitCode::from(exit::OK),
@@ -115,5 +105,22 @@ fn talk(global: &args::Global, act: impl AsyncFnOnce(&Client) -> Result<(), exit
             out::failure(&failure);
             ExitCode::from(failure.code)
         }
+    }
+}
+
+async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit::Failure> {
+    match command {
+        Command::Status => status::run(client, json).await,
+        Command::Show { item } => show::run(client, item, json).await,
+        Command::Why { item } => why::run(client, item, json).await,
+        Command::Queue => queue::run(client, json).await,
+        Command::Logs(logs) => logs::run(client, logs, json).await,
+        Command::Task(task) => task::run(client, task, json).await,
+        Command::Approve { item, signal, text } => decide::approve(client, item, signal.as_deref(), text.as_deref(), json).await,
+        Command::Reject { item, reason } => decide::act(client, item, "reject", Some(reason), json).await,
+        Command::Answer { item, text } => decide::act(client, item, "answer", Some(text), json).await,
+        Command::Stop { item, reason } => decide::act(client, item, "stop", reason.as_deref(), json).await,
+        Command::Retry { item, note } => decide::act(client, item, "retry", note.as_deref(), json).await,
+        _ => Err(exit::Failure::usage("this command is not for the service")),
     }
 }

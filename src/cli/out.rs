@@ -1,6 +1,6 @@
 //! Printing: aligned text for people, JSON for scripts; colours only on a terminal.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;

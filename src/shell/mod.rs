@@ -1,7 +1,22 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
+pub mod clock;
+pub mod config;
+pub mod crash;
+pub mod door;
+pub mod embedded;
 pub mod forge;
+pub mod front_matter;
+mod gather;
 pub mod git;
+mod launch;
+mod perform;
 pub mod process;
+mod queue;
+pub mod run;
+pub mod service;
+mod settle;
 pub mod store;
 pub mod tracker;
+pub mod view;
+pub mod web;

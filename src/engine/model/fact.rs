@@ -169,6 +169,8 @@ pub struct HeadFact {
     pub descends: bool,
     /// Paths that differ between the merge base and the head, at most 2000 of them.
     pub touched: Vec<String>,
+    /// Commits of the branch that the default branch lacks, newest first, one line each, at most 50.
+    pub commits: Vec<String>,
 }
 
 /// A file of the artefact folder.

@@ -293,6 +293,7 @@ impl<'a> Draft<'a> {
     }
 
     pub fn render(&self, section: &str, message: &str, say: Say<'_>) -> String {
+        let actor = self.event.actor.label();
         let words = Words {
             item: &self.task.item,
             title: &self.task.title,
@@ -301,7 +302,7 @@ impl<'a> Draft<'a> {
             previous: "",
             vars: &self.rules.vars,
             to: say.to,
-            who: say.who,
+            who: if say.who.is_empty() { &actor } else { say.who },
             outcome: say.outcome,
             detail: say.detail,
             text: say.text,

@@ -185,6 +185,10 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
     if let Some(message) = &edge.comment {
         draft.comment(message, say);
     }
+    let silent = edge.comment.is_none() && edge.ask.is_none() && !edge.escalate && edge.to.is_none() && edge.rerun.is_none();
+    if edge.stay && silent {
+        draft.comment("gate_reason", say);
+    }
     if let Some(message) = &edge.ask {
         let text = draft.render("ask", message, say);
         draft.comment_text(text);

@@ -509,7 +509,7 @@ impl Asking<'_> {
                 Err(answer) => return answer,
             }
         }
-        match self.from.rules.scripts.call(function, &params, args) {
+        match self.from.rules.scripts.call_named(function, &params, args) {
             Ok(outcome) if outcome == "ok" => Answer::ok(self.name),
             Ok(outcome) if gate.outcomes.iter().any(|o| *o == outcome.as_str()) => {
                 Answer::other(self.name, &outcome, format!("`{function}` says {outcome}"))

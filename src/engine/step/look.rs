@@ -135,8 +135,12 @@ fn show_card(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer
     draft.task.ledger.cards.insert(answer.by.clone(), card);
     draft.open_review();
     let key = Name::from(format!("{gate}.{outcome}"));
+    // Before an irreversible action people see every commit that will go live.
+    let irreversible = draft.stage().is_some_and(|s| !s.actions.is_empty());
+    let commits = draft.facts.head().filter(|_| irreversible).map(|h| h.commits.join("\n")).unwrap_or_default();
+    let shown = Answer { detail: commits, ..answer.clone() };
     if let Some(edge) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
-        edges::tell(draft, edge, &key, answer);
+        edges::tell(draft, edge, &key, &shown);
     }
     draft.task.control.reported = Some(key);
 }

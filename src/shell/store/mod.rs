@@ -1,1 +1,146 @@
-//! Stub.
+//! The store: one SQLite file, and the only place with SQL.
+//!
+//! Its interface speaks in domain verbs (`record`, `commit_step`, `claim`, `end_run` …), each of
+//! them one transaction. All writes go through one thread, which answers when they are on disk;
+//! readings go through a few read-only connections. The store has no clock: times are given.
+//!
+//! What it guarantees, by schema or by transaction: an event is recorded once per `dedupe` key
+//! and applied once; one task per project and issue, work item id or branch among those that are
+//! not cancelled; one run at a time per job and per checkout; a run that has ended never changes;
+//! a job of a task that is over is never queued.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+mod codec;
+mod error;
+mod forge;
+mod history;
+mod inbox;
+mod jobs;
+mod lock;
+mod migrations;
+mod open;
+mod outbox;
+mod projection;
+mod reader;
+mod repos;
+mod rows;
+mod rulesets;
+mod runs;
+mod step;
+mod tasks;
+mod timers;
+mod tracker;
+mod upkeep;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{OpenError, StoreError};
+pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, StatusRow};
+pub use rows::{
+    Claim, Class, Committed, Effect, JobRow, JobState, Lane, NewEvent, OutboxRow, Pending, ProcessId, Projection, QueueView, RunRow,
+    RunState, StepCommit, StepRow, Target,
+};
+pub use tracker::{ActivityRow, CommentRow, EventMaker, IssueRow, NewComment, NewIssue};
+
+/// What the store answers.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The store. Clones are the same store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    host: Arc<str>,
+    writer: writer::Writer,
+    readers: reader::Readers,
+    news: writer::News,
+    in_flight: outbox::InFlight,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens the store of a data directory, and creates both where they are missing. `host` names
+    /// this machine in the rows that its workers own.
+    ///
+    /// # Errors
+    /// [`OpenError`]; whatever it is, nothing was changed.
+    pub fn open(data: &Path, host: &str) -> Result<Self, OpenError> {
+        let opened = open::open(data, reader::READERS)?;
+        let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock).map_err(|e| OpenError::Unsupported {
+            path: data.to_owned(),
+            why: format!("no thread can be started: {e}"),
+        })?;
+        Ok(Self(Arc::new(Inner {
+            host: Arc::from(host),
+            writer,
+            readers: reader::Readers::new(opened.readers),
+            news,
+            in_flight: outbox::InFlight::default(),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Counts up after every commit that changed something: look again.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.0.news.commits.clone()
+    }
+
+    /// Why the database could not be written last time; `None` again after the next commit.
+    /// While there is something, nothing new should be started.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.0.news.trouble.clone()
+    }
+
+    /// Carries out what is queued, moves the log into the database, closes it and gives the lock
+    /// back. Other clones answer [`StoreError::Closed`] from now on.
+    pub async fn close(self) {
+        self.0.writer.close().await;
+        self.0.readers.close().await;
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread has been answered with `Closed` to everyone who waited.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    /// The machine's name in rows.
+    fn host(&self) -> Arc<str> {
+        Arc::clone(&self.0.host)
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.0.writer.run((), work).await
+    }
+
+    /// Like [`Store::write`], for the outcome of an effect: afterwards it is no longer being carried out.
+    async fn write_outcome<T, F>(&self, effect: Option<i64>, work: F) -> Result<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let landing = effect.map(|id| self.0.in_flight.landing(id));
+        self.0.writer.run(landing, work).await
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.0.readers.run(work).await
+    }
+}

@@ -1,0 +1,124 @@
+//! `signalbox.toml`: where things are, which projects there are, who may decide.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::Name;
+
+use super::merge::Override;
+
+/// The service's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Data directory, relative to the configuration's own folder unless absolute.
+    pub data: String,
+    /// Where the HTTP interface listens.
+    pub listen: core::net::SocketAddr,
+    /// Agents at work at the same time, over all projects.
+    pub max_concurrency: u32,
+    /// Language of the texts that people read.
+    pub language: Language,
+    /// The HTTP interface.
+    pub api: Api,
+    /// Projects by name.
+    pub projects: BTreeMap<Name, Project>,
+    /// Who may decide.
+    pub people: People,
+}
+
+/// A language that ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Russian.
+    Ru,
+}
+
+impl Language {
+    /// Its code, as in `messages/en.toml`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ru => "ru",
+        }
+    }
+}
+
+/// The HTTP interface.
+#[derive(Debug, Clone, Default)]
+pub struct Api {
+    /// Bearer token; without one only loopback is listened on.
+    pub token: Option<Secret>,
+    /// Names accepted in the `Host` header besides the listen address.
+    pub hosts: Vec<String>,
+}
+
+/// Where a secret is to be had; its value never stands in a file of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The variable that holds it.
+    Env(String),
+    /// The file that holds it.
+    File(String),
+}
+
+/// A project: a pipeline bound to a tracker and a forge.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Name of its pipeline.
+    pub pipeline: Name,
+    /// Work item id prefix.
+    pub prefix: String,
+    /// Tracker.
+    pub tracker: Tracker,
+    /// Forge.
+    pub forge: Forge,
+    /// Free values for templates.
+    pub vars: BTreeMap<String, String>,
+    /// Overrides of the pipeline.
+    pub set: Vec<Override>,
+    /// Agents at work at the same time in this project.
+    pub max_concurrency: Option<u32>,
+}
+
+/// A tracker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tracker {
+    /// The service's own board.
+    Local,
+}
+
+/// A forge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forge {
+    /// The service's own forge over a repository of this machine.
+    Local {
+        /// The person's repository.
+        source: String,
+        /// Its default branch.
+        default_branch: String,
+    },
+}
+
+impl Forge {
+    /// The default branch.
+    #[must_use]
+    pub fn default_branch(&self) -> &str {
+        match self {
+            Self::Local { default_branch, .. } => default_branch,
+        }
+    }
+}
+
+/// Who may decide: login names by role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// May approve, reject, confirm.
+    pub approver: Vec<String>,
+    /// May stop, retry, freeze.
+    pub operator: Vec<String>,
+    /// May look.
+    pub viewer: Vec<String>,
+}

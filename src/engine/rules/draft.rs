@@ -1,0 +1,221 @@
+//! A pipeline as it was written: typed, every name with its place, nothing resolved yet.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::{FactKey, FreezeLevel, Millis};
+
+use super::diagnostic::Place;
+use super::reader::Sp;
+use super::{AutoRule, Entry, Input, Retry};
+
+/// Things by name, each with the place where its name was written.
+pub type Named<T> = BTreeMap<String, Sp<T>>;
+
+/// A pipeline as it was written.
+#[derive(Debug)]
+pub struct Draft {
+    /// The file's first byte, for findings about the pipeline as a whole.
+    pub at: Place,
+    /// `flow`.
+    pub flow: Option<Sp<Vec<Sp<String>>>>,
+    /// `sink`.
+    pub sink: Option<Sp<String>>,
+    /// `artefacts`.
+    pub artefacts: Option<Sp<String>>,
+    /// `branch.task`.
+    pub branch: Option<Sp<String>>,
+    /// `branch.protected`.
+    pub protected: Option<Sp<Vec<Sp<String>>>>,
+    /// `signals.status`: status → signal.
+    pub statuses: Named<Sp<String>>,
+    /// `signals.comment`: prefix → signal.
+    pub comments: Named<Sp<String>>,
+    /// `on`.
+    pub on: Named<EdgeDraft>,
+    /// `stages`.
+    pub stages: Named<StageDraft>,
+    /// `gates`.
+    pub gates: Named<GateDraft>,
+    /// `counters`.
+    pub counters: Named<CounterDraft>,
+    /// `agents`, the defaults of `*` laid under each.
+    pub agents: Named<AgentDraft>,
+    /// `retry`.
+    pub retry: Retry,
+    /// `serial_gate.enabled`.
+    pub serial: bool,
+    /// `serial_gate.guards`.
+    pub guards: Vec<Sp<String>>,
+    /// `stop`.
+    pub stop: StopDraft,
+    /// `auto.enabled`.
+    pub auto_on: bool,
+    /// `auto`, the rest of it.
+    pub auto: Named<AutoRule>,
+    /// `entry`.
+    pub entry: Entry,
+}
+
+/// A stage as it was written.
+#[derive(Debug, Default)]
+pub struct StageDraft {
+    /// `status`.
+    pub status: Option<Sp<String>>,
+    /// `work`.
+    pub work: Vec<Sp<String>>,
+    /// `pass`.
+    pub pass: Vec<Sp<String>>,
+    /// `do`.
+    pub actions: Vec<Sp<String>>,
+    /// `on`.
+    pub on: Named<EdgeDraft>,
+}
+
+/// An edge as it was written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EdgeDraft {
+    /// `to`.
+    pub to: Option<Sp<String>>,
+    /// `uses`.
+    pub uses: Option<Sp<String>>,
+    /// `note`.
+    pub note: Option<Sp<String>>,
+    /// `comment`.
+    pub comment: Option<Sp<String>>,
+    /// `ask`.
+    pub ask: Option<Sp<String>>,
+    /// `rerun`.
+    pub rerun: Option<Sp<String>>,
+    /// `status`.
+    pub status: Option<Sp<String>>,
+    /// `update`.
+    pub update: bool,
+    /// `alert`.
+    pub alert: bool,
+    /// `stay`.
+    pub stay: bool,
+    /// `escalate`.
+    pub escalate: bool,
+    /// `freeze`.
+    pub freeze: Option<FreezeLevel>,
+}
+
+/// A counter as it was written.
+#[derive(Debug)]
+pub struct CounterDraft {
+    /// `max`.
+    pub max: u8,
+    /// `spent`.
+    pub spent: EdgeDraft,
+}
+
+/// A gate as it was written; `None` where its kind could not be read.
+#[derive(Debug)]
+pub struct GateDraft(pub Option<KindDraft>);
+
+/// A gate's kind as it was written.
+#[derive(Debug)]
+pub enum KindDraft {
+    /// `files`.
+    Files(Vec<ClauseDraft>),
+    /// `frontmatter`.
+    Frontmatter {
+        /// `file`.
+        file: Sp<String>,
+        /// `key`.
+        key: String,
+        /// `map`.
+        map: BTreeMap<String, Sp<String>>,
+    },
+    /// `checks`.
+    Checks(Vec<String>),
+    /// `review`.
+    Review(Sp<String>),
+    /// `mergeable`.
+    Mergeable,
+    /// `command`.
+    Command {
+        /// `run`.
+        run: Vec<String>,
+        /// `timeout`.
+        timeout: Millis,
+    },
+    /// `human`.
+    Human {
+        /// `signal`.
+        signal: Sp<String>,
+        /// `from`.
+        from: &'static str,
+        /// `quorum`.
+        quorum: u32,
+        /// `auto`.
+        auto: Option<Sp<String>>,
+    },
+    /// `wait`.
+    Wait {
+        /// `for`.
+        span: Millis,
+        /// `subject_moves = "restart"`.
+        restart: bool,
+    },
+    /// `first_of`.
+    FirstOf(Vec<Sp<String>>),
+    /// `all_of`.
+    AllOf(Vec<Sp<String>>),
+    /// `script`.
+    Script {
+        /// `fn`.
+        function: Sp<String>,
+        /// `reads`.
+        reads: BTreeMap<String, FactKey>,
+        /// `args`.
+        args: serde_json::Value,
+        /// `returns`.
+        returns: Vec<Sp<String>>,
+    },
+}
+
+/// A clause of a `files` gate as it was written.
+#[derive(Debug)]
+pub enum ClauseDraft {
+    /// `any`.
+    Any(Vec<String>, Sp<String>),
+    /// `all`.
+    All(Vec<String>, Sp<String>),
+    /// `else`.
+    Else(Sp<String>),
+}
+
+/// An agent as it was written, over its defaults.
+#[derive(Debug)]
+pub struct AgentDraft {
+    /// `run`.
+    pub run: Option<Sp<Vec<String>>>,
+    /// `prompt`.
+    pub prompt: Option<Sp<String>>,
+    /// `input`.
+    pub input: Input,
+    /// `timeout`.
+    pub timeout: Millis,
+    /// `grace`.
+    pub grace: Millis,
+    /// `writes`.
+    pub writes: Sp<Vec<String>>,
+    /// `artefacts`.
+    pub artefacts: Vec<String>,
+    /// `env`.
+    pub env: Vec<String>,
+    /// `home = "service"`.
+    pub share_home: bool,
+}
+
+/// STOP as it was written.
+#[derive(Debug, Default)]
+pub struct StopDraft {
+    /// `enabled`.
+    pub enabled: bool,
+    /// `critical`: action → bound.
+    pub critical: Named<Millis>,
+    /// `clean_up`.
+    pub clean_up: Vec<&'static str>,
+}

@@ -1,0 +1,140 @@
+//! Pages of codes: what it means, why it matters, how to mend it.
+
+/// The page of a code.
+#[must_use]
+pub fn explain(code: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(c, _)| *c == code).map(|(_, page)| *page)
+}
+
+/// Every code's page.
+pub const PAGES: &[(&str, &str)] = &[
+    ("SB0101", "this is not TOML
+The file cannot be parsed, so nothing else is said about it. Several errors of one file are shown at once, but a later one may follow from an earlier one: begin at the top.
+The usual causes: a string without its closing quote, a missing comma between array entries, a backslash in a string in double quotes (write it twice, or use single quotes)."),
+    ("SB0102", "a key stands twice
+TOML does not allow a key twice in one table, and two values would leave open which one counts. The table of a stage is opened once: put all of its edges under one [stages.NAME]."),
+    ("SB0103", "an unknown key
+Every key means something; one that signalbox does not know would be ignored, and you would believe in a rule that is not there. The help line names the nearest key that exists here.
+Keys that begin with `x-` are yours: signalbox never reads them."),
+    ("SB0104", "a key is missing
+The definition does not work without this key, and there is no default that would be right for everybody. The help line shows an example."),
+    ("SB0105", "not available yet in this version
+The key belongs to the language, but this version has no engine behind it. It is refused rather than ignored: a watch, budget or hook that silently does nothing is worse than none. Remove it, or keep your draft under a key that begins with `x-`."),
+    ("SB0106", "a value of the wrong type
+For example a number where a string is due. Durations are strings with a unit (\"20m\"), commands are arrays of strings ([\"make\", \"test\"]), lists are arrays even with one entry."),
+    ("SB0107", "the schema version
+`schema = 1` says for which version of the language a file was written. A file of a later schema may mean something that this version cannot know."),
+    ("SB0108", "`extends` names no pipeline
+`extends = \"base\"` stands for pipelines/base.toml, in your directory or built in. The name is written without folder and extension."),
+    ("SB0109", "`extends` leads back to itself
+A pipeline is laid over its parent, the parent over its own. In a circle there is no first one."),
+    ("SB0110", "a file cannot be read
+Too large (1 MiB is the limit), not UTF-8, a pipe or a directory where a file is due, or not readable by this user. What is in it cannot be checked, so the rules as a whole are refused."),
+    ("SB0111", "keys that exclude one another
+A gate of two kinds, an edge that goes two ways, a name twice in one list: the rules would not say which one counts. When one of them was inherited, take it away: `key = \"unset\"`."),
+    ("SB0112", "nothing to unset (warning)
+`\"unset\"` removes a key that was inherited through `extends` or defined by the pipeline that a project overrides. Here nothing was, which usually means a misspelt key."),
+    ("SB0201", "an unknown agent
+`work` and `rerun` name agents: [agents.NAME], in this pipeline or inherited. An edge can rerun only agents that work in its own stage."),
+    ("SB0202", "an unknown gate
+`pass`, `first_of` and `all_of` name gates: [gates.NAME], in this pipeline or inherited. An unknown gate could only be left open or shut for ever; both are wrong."),
+    ("SB0203", "an unknown counter
+`uses` names a counter: [counters.NAME] with `max`."),
+    ("SB0204", "an unknown stage
+`flow` lists stages in order, `to` and `serial_gate.guards` name stages of the flow. `created` and `done` need no definition, every other stage is a table [stages.NAME]."),
+    ("SB0205", "an unknown signal
+The engine knows start, approve, reject, confirm_deploy, stop and answer. A signal of your own must be awaited by a human gate or an edge on.\"signal.NAME\", else the status or comment would do nothing."),
+    ("SB0206", "an unknown message
+`note`, `comment` and `ask` name texts in messages/LANGUAGE.toml, in the sections of the same names. What a language lacks is taken from English."),
+    ("SB0207", "an unknown prompt
+An agent's `prompt` names a file prompts/NAME.md; without the key it is the agent's own name, then `default`."),
+    ("SB0208", "an unknown script or function
+`fn = \"staging.rhai::verdict\"` stands for the function `verdict` in rules/staging.rhai."),
+    ("SB0209", "an unknown standing order
+`auto` in a human gate names an entry of [auto] that has a `label`. The label on an issue passes the gate without a person."),
+    ("SB0210", "a name that cannot be one
+Names of stages, gates, agents, counters and signals begin with a small letter; small letters, digits, `-` and `_` follow. They appear in edges (joined by dots), folders and commands. A few words are the engine's own. Edges are named \"gate.outcome\"; prefixes are capital letters and digits."),
+    ("SB0211", "defined and never used (warning)
+A stage, gate, agent, counter or standing order of this pipeline that its flow does not reach. Often a word was forgotten in `flow`, `pass` or `work`. Inherited definitions that are not reached are no part of the pipeline and are not reported."),
+    ("SB0212", "one name for an agent and a gate
+Jobs are shown and recorded by the name of the agent or of the gate that they run for; one name for both could not be told apart."),
+    ("SB0301", "the ends of the flow
+`flow` begins with `created` and ends with `done`; the sink of cancelled tasks stands beside it. Everything that reads a task's state relies on these ends."),
+    ("SB0302", "a stage twice in the flow
+A task stands at a stage by name; if the name stood twice, nobody could say where. Define a second stage with a name of its own."),
+    ("SB0303", "an outcome without an edge
+A gate or action can come out in a way that nothing answers, so the task would stand still and nobody would know. Say what follows: `to` an earlier stage, `rerun` an agent, `ask` people, or `stay` with an alert.
+Without an edge, only these are answered by default: `unreachable` waits; `unreadable` and `error` stay and alert; `work.failed` stays, alerts and escalates."),
+    ("SB0304", "an edge that nothing reaches
+The outcome does not exist at this stage: the gate is not asked there, or cannot come out so. Often the outcome is misspelt. An inherited edge that does not fit is dropped silently; this one stands in your own file. The signals start and stop belong to the engine, no edge can answer them."),
+    ("SB0305", "an edge that leads forward
+Edges lead back. A task goes forward only when all gates of its stage say `ok`, so that no outcome can jump over a gate."),
+    ("SB0306", "a return that nothing bounds
+An edge that goes back, or runs an agent again, could do so for ever and spend money each time. `uses` names a counter that bounds it. Only edges on signals need none: each consumes a distinct act of a person."),
+    ("SB0307", "two writers in one stage
+Agents of a stage work side by side, each in its own checkout. If two of them declare `writes`, their changes meet in a merge that nobody asked for. Give one of them `artefacts` only, or a stage of its own."),
+    ("SB0308", "a human gate that nobody can pass
+No status and no comment in [signals] produces the signal that this gate waits for, so tasks would wait for ever."),
+    ("SB0309", "gates made of one another
+`first_of` and `all_of` ask other gates; in a circle the question never ends."),
+    ("SB0310", "something to do in `created` or `done`
+These two stages mark the ends; nobody works there and no gate is asked. Put work into a stage between them."),
+    ("SB0311", "the serial gate's stage
+The serial gate lets one task at a time enter the first stage in which agents work. It cannot guard a later one: the tasks before it would already hold each other up."),
+    ("SB0312", "a waiting outcome that leads somewhere
+`pending`, `waiting` and `unreachable` mean that nothing has come out yet. Such an edge may show a status, write a comment and alert; it cannot move the task."),
+    ("SB0313", "no previous stage
+`to = \"previous\"` means the stage before in which agents work. The first one has none: say what a reject means there, usually `rerun`."),
+    ("SB0314", "an edge that does not say where the task goes
+One of `to`, `rerun`, `ask`, `stay` (or `escalate`) is due. `update` merges the base into the branch first, and then something must look at the result again."),
+    ("SB0401", "not a duration
+A whole number and a unit: 500ms, 90s, 20m, 24h, 7d."),
+    ("SB0402", "out of range
+The value is of the right kind but outside the range that makes sense; the message names the range. Counters allow 20 returns at most: a person looks in long before."),
+    ("SB0403", "not one of the words allowed
+The label lists them."),
+    ("SB0404", "a regular expression that does not compile
+Patterns are Rust regular expressions, matched without regard to case. Write them in 'single quotes', where a backslash is a backslash."),
+    ("SB0405", "a regular expression that matches everything
+It matches the empty text, and so the log of every run: each failure would count as weather and be repeated."),
+    ("SB0406", "a path that leaves its folder
+Artefacts lie below the artefact folder, `writes` below the checkout. Absolute paths, `..`, backslashes and `.git` are refused: they would let an agent or a gate reach what it must not."),
+    ("SB0407", "a branch template that makes illegal names
+git refuses the names that this template makes, or two tasks would share a branch because `{id}` is missing. A template like \"feature/{id}-{slug}\" is safe."),
+    ("SB0408", "a branch template that can name a protected branch
+Task branches are pushed to and deleted. They must never be one that `protected` covers."),
+    ("SB0409", "an unknown placeholder
+Braces in a template are filled when it is used; nothing fills this one. An agent with input = \"argument\" needs `{prompt}` in one of its arguments."),
+    ("SB0410", "the default branch is not protected
+Nothing in `protected` covers the branch that changes are merged into. Without a project both main and master must be covered; a project names its own with `default_branch`."),
+    ("SB0411", "a pattern that is no glob
+`*` is any part of a name, `**` any folders, `?` one character, `[ab]` one of these, `{a,b}` either."),
+    ("SB0412", "empty, or not usable
+The text or list is empty, holds control characters, or is longer than 16 KiB."),
+    ("SB0413", "no such fact
+`reads` of a script gate names facts: issue, head, files, frontmatter:FILE, json:FILE, text:FILE, checks, reviews, mergeable."),
+    ("SB0414", "a status or comment is mapped twice
+Statuses are compared without regard to capital letters and outer spaces, so these two are one, and it is open which signal it means."),
+    ("SB0415", "a status that is shown and is a signal
+The service writes this status and also takes it for a person's act. It could not tell its own writing from a person's."),
+    ("SB0501", "a script does not compile
+Scripts are Rhai without imports, loops over time or output. The message says what the parser met."),
+    ("SB0502", "parameters that do not match
+The names under `reads` are the parameters of the function; `args` is given besides when the function takes it."),
+    ("SB0503", "a message template is wrong
+The template cannot be parsed or uses something that is not there. It would fail when people are to be told something."),
+    ("SB0504", "a prompt template is wrong
+The template cannot be parsed or uses something that is not there. The agent would never be started."),
+    ("SB0601", "two projects share something
+With one prefix, ids would collide; with one repository, there would be two serial gates and two merge leases for one default branch."),
+    ("SB0602", "a project's pipeline
+There is no such file in pipelines/ (nor built in), or it has no `flow`: it is meant to be extended."),
+    ("SB0603", "a secret in clear
+Files of rules are read, diffed, stored and shown. Refer to secrets: { env = \"NAME\" } or { file = \"/run/secrets/name\" }. A secret that stood here should be changed: it has been seen."),
+    ("SB0604", "an agent without a command
+Pipelines leave `run` to the project, because the same pipeline runs with different agents. Set it for all: set = { \"agents.*.run\" = [\"./agent.sh\"] }."),
+    ("SB0605", "a `set` key leads nowhere
+Keys of `set` are paths in the pipeline, joined by dots; `*` stands for every key at its place; a key with dots in double quotes. `schema` and `extends` belong to the pipeline."),
+    ("SB0606", "the listen address
+It is no address, or it can be reached from other machines while [api] has no token: everybody there could approve and merge."),
+];

@@ -1,0 +1,262 @@
+//! THE one loader: what `validate` passes, `serve` loads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::model::Name;
+
+use super::check::{self, Bound, Scope};
+use super::codes;
+use super::config::{Config, Language, Project};
+use super::decode;
+use super::decode_config;
+use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted, suggest};
+use super::files::{Files, MAX_FILE};
+use super::inputs::{Inputs, Settings};
+use super::merge;
+use super::origins::Origins;
+use super::plug;
+use super::secrets;
+use super::texts;
+use super::tree::{Node, Table, parse};
+use super::{Ruleset, draft::Draft};
+
+/// What was loaded.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The configuration, where it is there and right.
+    pub config: Option<Config>,
+    /// Pipelines bound to projects, by project.
+    pub rulesets: BTreeMap<Name, Arc<Ruleset>>,
+    /// Pipelines with a flow, not bound: their agents may lack a command.
+    pub pipelines: BTreeMap<Name, Arc<Ruleset>>,
+    /// What each project's ruleset was made of, to be stored under its hash.
+    pub inputs: BTreeMap<Name, Inputs>,
+    /// Where the values of each project's pipeline were written.
+    pub origins: BTreeMap<Name, Origins>,
+    /// All findings of all files, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// Whether anything is wrong enough not to be used.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+}
+
+/// Loads and checks everything. Never panics; the findings say what is wrong.
+#[must_use]
+pub fn load(files: &Files) -> Loaded {
+    let sink = Sink::new(files);
+    let mut loaded = Loaded::default();
+    let small = size(files, &sink);
+    let trees = Trees::read(&small, &sink);
+    texts::check_all(&small, &sink);
+    let language = configure(&small, &trees, &mut loaded, &sink);
+    for name in trees.0.keys() {
+        let project = Unit { pipeline: Name::new(name), settings: None };
+        if let Some((rules, _, _)) = build(&small, &trees, &project, language, &sink) {
+            loaded.pipelines.insert(Name::new(name), Arc::new(rules));
+        }
+    }
+    loaded.diagnostics = sink.into_sorted();
+    loaded
+}
+
+/// The files that are not too large; the others are reported.
+fn size(files: &Files, sink: &Sink) -> Files {
+    let mut small = Files::default();
+    for (path, source) in &files.0 {
+        if source.text.len() > MAX_FILE {
+            let at = Place { file: Arc::from(path.as_str()), span: 0..0 };
+            let problem = Problem::error(codes::UNREADABLE_FILE, &at, "this file is larger than 1 MiB: it cannot be a file of rules");
+            sink.push(problem.whole_file().help("remove it, or move it out of the folders that signalbox reads"));
+        } else {
+            small.0.insert(path.clone(), source.clone());
+        }
+    }
+    small
+}
+
+/// Reads `signalbox.toml`, if there is one, and binds its projects.
+fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> Language {
+    let Some(source) = files.get("signalbox.toml") else { return Language::default() };
+    let path: Arc<str> = Arc::from("signalbox.toml");
+    let Some(root) = parse(&path, &source.text, sink) else { return Language::default() };
+    let Some(table) = root.table() else { return Language::default() };
+    secrets::scan(table, sink);
+    let (config, projects) = decode_config::config(&path, table, sink);
+    let language = config.as_ref().map(|c| c.language).unwrap_or_default();
+    for (name, placed) in &projects {
+        if !trees.0.contains_key(placed.project.pipeline.as_str()) {
+            let words = format!("there is no pipeline {}", quoted(&placed.project.pipeline));
+            let problem = Problem::error(codes::PROJECT_PIPELINE, &placed.pipeline_at, words).label("not in pipelines/");
+            sink.push(problem.maybe_help(suggest(&placed.project.pipeline, trees.0.keys().map(String::as_str))));
+            continue;
+        }
+        let unit = Unit { pipeline: placed.project.pipeline.clone(), settings: Some((&placed.project, placed)) };
+        if let Some((rules, inputs, origins)) = build(files, trees, &unit, language, sink) {
+            loaded.rulesets.insert(name.clone(), Arc::new(rules));
+            loaded.inputs.insert(name.clone(), inputs);
+            loaded.origins.insert(name.clone(), origins);
+        }
+    }
+    loaded.config = config;
+    language
+}
+
+/// The parsed pipelines by name; `None` where the syntax is broken.
+pub struct Trees(BTreeMap<String, Option<Node>>);
+
+impl Trees {
+    /// Parses all files of `pipelines/`.
+    pub fn read(files: &Files, sink: &Sink) -> Self {
+        let names = files.names("pipelines", "toml").map(str::to_owned);
+        let trees = names.filter_map(|name| {
+            let path = format!("pipelines/{name}.toml");
+            let node = parse(&Arc::from(path.as_str()), &files.get(&path)?.text, sink);
+            if let Some(table) = node.as_ref().and_then(Node::table) {
+                secrets::scan(table, sink);
+            }
+            Some((name, node))
+        });
+        Self(trees.collect())
+    }
+
+    /// The tree of a pipeline laid over its parents, and the files that made it, its own last.
+    fn merged(&self, name: &str, sink: &Sink) -> Option<(Table, Vec<String>)> {
+        let mut chain: Vec<(&str, &Table)> = Vec::new();
+        let mut next = name;
+        loop {
+            let table = self.0.get(next)?.as_ref()?.table()?;
+            chain.push((next, table));
+            let Some(entry) = table.get("extends") else { break };
+            let super::tree::Value::Str(parent) = &entry.node.value else {
+                super::reader::wrong_type(sink, &entry.node, "`extends`", "the name of a pipeline");
+                return None;
+            };
+            if chain.iter().any(|(n, _)| n == parent) {
+                let ring: Vec<&str> = chain.iter().map(|(n, _)| *n).chain([parent.as_str()]).collect();
+                let problem = Problem::error(codes::EXTENDS_CYCLE, &entry.node.place, format!("`extends` leads back: {}", ring.join(" → ")));
+                sink.push(problem.label("leads back").help("one of these pipelines must stand by itself"));
+                return None;
+            }
+            if !self.0.contains_key(parent) {
+                let problem = Problem::error(codes::UNKNOWN_PARENT, &entry.node.place, format!("there is no pipeline {}", quoted(parent)));
+                let known = self.0.keys().map(String::as_str).filter(|n| *n != next);
+                sink.push(problem.label("not in pipelines/").maybe_help(suggest(parent, known)));
+                return None;
+            }
+            next = parent;
+        }
+        let mut root = Table::default();
+        for (_, table) in chain.iter().rev() {
+            merge::lay(&mut root, (*table).clone(), sink);
+        }
+        // `flow` is inherited like everything else; only its own `extends` says nothing about it.
+        let files = chain.iter().rev().map(|(n, _)| format!("pipelines/{n}.toml")).collect();
+        Some((root, files))
+    }
+}
+
+/// A pipeline to be built: alone, or bound to a project.
+pub struct Unit<'a> {
+    /// Its name.
+    pub pipeline: Name,
+    /// The project, and where it was written.
+    pub settings: Option<(&'a Project, &'a decode_config::Placed)>,
+}
+
+/// Builds one ruleset. `None` when it has errors, or is meant to be extended only.
+pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink: &Sink) -> Option<(Ruleset, Inputs, Origins)> {
+    let before = sink.errors();
+    let (mut root, chain) = trees.merged(&unit.pipeline, sink)?;
+    if let Some((project, _)) = unit.settings {
+        merge::apply(&mut root, &project.set, sink);
+    }
+    let own: Arc<str> = Arc::from(format!("pipelines/{}.toml", unit.pipeline).as_str());
+    let draft = decode::pipeline(&own, &root, sink);
+    let Some(flow) = &draft.flow else {
+        if let Some((_, placed)) = unit.settings
+            && sink.errors() == before
+        {
+            let words = format!("the pipeline {} has no `flow`: it can be extended, not run", quoted(&unit.pipeline));
+            sink.push(Problem::error(codes::PROJECT_PIPELINE, &placed.pipeline_at, words).label("has no flow"));
+        }
+        return None;
+    };
+    let texts = Texts::gather(files, language, sink);
+    let (scripts, compiled) = scripts(files, &draft);
+    let scope = Scope {
+        sink,
+        messages: &texts.messages,
+        prompts: &texts.prompts,
+        scripts: &scripts,
+        compiled,
+        file: own,
+        bound: unit.settings.map(|(project, placed)| Bound {
+            prefix: &project.prefix,
+            default_branch: project.forge.default_branch(),
+            vars: &project.vars,
+            at: &placed.at,
+        }),
+    };
+    let mut rules = check::ruleset(&draft, &flow.v, scope)?;
+    if sink.errors() != before {
+        return None;
+    }
+    let inputs = inputs(files, &rules, &chain, unit, language);
+    rules.hash = inputs.hash();
+    Some((rules, inputs, Origins::of(&root, files)))
+}
+
+struct Texts {
+    messages: BTreeMap<Name, String>,
+    prompts: BTreeMap<Name, String>,
+}
+
+impl Texts {
+    fn gather(files: &Files, language: Language, sink: &Sink) -> Self {
+        let mut messages = BTreeMap::new();
+        for path in texts::message_paths(language) {
+            if let Some(source) = files.get(&path) {
+                messages.extend(texts::messages(&path, &source.text, sink));
+            }
+        }
+        let prompts = files.names("prompts", "md").filter_map(|n| {
+            let source = files.get(&format!("prompts/{n}.md"))?;
+            Some((Name::new(n), source.text.clone()))
+        });
+        Self { messages, prompts: prompts.collect() }
+    }
+}
+
+/// The scripts that gates of this pipeline name, and what they compile to. A script that does
+/// not compile has been reported with all files.
+fn scripts(files: &Files, draft: &Draft) -> (BTreeMap<String, String>, crate::engine::script::Scripts) {
+    let named = draft.gates.values().filter_map(|g| match &g.v.0 {
+        Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
+        _ => None,
+    });
+    let sources: BTreeMap<String, String> =
+        named.filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone()))).collect();
+    let compiled = plug::compile(&sources).unwrap_or_default();
+    (sources, compiled)
+}
+
+fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, language: Language) -> Inputs {
+    let prompts = rules.prompts.keys().map(|p| format!("prompts/{p}.md"));
+    let scripts = rules.gates.values().filter_map(|g| match &g.kind {
+        super::GateKind::Script { function, .. } => function.split_once("::").map(|(file, _)| format!("rules/{file}")),
+        _ => None,
+    });
+    let paths = chain.iter().cloned().chain(prompts).chain(scripts).chain(texts::message_paths(language));
+    Inputs {
+        pipeline: unit.pipeline.clone(),
+        settings: unit.settings.map(|(project, _)| Settings::of(project)),
+        language,
+        files: paths.filter_map(|p| Some((p.clone(), files.get(&p)?.text.clone()))).collect(),
+    }
+}

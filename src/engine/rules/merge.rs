@@ -1,0 +1,120 @@
+//! Laying one table over another: `extends`, and a project's `set`.
+
+use super::codes;
+use super::diagnostic::{Place, Problem, Sink, quoted};
+use super::tree::{Entry, Node, Table, Value};
+
+/// The word that takes an inherited key away.
+const UNSET: &str = "unset";
+
+/// Lays `over` onto `base`, key by key; arrays and plain values replace.
+pub fn lay(base: &mut Table, over: Table, sink: &Sink) {
+    for entry in over.0 {
+        lay_entry(base, entry, sink);
+    }
+}
+
+fn lay_entry(base: &mut Table, entry: Entry, sink: &Sink) {
+    if entry.node.value == Value::Str(UNSET.to_owned()) {
+        if base.remove(&entry.key).is_none() {
+            let words = format!("{} is unset here, but nothing sets it", quoted(&entry.key));
+            let problem = Problem::warning(codes::NOTHING_TO_UNSET, &entry.key_place, words);
+            sink.push(problem.label("not inherited").help("drop the line, or look for a misspelt key"));
+        }
+        return;
+    }
+    let Some(old) = base.get_mut(&entry.key) else {
+        base.0.push(cleaned(entry));
+        return;
+    };
+    match (&mut old.node.value, entry.node.value) {
+        (Value::Table(below), Value::Table(above)) => lay(below, above, sink),
+        (below, above) => {
+            *below = above;
+            old.key_place = entry.key_place;
+            old.node.place = entry.node.place;
+        }
+    }
+}
+
+/// A new entry without `"unset"` leaves: a default laid under it later must not see them.
+fn cleaned(mut entry: Entry) -> Entry {
+    if let Value::Table(table) = &mut entry.node.value {
+        let kept = std::mem::take(&mut table.0);
+        table.0 = kept.into_iter().filter(|e| e.node.value != Value::Str(UNSET.to_owned())).map(cleaned).collect();
+    }
+    entry
+}
+
+/// An override of a project: a path of keys and the value that goes there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    /// The keys, outermost first; `*` stands for every key of its table.
+    pub path: Vec<String>,
+    /// Where it was written.
+    pub place: Place,
+    /// The value.
+    pub node: Node,
+}
+
+/// Splits `agents.*.run` into keys; a key in double quotes may hold dots.
+pub fn split(path: &str) -> Option<Vec<String>> {
+    let mut keys = vec![String::new()];
+    let mut in_quotes = false;
+    for c in path.chars() {
+        match c {
+            '"' => in_quotes = !in_quotes,
+            '.' if !in_quotes => keys.push(String::new()),
+            c => keys.last_mut()?.push(c),
+        }
+    }
+    (!in_quotes && keys.iter().all(|k| !k.is_empty()) && keys.len() <= 16).then_some(keys)
+}
+
+/// Applies the overrides: those with `*` first, so that a named one wins.
+pub fn apply(root: &mut Table, overrides: &[Override], sink: &Sink) {
+    let (wide, named): (Vec<_>, Vec<_>) = overrides.iter().partition(|o| o.path.iter().any(|k| k == "*"));
+    for over in wide.into_iter().chain(named) {
+        put(root, &over.path, over, sink);
+    }
+}
+
+fn put(table: &mut Table, path: &[String], over: &Override, sink: &Sink) {
+    let Some((key, rest)) = path.split_first() else { return };
+    if key != "*" {
+        put_key(table, key, rest, over, sink);
+        return;
+    }
+    // The defaults of agents stand under `*` itself, whether or not the pipeline has some.
+    let mut keys: Vec<String> = table.0.iter().map(|e| e.key.clone()).filter(|k| !k.starts_with("x-")).collect();
+    if over.path.first().is_some_and(|k| k == "agents") && !keys.iter().any(|k| k == "*") {
+        keys.push("*".to_owned());
+    }
+    if keys.is_empty() {
+        let problem = Problem::error(codes::SET_KEY, &over.place, "`*` matches nothing here");
+        sink.push(problem.label("no key at this place").help("name the key that you mean"));
+    }
+    for key in keys {
+        put_key(table, &key, rest, over, sink);
+    }
+}
+
+fn put_key(table: &mut Table, key: &str, rest: &[String], over: &Override, sink: &Sink) {
+    if rest.is_empty() {
+        let entry = Entry { key: key.to_owned(), key_place: over.place.clone(), node: over.node.clone() };
+        lay_entry(table, entry, sink);
+        return;
+    }
+    if table.get(key).is_none() {
+        let node = Node { value: Value::Table(Table::default()), place: over.place.clone() };
+        table.0.push(Entry { key: key.to_owned(), key_place: over.place.clone(), node });
+    }
+    let Some(entry) = table.get_mut(key) else { return };
+    if let Value::Table(inner) = &mut entry.node.value {
+        put(inner, rest, over, sink);
+    } else {
+        let words = format!("{} is {}, nothing can be set inside it", quoted(key), entry.node.value.kind());
+        let problem = Problem::error(codes::SET_KEY, &over.place, words).label("this path leads through a plain value");
+        sink.push(problem.related(&entry.node.place, "the value is here"));
+    }
+}

@@ -1,0 +1,56 @@
+//! One folder per case under `tests/configs/invalid`, one reviewed snapshot each.
+
+use std::collections::BTreeSet;
+
+use super::super::{codes, explain, render_human};
+use super::{add, load, root, shipped_files};
+
+fn folders(kind: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("tests/configs").join(kind)).unwrap();
+    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn each_invalid_configuration_is_explained() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(root().join("snapshots/diagnostics"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _guard = settings.bind_to_scope();
+    let mut wrong = Vec::new();
+    for name in folders("invalid") {
+        let mut files = shipped_files();
+        add(&mut files, &root().join("tests/configs/invalid").join(&name), "");
+        let loaded = load(&files);
+        let (code, _) = name.split_once('-').unwrap();
+        if !loaded.diagnostics.iter().any(|d| d.code == code) {
+            wrong.push(format!("{name}: {:?}", loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()));
+        }
+        insta::assert_snapshot!(name.as_str(), render_human(&loaded.diagnostics, &files, false));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_valid_configuration_is_accepted() {
+    for name in folders("valid") {
+        let mut files = shipped_files();
+        add(&mut files, &root().join("tests/configs/valid").join(&name), "");
+        let loaded = load(&files);
+        assert!(loaded.diagnostics.is_empty(), "{name}: {}", render_human(&loaded.diagnostics, &files, false));
+    }
+}
+
+#[test]
+fn every_code_has_a_page_and_a_case() {
+    let cases: BTreeSet<String> = folders("invalid").iter().filter_map(|n| n.split_once('-')).map(|(c, _)| c.to_owned()).collect();
+    for code in codes::ALL {
+        assert!(explain(code).is_some_and(|page| page.contains('\n')), "{code} has no page");
+        // A file that cannot be read is made, not kept: `tests/shipped.rs` and `shell/config.rs` have its cases.
+        assert!(cases.contains(*code) || *code == codes::UNREADABLE_FILE, "{code} has no case");
+    }
+    assert_eq!(codes::ALL.len(), super::super::explain::PAGES.len());
+    assert_eq!(codes::ALL.iter().collect::<BTreeSet<_>>().len(), codes::ALL.len());
+}

@@ -1,0 +1,162 @@
+//! A forge as the shell sees it: change requests, reviews, checks, merges.
+
+use std::path::Path;
+
+use crate::engine::model::{CheckFact, Millis, RepoId, ReviewFact};
+use crate::shell::clock;
+use crate::shell::git::{Git, Identity, Remote};
+use crate::shell::store::{ChangeRow, ChangeState, NewChange, Store, StoreError};
+
+use super::{ForgeError, LocalForge, MergeAnswer, Synced};
+
+/// Why a forge did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The repository behind it.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The database behind it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A forge of one project.
+pub enum Forge {
+    /// A bare repository and rows in the service's own database, for people without a forge.
+    Local(Local),
+}
+
+/// The local forge: the repository, and what a forge knows besides.
+pub struct Local {
+    git: LocalForge,
+    store: Store,
+    repo: RepoId,
+}
+
+impl Forge {
+    /// The local forge of a repository.
+    ///
+    /// # Errors
+    /// The source is missing, no repository, without commits, or the bare one cannot be made.
+    pub async fn local(
+        git: Git,
+        store: Store,
+        repo: RepoId,
+        dir: &Path,
+        source: Option<&Path>,
+        default_branch: Option<&str>,
+    ) -> Result<Self, ForgeError> {
+        let git = LocalForge::open(git, dir, source, default_branch).await?;
+        Ok(Self::Local(Local { git, store, repo }))
+    }
+
+    /// Where the vault fetches from and pushes to.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        let Self::Local(local) = self;
+        local.git.remote()
+    }
+
+    /// Takes over what people did to the default branch elsewhere.
+    ///
+    /// # Errors
+    /// git.
+    pub async fn sync(&self) -> Result<(), HubError> {
+        let Self::Local(local) = self;
+        if let Synced::Diverged { ours, theirs } = local.git.sync().await? {
+            tracing::warn!(%ours, %theirs, "the person's repository and the forge have parted: tasks start from the forge's default branch");
+        }
+        Ok(())
+    }
+
+    /// An open change request for the branch, made where there is none, with its present head.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn ensure_change(&self, branch: &str, title: &str, head: &str) -> Result<i64, HubError> {
+        let Self::Local(local) = self;
+        let new = NewChange {
+            repo: local.repo,
+            branch: branch.to_owned(),
+            base: local.git.default_branch().to_owned(),
+            title: title.to_owned(),
+            body: String::new(),
+            head: head.to_owned(),
+            now: clock::now(),
+        };
+        Ok(local.store.change_open(new).await?.number)
+    }
+
+    /// The branch's change request: the open one, else the latest.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn change(&self, branch: &str) -> Result<Option<ChangeRow>, HubError> {
+        let Self::Local(local) = self;
+        Ok(local.store.change_by_branch(local.repo, branch).await?)
+    }
+
+    /// Closes the branch's open change request, if there is one.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn close_change(&self, branch: &str) -> Result<(), HubError> {
+        let Self::Local(local) = self;
+        if let Some(change) = self.change(branch).await?.filter(|c| c.state == ChangeState::Open) {
+            local.store.change_closed(local.repo, change.number, clock::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// The commit that merged exactly this head of the branch, if it was merged.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn merged(&self, branch: &str, head: &str) -> Result<Option<String>, HubError> {
+        let change = self.change(branch).await?;
+        Ok(change.filter(|c| c.state == ChangeState::Merged && c.head == head).and_then(|c| c.merged_sha))
+    }
+
+    /// Commit statuses, the latest of each context.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn checks(&self, sha: &str) -> Result<Vec<CheckFact>, HubError> {
+        let Self::Local(local) = self;
+        let rows = local.store.statuses(local.repo, sha).await?;
+        Ok(rows.into_iter().map(|row| CheckFact { context: row.context, state: row.state }).collect())
+    }
+
+    /// For each reviewer the review that counts: the latest that was not dismissed. Whether it
+    /// is current is for the caller to say.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn reviews(&self, branch: &str) -> Result<Vec<ReviewFact>, HubError> {
+        let Self::Local(local) = self;
+        let Some(change) = self.change(branch).await? else { return Ok(Vec::new()) };
+        let mut latest: Vec<ReviewFact> = Vec::new();
+        for row in local.store.reviews(local.repo, change.number).await? {
+            latest.retain(|review| review.author != row.author);
+            if !row.dismissed {
+                latest.push(ReviewFact { author: row.author, state: row.state, commit: row.commit, current: false, body: row.body });
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Merges the branch into the default branch if it is at `head`, and records that it did.
+    ///
+    /// # Errors
+    /// git or the database.
+    pub async fn merge(&self, branch: &str, head: &str, title: &str, who: &Identity, at: Millis) -> Result<MergeAnswer, HubError> {
+        let Self::Local(local) = self;
+        let answer = local.git.merge(branch, head, title, who, at).await?;
+        if let MergeAnswer::Merged { commit } | MergeAnswer::AlreadyMerged { commit } = &answer
+            && let Some(change) = self.change(branch).await?
+        {
+            local.store.change_merged(local.repo, change.number, commit, clock::now()).await?;
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,190 @@
+//! Gathering the facts that a step asks for. What cannot be had is itself a fact.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::model::{Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, MergeFact, Task, Value};
+use crate::engine::rules::Ruleset;
+use crate::shell::clock;
+use crate::shell::front_matter;
+use crate::shell::git::{GitError, MergeTree};
+use crate::shell::service::Project;
+
+/// Longest artefact that is read, in bytes.
+const ARTEFACT_MAX: usize = 256 * 1024;
+/// Longest text put into a fact, in bytes.
+const TEXT_MAX: usize = 16 * 1024;
+/// Most paths kept in a head fact.
+const TOUCHED_MAX: usize = 2000;
+/// Most commits listed in a head fact.
+const COMMITS_MAX: usize = 50;
+
+/// Gathers `keys` for `task`.
+pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]) -> Facts {
+    let gathering = Gathering { project, task, folder: project.folder(rules, task) };
+    let mut facts = Facts::default();
+    let remote = keys.iter().any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
+    let fetched = if remote { project.vault.fetch().await } else { Ok(()) };
+    for key in keys {
+        let needs_remote = matches!(key, FactKey::Head | FactKey::Mergeable | FactKey::Reviews);
+        let fact = match (&fetched, needs_remote) {
+            (Err(error), true) => unreachable(error),
+            _ => gathering.one(key).await,
+        };
+        facts.0.insert(key.clone(), fact);
+    }
+    facts
+}
+
+struct Gathering<'a> {
+    project: &'a Project,
+    task: &'a Task,
+    folder: String,
+}
+
+impl Gathering<'_> {
+    async fn one(&self, key: &FactKey) -> Fact {
+        let found = match key {
+            FactKey::Issue => return self.issue().await,
+            FactKey::Head => self.head().await,
+            FactKey::Files => self.files().await,
+            FactKey::Frontmatter(file) => self.frontmatter(file).await,
+            FactKey::Json(file) => self.json(file).await,
+            FactKey::Text(file) => self.text(file).await,
+            FactKey::Checks => return self.checks().await,
+            FactKey::Reviews => return self.reviews().await,
+            FactKey::Mergeable => self.mergeable().await,
+        };
+        found.unwrap_or_else(|error| unreachable(&error))
+    }
+
+    async fn issue(&self) -> Fact {
+        match self.project.tracker.issue(&self.task.issue).await {
+            Ok(Some(issue)) => Fact::Known(Value::Issue(issue)),
+            Ok(None) => Fact::Absent,
+            Err(error) => unreachable(&error),
+        }
+    }
+
+    async fn head(&self) -> Result<Fact, GitError> {
+        let vault = &self.project.vault;
+        let base = vault.base().await?;
+        let Some(sha) = vault.branch(&self.task.branch).await? else {
+            return Ok(Fact::Known(Value::Head(HeadFact { head: None, base, descends: false, touched: Vec::new(), commits: Vec::new() })));
+        };
+        let subject = vault.subject(&sha, &self.folder).await?;
+        let descends = match &self.task.ledger.head {
+            Some(ours) => ours.sha == sha || vault.is_ancestor(&ours.sha, &sha).await?,
+            None => true,
+        };
+        let touched = self.touched(&base, &sha).await?;
+        let commits = vault.log(&base, &sha, COMMITS_MAX).await?;
+        Ok(Fact::Known(Value::Head(HeadFact { head: Some(Head { sha, subject }), base, descends, touched, commits })))
+    }
+
+    /// Paths in which the branch differs from where it left the default branch.
+    async fn touched(&self, base: &str, sha: &str) -> Result<Vec<String>, GitError> {
+        let vault = &self.project.vault;
+        let from = vault.merge_base(base, sha).await?.unwrap_or_else(|| base.to_owned());
+        let mut touched = vault.changed(&from, sha).await?;
+        touched.truncate(TOUCHED_MAX);
+        Ok(touched)
+    }
+
+    fn sha(&self) -> Option<&str> {
+        self.task.ledger.head.as_ref().map(|h| h.sha.as_str())
+    }
+
+    async fn files(&self) -> Result<Fact, GitError> {
+        let Some(sha) = self.sha() else { return Ok(Fact::Known(Value::Files(Vec::new()))) };
+        let vault = &self.project.vault;
+        let all = vault.entries(sha, &self.folder).await?;
+        let fresh: BTreeSet<String> = match &self.task.ledger.round_base {
+            Some(base) if base != sha => vault.changed(base, sha).await?.into_iter().collect(),
+            Some(_) => BTreeSet::new(),
+            None => all.iter().map(|(path, _)| format!("{}/{path}", self.folder)).collect(),
+        };
+        let facts = all.into_iter().map(|(path, id)| {
+            let fresh = fresh.contains(&format!("{}/{path}", self.folder));
+            FileFact { path, id, fresh }
+        });
+        Ok(Fact::Known(Value::Files(facts.collect())))
+    }
+
+    async fn artefact(&self, file: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let Some(sha) = self.sha() else { return Ok(None) };
+        self.project.vault.read(sha, &format!("{}/{file}", self.folder), ARTEFACT_MAX).await
+    }
+
+    async fn frontmatter(&self, file: &str) -> Result<Fact, GitError> {
+        let bytes = match self.artefact(file).await {
+            Err(GitError::TooLarge { .. }) => return Ok(unreadable(format!("{file} is larger than {ARTEFACT_MAX} bytes"))),
+            other => other?,
+        };
+        let Some(bytes) = bytes else { return Ok(Fact::Absent) };
+        Ok(match front_matter::parse(&bytes) {
+            Ok(values) => Fact::Known(Value::Frontmatter(FrontmatterFact { values })),
+            Err(why) => unreadable(why),
+        })
+    }
+
+    async fn json(&self, file: &str) -> Result<Fact, GitError> {
+        let Some(bytes) = self.artefact(file).await? else { return Ok(Fact::Absent) };
+        Ok(match serde_json::from_slice(&bytes) {
+            Ok(json) => Fact::Known(Value::Json(json)),
+            Err(error) => unreadable(format!("{file} is no JSON: {error}")),
+        })
+    }
+
+    async fn text(&self, file: &str) -> Result<Fact, GitError> {
+        let Some(bytes) = self.artefact(file).await? else { return Ok(Fact::Absent) };
+        let cut = &bytes[..bytes.len().min(TEXT_MAX)];
+        Ok(Fact::Known(Value::Text(String::from_utf8_lossy(cut).into_owned())))
+    }
+
+    async fn checks(&self) -> Fact {
+        let Some(sha) = self.sha() else { return Fact::Absent };
+        match self.project.forge.checks(sha).await {
+            Ok(checks) => Fact::Known(Value::Checks(checks)),
+            Err(error) => unreachable(&error),
+        }
+    }
+
+    async fn reviews(&self) -> Fact {
+        let found = match self.project.forge.reviews(&self.task.branch).await {
+            Ok(found) => found,
+            Err(error) => return unreachable(&error),
+        };
+        let mut subjects: BTreeMap<String, String> = BTreeMap::new();
+        let mut reviews = Vec::with_capacity(found.len());
+        let ours = self.task.ledger.head.as_ref().map(|h| h.subject.as_str());
+        for mut review in found {
+            if !subjects.contains_key(&review.commit) {
+                let subject = self.project.vault.subject(&review.commit, &self.folder).await.unwrap_or_default();
+                subjects.insert(review.commit.clone(), subject);
+            }
+            review.current = subjects.get(&review.commit).map(String::as_str) == ours;
+            reviews.push(review);
+        }
+        Fact::Known(Value::Reviews(reviews))
+    }
+
+    async fn mergeable(&self) -> Result<Fact, GitError> {
+        let Some(sha) = self.sha() else { return Ok(Fact::Absent) };
+        let vault = &self.project.vault;
+        let base = vault.base().await?;
+        let behind = !vault.is_ancestor(&base, sha).await?;
+        let conflicts = match vault.merge_tree(&base, sha).await? {
+            MergeTree::Clean { .. } => Vec::new(),
+            MergeTree::Conflict { files } => files,
+        };
+        Ok(Fact::Known(Value::Mergeable(MergeFact { conflicts, behind, base })))
+    }
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> Fact {
+    Fact::Unreachable { since: clock::now(), why: error.to_string() }
+}
+
+fn unreadable(why: impl Into<String>) -> Fact {
+    Fact::Unreadable { why: why.into() }
+}

@@ -1,0 +1,120 @@
+//! What can go wrong with git, one variant per reaction of the caller.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A git operation that gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// No `git` in `PATH`: nothing works until it is installed.
+    #[error("git was not found in PATH; install git {} or newer and start again", super::command::NEEDED)]
+    Missing,
+    /// The installed git cannot do what is needed.
+    #[error("git {found} is installed ({}), but git {} or newer is needed (`git merge-tree --write-tree`)", program.display(), super::command::NEEDED)]
+    TooOld {
+        /// What it says it is.
+        found: String,
+        /// Where it is.
+        program: PathBuf,
+    },
+    /// The file system or the start of the process failed: worth another try.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was attempted, with the path.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The command was killed for taking too long: worth another try.
+    #[error("`git {command}` did not end within {seconds} s and was killed")]
+    Timeout {
+        /// Sub-command.
+        command: String,
+        /// The limit, seconds.
+        seconds: u64,
+    },
+    /// The answer is larger than the caller allows: no other try will help.
+    #[error("{what} is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// git ended with an error of its own: the repository lacks something or is damaged.
+    #[error("`git {command}` failed (exit {code}): {stderr}")]
+    Failed {
+        /// Sub-command.
+        command: String,
+        /// Exit status; -1 for a signal.
+        code: i32,
+        /// The first lines it printed, without control characters.
+        stderr: String,
+    },
+    /// git answered something that this version of the service does not understand.
+    #[error("`git {command}` answered unexpectedly: {what}")]
+    Odd {
+        /// Sub-command.
+        command: String,
+        /// What was strange about it.
+        what: String,
+    },
+    /// The remote does not answer or refuses: worth another try later.
+    #[error("the repository at {remote} did not answer or refused: {why}")]
+    Remote {
+        /// Its URL (URLs never hold credentials here).
+        remote: String,
+        /// git's own words.
+        why: String,
+    },
+    /// The remote's URL cannot be used as configured.
+    #[error("cannot use `{url}` as a repository: {why}")]
+    BadRemote {
+        /// As configured, without user information.
+        url: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// The branch is not there: the repository is empty or the name is wrong.
+    #[error(
+        "branch `{branch}` does not exist in {remote}: push a first commit to it, or name the right branch in the project's `default_branch`"
+    )]
+    NoBranch {
+        /// Short name.
+        branch: String,
+        /// The remote's URL.
+        remote: String,
+    },
+    /// The name cannot be a task branch.
+    #[error("`{name}` cannot be used as a task branch: {why}")]
+    Name {
+        /// The name, as given.
+        name: String,
+        /// The rule it breaks.
+        why: String,
+    },
+    /// The text is not an object id.
+    #[error("`{0}` is not an object id (40 or 64 hexadecimal digits)")]
+    BadId(String),
+}
+
+impl GitError {
+    /// Wraps an error of the file system with what was attempted.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// Text of another program as it may stand in a message: no control characters, not endless.
+pub(crate) fn printable(text: &[u8]) -> String {
+    const LONGEST: usize = 1500;
+    let text = String::from_utf8_lossy(text);
+    let clean: String = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect();
+    clean.trim_end().to_owned()
+}

@@ -1,0 +1,142 @@
+//! The vault: the bare repository that every credentialed command runs in.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::bare::Bare;
+use super::command::Git;
+use super::error::{GitError, printable};
+use super::layout::{self, Kind, blocking};
+use super::names::{branch_name, object_id};
+use super::remote::Remote;
+
+/// One repository's vault. Open it once and clone it: clones share the lock that keeps fetches
+/// apart. What a bare repository can answer ([`Bare`]) the vault answers too.
+///
+/// It never prunes and never collects garbage: the checkouts of tasks borrow its objects.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    bare: Bare,
+    remote: Arc<Remote>,
+    trust: Arc<Path>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Deref for Vault {
+    type Target = Bare;
+
+    fn deref(&self) -> &Bare {
+        &self.bare
+    }
+}
+
+impl Vault {
+    /// Opens the vault at `dir`, creating it when missing and bringing its configuration back to
+    /// what it has to be. No process; the remote is not asked.
+    ///
+    /// # Errors
+    /// The directory cannot be written; its path cannot stand in `alternates`.
+    pub async fn open(git: Git, dir: &Path, remote: Remote) -> Result<Self, GitError> {
+        let dir = absolute(dir)?;
+        let (place, path) = (dir.clone(), remote.path());
+        let trust = blocking(move || {
+            layout::bare(&place, Kind::Vault, None)?;
+            layout::trust(&place, path.as_deref())
+        })
+        .await?;
+        Ok(Self {
+            bare: Bare::new(git, &dir),
+            remote: Arc::new(remote),
+            trust: Arc::from(trust),
+            fetching: Arc::default(),
+        })
+    }
+
+    /// Its remote.
+    #[must_use]
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    pub(super) fn trust(&self) -> &Path {
+        &self.trust
+    }
+
+    /// Brings all branches of the remote, and forgets those that are gone there. One fetch at a
+    /// time; three processes or so.
+    ///
+    /// # Errors
+    /// [`GitError::Remote`].
+    pub async fn fetch(&self) -> Result<(), GitError> {
+        let _one_at_a_time = self.fetching.lock().await;
+        let call = self
+            .call("fetch")
+            .args(["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--prune"]);
+        let call = call.end().args([self.remote.url(), "+refs/heads/*:refs/remotes/origin/*"]);
+        let out = self.remote.reach(call, &self.trust).run().await?;
+        if out.code == 0 {
+            Ok(())
+        } else {
+            Err(self.remote.failed(&out.stderr))
+        }
+    }
+
+    /// The default branch's commit, as last fetched. One process.
+    ///
+    /// # Errors
+    /// [`GitError::NoBranch`]: the repository is empty or the name is wrong.
+    pub async fn base(&self) -> Result<String, GitError> {
+        let short = self.remote.default_branch();
+        let missing = || GitError::NoBranch {
+            branch: short.to_owned(),
+            remote: self.remote.url().to_owned(),
+        };
+        self.reference(&format!("refs/remotes/origin/{short}")).await?.ok_or_else(missing)
+    }
+
+    /// A branch's commit, as last fetched or pushed; `None` when there is none, also for names that
+    /// no branch can have. One process.
+    ///
+    /// # Errors
+    /// The vault cannot be read.
+    pub async fn branch(&self, short: &str) -> Result<Option<String>, GitError> {
+        if branch_name(short).is_err() {
+            return Ok(None);
+        }
+        self.reference(&format!("refs/remotes/origin/{short}")).await
+    }
+
+    /// A branch's commit, asked of the remote now. Two processes or so.
+    ///
+    /// # Errors
+    /// [`GitError::Remote`].
+    pub async fn remote_branch(&self, short: &str) -> Result<Option<String>, GitError> {
+        if branch_name(short).is_err() {
+            return Ok(None);
+        }
+        let full = format!("refs/heads/{short}");
+        let call = self.call("ls-remote").end().args([self.remote.url(), &full]);
+        let out = self.remote.reach(call, &self.trust).run().await?;
+        if out.code != 0 {
+            return Err(self.remote.failed(&out.stderr));
+        }
+        // The pattern also matches `x/refs/heads/…`: only the exact name counts.
+        let text = String::from_utf8_lossy(&out.stdout);
+        let line = text.lines().filter_map(|l| l.split_once('\t')).find(|(_, name)| *name == full);
+        line.map(|(sha, _)| object_id(sha).map(str::to_owned)).transpose()
+    }
+}
+
+fn absolute(dir: &Path) -> Result<PathBuf, GitError> {
+    let path = std::path::absolute(dir).map_err(GitError::io(format!("cannot resolve {}", dir.display())))?;
+    let bytes = path.as_os_str().as_encoded_bytes();
+    // git reads lines from `alternates`, and a leading quote or hash there means something else.
+    if bytes.contains(&b'\n') {
+        return Err(GitError::Odd {
+            command: "init".to_owned(),
+            what: format!("the path {} holds a newline", printable(bytes)),
+        });
+    }
+    Ok(path)
+}

@@ -1,0 +1,340 @@
+//! From a claim to a running agent: branch, private checkout, prompt, shim; then its exit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::engine::model::{JobKind, Kill, Millis, RunEnd, Task};
+use crate::engine::render::{self, Expect, PromptWords};
+use crate::engine::rules::{GateKind, Input, Ruleset};
+use crate::shell::git::{Expected, GitError, Push};
+use crate::shell::process::{Alive, Outcome, RunSpec, environment};
+use crate::shell::service::{Project, Service};
+use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
+use crate::shell::{clock, crash, settle};
+
+/// Most that is kept of a run's log, in bytes.
+const LOG_MAX: u64 = 64 * 1024 * 1024;
+/// File with the task's text in the checkout; never committed.
+const TASK_FILE: &str = ".signalbox/task.md";
+/// What the agent may know about its run, as JSON, beside it.
+const CONTEXT_FILE: &str = ".signalbox/context.json";
+
+/// Why a run could not be launched.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] crate::shell::forge::HubError),
+    /// A file of the run.
+    #[error("cannot write {path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Anything that trying again does not mend.
+    #[error("{0}")]
+    Refused(String),
+    /// The task was stopped or went elsewhere meanwhile.
+    #[error("withdrawn before it began")]
+    Withdrawn(Kill),
+}
+
+/// Launches a claimed run and follows it to its end, in a task of its own.
+pub fn spawn(service: &Arc<Service>, run: RunRow) {
+    let Some(held) = service.busy.take(format!("run {}", run.id)) else { return };
+    let service = Arc::clone(service);
+    tokio::spawn(async move {
+        let _held = held;
+        match launch(&service, &run).await {
+            Ok(alive) => follow(&service, &run, &alive).await,
+            Err(error) => failed(&service, &run, error).await,
+        }
+        service.wake();
+    });
+}
+
+/// Follows a run that was found alive after a restart.
+pub fn adopt(service: &Arc<Service>, run: RunRow, alive: Alive) {
+    let Some(held) = service.busy.take(format!("run {}", run.id)) else { return };
+    let service = Arc::clone(service);
+    tokio::spawn(async move {
+        let _held = held;
+        follow(&service, &run, &alive).await;
+        service.wake();
+    });
+}
+
+async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchError> {
+    crash::point("claimed");
+    let task = service.store.task(run.task).await?.ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
+    let project = service.project(&task).ok_or_else(|| LaunchError::Refused(format!("no project `{}` is configured", task.project)))?;
+    let rules = service.rules_of(&task).await.ok_or_else(|| LaunchError::Refused("its rules cannot be used".to_owned()))?;
+    let start = start_commit(service, project, &rules, &task).await?;
+    withdrawn(service, run).await?;
+    let checkout = service.data.join("checkouts").join(&run.checkout);
+    project.vault.checkout(&checkout, &start, &task.branch, &project.agent_identity(&run.slot)).await?;
+    let dir = service.run_dir(run.id);
+    let spec = prepare(service, project, &rules, &task, run, &checkout, &dir, &start).await?;
+    withdrawn(service, run).await?;
+    crash::point("before-spawn");
+    let alive = service.supervisor.spawn(&dir, &spec).await.map_err(|e| LaunchError::Refused(e.to_string()))?;
+    crash::point("spawned");
+    let process = ProcessId { pid: alive.pid, start: alive.start, boot_id: alive.boot_id.clone() };
+    service.store.run_started(run.id, process, Some(start), clock::now()).await?;
+    tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, pid = alive.pid, "started");
+    if let Some(why) = service.store.run(run.id).await?.and_then(|r| r.kill) {
+        stop(service, run, &alive, why).await;
+    }
+    Ok(alive)
+}
+
+/// A stop may have come between claim and spawn: nothing is started for it.
+async fn withdrawn(service: &Service, run: &RunRow) -> Result<(), LaunchError> {
+    match service.store.run(run.id).await?.and_then(|r| r.kill) {
+        Some(why) => Err(LaunchError::Withdrawn(why)),
+        None => Ok(()),
+    }
+}
+
+/// The commit a run starts from: the branch as it stands, made from a fresh base if it does not.
+async fn start_commit(service: &Service, project: &Project, rules: &Ruleset, task: &Task) -> Result<String, LaunchError> {
+    project.forge.sync().await?;
+    project.vault.fetch().await?;
+    let remote = project.vault.branch(&task.branch).await?;
+    match (&task.ledger.head, remote) {
+        (Some(head), Some(remote)) if remote != head.sha && project.vault.is_ancestor(&head.sha, &remote).await? => Ok(remote),
+        (Some(head), _) => Ok(head.sha.clone()),
+        (None, Some(remote)) => Ok(remote),
+        (None, None) => make_branch(service, project, rules, task).await,
+    }
+}
+
+/// Branch from fresh base with the business request committed: made when the first stage is
+/// really entered, so that neither is stale.
+async fn make_branch(service: &Service, project: &Project, rules: &Ruleset, task: &Task) -> Result<String, LaunchError> {
+    let base = project.vault.base().await?;
+    let issue = project.tracker.issue(&task.issue).await.map_err(|e| LaunchError::Refused(e.to_string()))?.unwrap_or_default();
+    let path = format!("{}/00-business-request.md", project.folder(rules, task));
+    let text = format!("# {}\n\n{}\n", issue.title.trim(), issue.description.trim());
+    let message = format!("{}: business request", task.item);
+    let commit = project.vault.commit_files(&base, &[(path, text.into_bytes())], &message, &service.identity(), task.created_at).await?;
+    let branch = project.task_branch(rules, task)?;
+    match project.vault.push(&commit, &branch, &Expected::Absent).await? {
+        Push::Done | Push::Same => Ok(commit),
+        Push::Moved { now: Some(now) } if now == commit => Ok(commit),
+        Push::Moved { .. } => Err(LaunchError::Refused(format!("branch {} exists already and is not ours", task.branch))),
+        Push::Refused { why } => Err(LaunchError::Refused(format!("the forge refuses the branch {}: {why}", task.branch))),
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "everything a run is made of comes together here, once")]
+async fn prepare(
+    service: &Service,
+    project: &Project,
+    rules: &Ruleset,
+    task: &Task,
+    run: &RunRow,
+    checkout: &Path,
+    dir: &Path,
+    start: &str,
+) -> Result<RunSpec, LaunchError> {
+    let home = dir.join("home");
+    let tmp = dir.join("tmp");
+    for folder in [&home, &tmp] {
+        tokio::fs::create_dir_all(folder).await.map_err(|error| LaunchError::File { path: folder.clone(), error })?;
+    }
+    let who = project.agent_identity(&run.slot);
+    let mut extra = BTreeMap::from([
+        ("SIGNALBOX_RUN".to_owned(), run.id.to_string()),
+        ("SIGNALBOX_CONTEXT".to_owned(), checkout.join(CONTEXT_FILE).display().to_string()),
+        ("TMPDIR".to_owned(), tmp.display().to_string()),
+        ("GIT_AUTHOR_NAME".to_owned(), who.name.clone()),
+        ("GIT_AUTHOR_EMAIL".to_owned(), who.email.clone()),
+        ("GIT_COMMITTER_NAME".to_owned(), who.name),
+        ("GIT_COMMITTER_EMAIL".to_owned(), who.email),
+        ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
+    ]);
+    extra.extend(service.agent_env.clone());
+    let mut spec = RunSpec {
+        run: run.id,
+        program: Vec::new(),
+        cwd: checkout.to_path_buf(),
+        env: BTreeMap::new(),
+        stdin: None,
+        log: service.log_path(run.id),
+        log_max_bytes: LOG_MAX,
+        deadline_ms: 0,
+        grace_ms: 0,
+    };
+    match run.kind {
+        JobKind::Command => {
+            let Some(GateKind::Command { run: program, timeout }) = rules.gates.get(&run.slot).map(|g| &g.kind) else {
+                return Err(LaunchError::Refused(format!("the rules have no command gate `{}`", run.slot)));
+            };
+            spec.program.clone_from(program);
+            spec.deadline_ms = timeout.0;
+            spec.grace_ms = 5000;
+            spec.env = environment(&[], &home, extra);
+        }
+        JobKind::Agent => {
+            let Some(agent) = rules.agents.get(&run.slot) else {
+                return Err(LaunchError::Refused(format!("the rules have no agent `{}`", run.slot)));
+            };
+            let job = job(service, run).await?;
+            let prompt = write_prompt(project, rules, task, run, &job, checkout, dir, start).await?;
+            spec.program = agent.run.iter().map(|arg| arg.replace("{prompt}", &prompt)).collect();
+            if agent.input == Input::Stdin {
+                spec.program.clone_from(&agent.run);
+                spec.stdin = Some(dir.join("prompt.md"));
+            }
+            spec.deadline_ms = agent.timeout.0;
+            spec.grace_ms = agent.grace.0;
+            let own = std::env::var_os("HOME").map(PathBuf::from);
+            let home = if agent.share_home { own.unwrap_or(home) } else { home };
+            spec.env = environment(&agent.env, &home, extra);
+        }
+    }
+    spec.program = project.resolve_program(spec.program);
+    Ok(spec)
+}
+
+async fn job(service: &Service, run: &RunRow) -> Result<JobRow, LaunchError> {
+    let jobs = service.store.jobs(run.task).await?;
+    jobs.into_iter().find(|j| j.id == run.job).ok_or_else(|| LaunchError::Refused("its job is gone".to_owned()))
+}
+
+/// Renders the prompt and writes it, with the context, into the run's folder and the checkout.
+#[allow(clippy::too_many_arguments, reason = "everything a prompt is made of comes together here, once")]
+async fn write_prompt(
+    project: &Project,
+    rules: &Ruleset,
+    task: &Task,
+    run: &RunRow,
+    job: &JobRow,
+    checkout: &Path,
+    dir: &Path,
+    start: &str,
+) -> Result<String, LaunchError> {
+    let folder = project.folder(rules, task);
+    let expects = render::expects(rules, &run.stage, &run.slot);
+    let issue = project.tracker.issue(&task.issue).await.map_err(|e| LaunchError::Refused(e.to_string()))?.unwrap_or_default();
+    let there = project.vault.files(start, &folder).await?;
+    let note = job.note.clone().unwrap_or_default();
+    let words = PromptWords {
+        item: &task.item,
+        title: &issue.title,
+        description: &issue.description,
+        stage: &run.stage,
+        visit: run.visit,
+        attempt: job.attempts,
+        agent: &run.slot,
+        branch: &task.branch,
+        artefacts: &folder,
+        nonce: &run.nonce,
+        note: &note,
+        expects: &expects,
+        artefact_files: &there,
+        vars: &rules.vars,
+    };
+    let prompt = render::prompt(rules, &run.slot, &words).map_err(LaunchError::Refused)?;
+    let context = context(task, run, job, &folder, &expects);
+    write(&dir.join("prompt.md"), prompt.as_bytes()).await?;
+    write(&checkout.join(TASK_FILE), prompt.as_bytes()).await?;
+    write(&checkout.join(CONTEXT_FILE), context.to_string().as_bytes()).await?;
+    Ok(prompt)
+}
+
+fn context(task: &Task, run: &RunRow, job: &JobRow, folder: &str, expects: &[Expect]) -> serde_json::Value {
+    serde_json::json!({
+        "task": { "id": task.id, "item": task.item, "title": task.title, "branch": task.branch },
+        "stage": run.stage,
+        "visit": run.visit,
+        "agent": run.slot,
+        "run": run.id,
+        "attempt": job.attempts,
+        "nonce": run.nonce,
+        "artefacts": folder,
+        "expects": expects,
+        "note": job.note,
+    })
+}
+
+async fn write(path: &Path, bytes: &[u8]) -> Result<(), LaunchError> {
+    let wrap = |error| LaunchError::File { path: path.to_path_buf(), error };
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent).await.map_err(wrap)?;
+    }
+    tokio::fs::write(path, bytes).await.map_err(wrap)
+}
+
+/// Waits for the end of a run's process and records it.
+async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
+    let dir = service.run_dir(run.id);
+    let outcome = service.supervisor.wait(alive, &dir).await;
+    crash::point("exited");
+    if let Err(error) = settle::exited(service, run, outcome).await {
+        tracing::error!(run = %run.id, %error, "the end of a run could not be recorded; it is read again at the next start");
+    }
+}
+
+/// Gives the order to end a run; its end is noticed by whoever follows it.
+pub async fn stop(service: &Service, run: &RunRow, alive: &Alive, why: Kill) {
+    let grace = std::time::Duration::from_secs(20);
+    if let Err(error) = service.supervisor.stop(alive, &service.run_dir(run.id), why, grace).await {
+        tracing::warn!(run = %run.id, %error, "the order to end a run could not be given");
+    }
+}
+
+async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
+    let end = match error {
+        LaunchError::Withdrawn(why) => RunEnd::Killed(why),
+        // A database that does not serve says nothing about the run: its evidence is read again.
+        LaunchError::Store(error) => {
+            tracing::error!(run = %run.id, %error, "a run could not be launched; it is looked at again at the next start");
+            return;
+        }
+        LaunchError::Forge(error) => RunEnd::Transient { detail: error.to_string(), retry_after: Some(Millis::secs(5)) },
+        other => RunEnd::Permanent { detail: format!("it could not be launched: {other}") },
+    };
+    tracing::warn!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "not launched");
+    if let Err(error) = settle::end_without_work(service, run, end).await {
+        tracing::error!(run = %run.id, %error, "the failed launch could not be recorded; it is looked at again at the next start");
+    }
+}
+
+/// What became of a run's process while nobody looked.
+pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
+    use crate::shell::process::Evidence;
+    for run in service.store.open_runs().await? {
+        if run.state == RunState::Exited {
+            continue;
+        }
+        let dir = service.run_dir(run.id);
+        match service.supervisor.evidence(&dir).await {
+            Evidence::Alive(alive) => {
+                tracing::info!(run = %run.id, pid = alive.pid, "adopted");
+                let process = ProcessId { pid: alive.pid, start: alive.start, boot_id: alive.boot_id.clone() };
+                match service.store.run_started(run.id, process, None, clock::now()).await {
+                    Ok(()) | Err(StoreError::Conflict) => {}
+                    Err(error) => return Err(error),
+                }
+                if let Some(why) = run.kill {
+                    stop(service, &run, &alive, why).await;
+                }
+                adopt(service, run, alive);
+            }
+            Evidence::Exited(exit) => settle::exited(service, &run, Outcome::Exited(exit)).await?,
+            Evidence::NeverStarted | Evidence::Gone => settle::exited(service, &run, Outcome::Gone).await?,
+        }
+    }
+    Ok(())
+}

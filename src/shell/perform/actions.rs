@@ -1,0 +1,205 @@
+//! Engine actions: `merge`, with the content check, and `update`.
+//!
+//! Intent is recorded before the call; after any answer the state is read back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::model::{ActionIntent, Actor, Body, Head, Name, Task};
+use crate::engine::rules::Ruleset;
+use crate::shell::forge::{HubError, MergeAnswer};
+use crate::shell::git::{Expected, GitError, MergeTree, Push};
+use crate::shell::service::{Project, Service};
+use crate::shell::store::{NewEvent, OutboxRow};
+use crate::shell::{clock, crash};
+
+use super::Failure;
+
+/// What was about to happen, written down before it did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Intent {
+    /// The default branch at `base` is to get the tree `tree`.
+    Merge { base: String, tree: String },
+    /// The branch is to become `commit`.
+    Update { commit: String },
+}
+
+/// How an action ended.
+struct Ended {
+    outcome: &'static str,
+    detail: String,
+    head: Option<Head>,
+}
+
+impl Ended {
+    fn new(outcome: &'static str, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), head: None }
+    }
+}
+
+impl From<GitError> for Failure {
+    fn from(error: GitError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+pub(super) async fn act(service: &Service, row: &OutboxRow, intent: &ActionIntent) -> Result<(), Failure> {
+    let id = row.target.task.ok_or_else(|| Failure::Never("the action names no task".to_owned()))?;
+    let task = service.store.task(id).await?.ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
+    let project = service.project(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
+    let rules = service.rules_of(&task).await.ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
+    let acting = Acting { service, project, rules: &rules, task: &task, row, intent };
+    let ended = if intent.action == "merge" { acting.merge().await? } else { acting.update().await? };
+    crash::point("acted");
+    let event = NewEvent {
+        target: row.target.clone(),
+        at: clock::now(),
+        cause: Some(row.seq),
+        actor: Actor::Service,
+        body: Body::ActionEnded {
+            visit: intent.visit,
+            action: intent.action.clone(),
+            outcome: Name::new(ended.outcome),
+            detail: ended.detail,
+            head: ended.head,
+        },
+        dedupe: Some(format!("action-{}", row.id)),
+    };
+    Ok(service.store.effect_done(row.id, Some(event), clock::now()).await?)
+}
+
+struct Acting<'a> {
+    service: &'a Service,
+    project: &'a Project,
+    rules: &'a Ruleset,
+    task: &'a Task,
+    row: &'a OutboxRow,
+    intent: &'a ActionIntent,
+}
+
+impl Acting<'_> {
+    fn recorded(&self) -> Option<Intent> {
+        serde_json::from_value(self.row.progress.clone()?).ok()
+    }
+
+    async fn record(&self, intent: &Intent) -> Result<(), Failure> {
+        let progress = serde_json::to_value(intent).unwrap_or_default();
+        self.service.store.effect_progress(self.row.id, progress).await?;
+        crash::point("intent");
+        Ok(())
+    }
+
+    async fn merge(&self) -> Result<Ended, Failure> {
+        let vault = &self.project.vault;
+        let head = &self.intent.sha;
+        vault.fetch().await?;
+        if let Some(Intent::Merge { tree, .. }) = self.recorded()
+            && let Some(commit) = self.project.forge.merged(&self.task.branch, head).await?
+        {
+            return self.verify(&commit, &tree).await;
+        }
+        let base = vault.base().await?;
+        if let Some(ended) = self.not_mergeable(&base).await? {
+            return Ok(ended);
+        }
+        let tree = match vault.merge_tree(&base, head).await? {
+            MergeTree::Clean { tree } => tree,
+            MergeTree::Conflict { files } => return Ok(Ended::new("conflict", files.join(", "))),
+        };
+        self.record(&Intent::Merge { base, tree: tree.clone() }).await?;
+        let title = format!("{}: {}", self.task.item, self.task.title);
+        let who = self.service.identity();
+        let answer = self.project.forge.merge(&self.task.branch, head, &title, &who, self.row.created_at).await?;
+        crash::point("merged");
+        match answer {
+            MergeAnswer::Merged { commit } | MergeAnswer::AlreadyMerged { commit } => self.verify(&commit, &tree).await,
+            MergeAnswer::HeadMoved { now } => Ok(Ended::new("head_moved", format!("the branch is at {}", now.unwrap_or_default()))),
+            MergeAnswer::Conflict { files } => Ok(Ended::new("conflict", files.join(", "))),
+            MergeAnswer::BaseMoved => Ok(Ended::new("base_moved", "the default branch moved while it was merged")),
+            MergeAnswer::Refused { why } => Ok(Ended::new("refused", why)),
+        }
+    }
+
+    /// Fresh reads under the lease: head and base must be what was reviewed and tested.
+    async fn not_mergeable(&self, base: &str) -> Result<Option<Ended>, Failure> {
+        let vault = &self.project.vault;
+        let head = &self.intent.sha;
+        let Some(now) = vault.branch(&self.task.branch).await? else {
+            return Ok(Some(Ended::new("refused", format!("branch {} is gone", self.task.branch))));
+        };
+        if now != *head {
+            return Ok(Some(Ended::new("head_moved", format!("the branch is at {now}, confirmed was {head}"))));
+        }
+        if vault.is_ancestor(head, base).await? {
+            return Ok(Some(Ended::new("refused", format!("{head} is on the default branch already, and not by this service"))));
+        }
+        if !vault.is_ancestor(base, head).await? {
+            if let MergeTree::Conflict { files } = vault.merge_tree(base, head).await? {
+                return Ok(Some(Ended::new("conflict", files.join(", "))));
+            }
+            return Ok(Some(Ended::new("base_moved", format!("the default branch moved to {base}"))));
+        }
+        Ok(None)
+    }
+
+    /// Read back: the default branch has the merge, and its content is what was computed.
+    async fn verify(&self, commit: &str, tree: &str) -> Result<Ended, Failure> {
+        let vault = &self.project.vault;
+        vault.fetch().await?;
+        let base = vault.base().await?;
+        if !vault.is_ancestor(commit, &base).await? {
+            return Ok(Ended::new("mismatch", format!("the forge says {commit} was merged, but the default branch does not have it")));
+        }
+        let found = vault.tree(commit).await?;
+        if found != tree {
+            return Ok(Ended::new("mismatch", format!("merge {commit} has tree {found}, expected was {tree}")));
+        }
+        Ok(Ended::new("ok", commit))
+    }
+
+    /// Merges the default branch into the task branch.
+    async fn update(&self) -> Result<Ended, Failure> {
+        let vault = &self.project.vault;
+        vault.fetch().await?;
+        let Some(now) = vault.branch(&self.task.branch).await? else {
+            return Ok(Ended::new("refused", format!("branch {} is gone", self.task.branch)));
+        };
+        if let Some(Intent::Update { commit }) = self.recorded()
+            && commit == now
+        {
+            return self.updated(commit).await;
+        }
+        if now != self.intent.sha {
+            return Ok(Ended::new("head_moved", format!("the branch is at {now}, expected was {}", self.intent.sha)));
+        }
+        let base = vault.base().await?;
+        if vault.is_ancestor(&base, &now).await? {
+            return self.updated(now).await;
+        }
+        let tree = match vault.merge_tree(&now, &base).await? {
+            MergeTree::Clean { tree } => tree,
+            MergeTree::Conflict { files } => return Ok(Ended::new("conflict", files.join(", "))),
+        };
+        let message = format!("{}: merge the default branch", self.task.item);
+        let commit = vault.commit(&tree, &[&now, &base], &message, &self.service.identity(), self.row.created_at).await?;
+        self.record(&Intent::Update { commit: commit.clone() }).await?;
+        let branch = self.project.task_branch(self.rules, self.task)?;
+        match vault.push(&commit, &branch, &Expected::At(now)).await? {
+            Push::Done | Push::Same => self.updated(commit).await,
+            Push::Moved { now } => Ok(Ended::new("head_moved", format!("the branch is at {}", now.unwrap_or_default()))),
+            Push::Refused { why } => Ok(Ended::new("refused", why)),
+        }
+    }
+
+    async fn updated(&self, sha: String) -> Result<Ended, Failure> {
+        let folder = self.project.folder(self.rules, self.task);
+        let subject = self.project.vault.subject(&sha, &folder).await?;
+        Ok(Ended { head: Some(Head { sha, subject }), ..Ended::new("ok", "") })
+    }
+}

@@ -1,0 +1,122 @@
+//! Decision → adapter → event: the only place where effects start.
+//!
+//! Effects of one target and lane happen one after another, in order; each is repeated with
+//! back-off until it succeeds or its adapter says that repeating is no use.
+
+mod actions;
+mod board;
+mod clean_up;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::model::Millis;
+use crate::shell::launch::LaunchError;
+use crate::shell::process::Alive;
+use crate::shell::service::Service;
+use crate::shell::store::{Effect, OutboxRow, RunState, StoreError};
+use crate::shell::{clock, crash, launch, settle};
+
+/// Effects taken up in one look.
+const BATCH: u32 = 64;
+/// Longest pause between two tries of an effect.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Why an effect did not happen.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It may work later.
+    #[error("{0}")]
+    Later(String),
+    /// Something else has to happen first: look again after this long, without counting a failure.
+    #[error("not yet")]
+    NotYet(Millis),
+    /// Repeating it is no use.
+    #[error("{0}")]
+    Never(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Store(error) => Self::Store(error),
+            other => Self::Later(other.to_string()),
+        }
+    }
+}
+
+/// Takes up every effect that is due; the store hands out none twice.
+pub async fn pump(service: &Arc<Service>) -> Result<(), StoreError> {
+    for row in service.store.due_effects(clock::now(), BATCH).await? {
+        let service = Arc::clone(service);
+        tokio::spawn(async move { one(&service, row).await });
+    }
+    Ok(())
+}
+
+async fn one(service: &Arc<Service>, row: OutboxRow) {
+    let (id, attempts) = (row.id, row.attempts);
+    let result = perform(service, row).await;
+    let now = clock::now();
+    let recorded = match result {
+        Ok(()) => {
+            crash::point("effect");
+            Ok(())
+        }
+        Err(Failure::NotYet(pause)) => service.store.effect_retry(id, "waits for something else first", now.plus(pause)).await,
+        Err(Failure::Later(why)) => {
+            tracing::warn!(effect = id, attempts, "an effect failed and is tried again: {why}");
+            service.store.effect_retry(id, &why, now.plus(pause(attempts))).await
+        }
+        Err(Failure::Never(why)) => {
+            tracing::error!(effect = id, "an effect was given up: {why}");
+            service.store.effect_given_up(id, &why, now).await
+        }
+        Err(Failure::Store(error)) => Err(error),
+    };
+    if let Err(error) = recorded {
+        tracing::error!(effect = id, %error, "an effect's outcome could not be recorded; it is looked at again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        service.store.effect_release(id);
+    }
+    service.wake();
+}
+
+/// 0.25 s, doubling, at most [`PAUSE_MAX`].
+fn pause(attempts: u32) -> Millis {
+    let millis = 250_u64.saturating_mul(1 << attempts.min(20)).min(u64::try_from(PAUSE_MAX.as_millis()).unwrap_or(u64::MAX));
+    Millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+async fn perform(service: &Arc<Service>, row: OutboxRow) -> Result<(), Failure> {
+    match &row.effect {
+        Effect::Status { status } => board::status(service, &row, status).await,
+        Effect::Comment { key, text } => board::comment(service, &row, key, text).await,
+        Effect::Alert { text, .. } => board::alert(service, &row, text).await,
+        Effect::Settle { run } => Ok(settle::settle(service, row.id, *run).await?),
+        Effect::Kill { run, why } => {
+            kill(service, *run, *why).await?;
+            Ok(service.store.effect_done(row.id, None, clock::now()).await?)
+        }
+        Effect::Act(intent) => actions::act(service, &row, intent).await,
+        Effect::CleanUp(what) => clean_up::clean_up(service, &row, what).await,
+    }
+}
+
+/// Ends a run's processes by our order. The end itself is noticed by whoever follows the run.
+async fn kill(service: &Arc<Service>, id: crate::engine::model::RunId, why: crate::engine::model::Kill) -> Result<(), Failure> {
+    let Some(run) = service.store.run(id).await? else { return Ok(()) };
+    if matches!(run.state, RunState::Exited | RunState::Ended) {
+        return Ok(());
+    }
+    let Some(process) = run.process() else {
+        // Claimed, not yet spawned: the launch sees the order before and after it spawns.
+        return Ok(());
+    };
+    let alive = Alive { pid: process.pid, start: process.start, boot_id: process.boot_id };
+    launch::stop(service, &run, &alive, why).await;
+    Ok(())
+}

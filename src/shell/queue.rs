@@ -1,0 +1,130 @@
+//! The scheduler's hands: asks `schedule`, claims what may start, launches it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::model::{Blocker, JobId, Name, Repo, RepoId, Task, TaskId};
+use crate::engine::rules::Ruleset;
+use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
+use crate::shell::service::Service;
+use crate::shell::store::{Claim, JobRow, QueueView, StoreError};
+use crate::shell::{clock, launch};
+
+/// Starts every job that nothing holds back.
+pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
+    let view = service.store.queue().await?;
+    if view.waiting.is_empty() {
+        return Ok(());
+    }
+    let verdicts = verdicts(service, &view).await;
+    for (job, blockers) in verdicts {
+        if !blockers.is_empty() {
+            continue;
+        }
+        let Some(row) = view.waiting.iter().find(|j| j.id == job) else { continue };
+        match claim(service, &view, row).await {
+            Ok(()) => {}
+            // Someone was quicker, or the repository moved: the next look decides again.
+            Err(StoreError::Conflict) => service.wake(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result<(), StoreError> {
+    let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else { return Ok(()) };
+    let repo = if job.entry { view.repos.iter().find(|r| r.id == task.repo).map(|r| inside(r, task)) } else { None };
+    let nonce = service.nonce();
+    let checkout = format!("t{}/{}", task.id, job.slot);
+    let run = service.store.claim(Claim { job: job.id, nonce, checkout, repo, now: clock::now() }).await?;
+    tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, "claimed");
+    launch::spawn(service, run);
+    Ok(())
+}
+
+/// The repository with the task past the serial gate.
+fn inside(repo: &Repo, task: &Task) -> Repo {
+    let mut repo = repo.clone();
+    for seat in repo.lane.iter_mut().filter(|seat| seat.task == task.id) {
+        seat.inside = true;
+    }
+    repo
+}
+
+/// For each waiting job its blockers: what starts jobs, and what explains why others wait.
+async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocker>)> {
+    let mut rules: BTreeMap<String, Option<Arc<Ruleset>>> = BTreeMap::new();
+    for task in &view.tasks {
+        if !rules.contains_key(&task.rules) {
+            rules.insert(task.rules.clone(), service.rules_of(task).await);
+        }
+    }
+    let waiting: Vec<WaitingJob> = view.waiting.iter().map(waiting).collect();
+    let open: Vec<OpenRun> = view
+        .open_runs
+        .iter()
+        .map(|run| OpenRun {
+            run: run.id,
+            task: run.task,
+            slot: run.slot.clone(),
+            since: run.claimed_at,
+            ending: run.kill.is_some(),
+        })
+        .collect();
+    let tasks: BTreeMap<TaskId, Task> = view.tasks.iter().map(|t| (t.id, t.clone())).collect();
+    let repos: BTreeMap<RepoId, Repo> = view.repos.iter().map(|r| (r.id, r.clone())).collect();
+    let project_limits: BTreeMap<Name, u32> =
+        service.projects.iter().filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max))).collect();
+    let queue = Queue {
+        waiting: &waiting,
+        open: &open,
+        tasks: &tasks,
+        repos: &repos,
+        rules: &|task| rules.get(&task.rules).cloned().flatten(),
+        limit: service.config.max_concurrency,
+        project_limits: &project_limits,
+    };
+    schedule(&queue, clock::now())
+}
+
+fn waiting(job: &JobRow) -> WaitingJob {
+    WaitingJob {
+        id: job.id,
+        task: job.task,
+        slot: job.slot.clone(),
+        entry: job.entry,
+        available_at: job.available_at,
+        since: job.created_at,
+    }
+}
+
+/// All blockers of tasks: of their waiting jobs, and of the tasks themselves.
+pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
+    let view = service.store.queue().await?;
+    let verdicts = verdicts(service, &view).await;
+    let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
+    for task in tasks.iter().filter(|t| !t.terminal()) {
+        let list = found.entry(task.id).or_default();
+        match service.rules_of(task).await {
+            Some(rules) => {
+                let repo = view.repos.iter().find(|r| r.id == task.repo).cloned().unwrap_or_default();
+                list.extend(waits(&rules, task, &repo));
+            }
+            None => list.push(Blocker {
+                code: crate::engine::model::Code::RulesError,
+                text: format!("the rules {} that it runs under cannot be used", task.rules),
+                since: task.ledger.visit.entered_at,
+                who: crate::engine::model::Who::Operator,
+                clear: None,
+            }),
+        }
+    }
+    for (job, blockers) in verdicts {
+        let Some(row) = view.waiting.iter().find(|j| j.id == job) else { continue };
+        if let Some(list) = found.get_mut(&row.task) {
+            list.extend(blockers);
+        }
+    }
+    Ok(found)
+}

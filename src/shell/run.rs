@@ -1,0 +1,191 @@
+//! The loop: pending events through `step`, waiting jobs through `schedule`, due effects through
+//! `perform`. The only caller of `step` and `schedule`.
+//!
+//! Woken by commits, by the earliest due moment, and by a slow safety poll; nothing here polls
+//! for work.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::model::{Event, Fact, FactKey, Phase, Task};
+use crate::engine::step;
+use crate::shell::service::Service;
+use crate::shell::store::{Pending, StepCommit, StoreError, Target};
+use crate::shell::{clock, crash, gather, perform, queue};
+
+/// Longest sleep when nothing is due: a safety net, not a way of noticing things.
+pub const SAFETY_POLL: Duration = Duration::from_secs(30);
+
+/// Work that is under way in this process, by key.
+#[derive(Default)]
+pub struct Busy(Mutex<BTreeSet<String>>);
+
+impl Busy {
+    /// Takes `key`; `None` while someone has it. It is given back on drop.
+    pub fn take(self: &Arc<Self>, key: String) -> Option<Held> {
+        let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        held.insert(key.clone()).then(|| Held { busy: Arc::clone(self), key })
+    }
+}
+
+/// A key that is taken.
+pub struct Held {
+    busy: Arc<Busy>,
+    key: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = self.busy.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        held.remove(&self.key);
+    }
+}
+
+/// Runs until `stop` is cancelled.
+pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    let mut commits = service.store.commits();
+    while !stop.is_cancelled() {
+        commits.borrow_and_update();
+        if let Err(error) = round(&service).await {
+            tracing::error!(%error, "the database does not serve: nothing is started until it does");
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+            }
+        }
+        let nap = nap(&service).await;
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = commits.changed() => {}
+            () = service.woken() => {}
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}
+
+/// One look at everything that may be due.
+async fn round(service: &Arc<Service>) -> Result<(), StoreError> {
+    let now = clock::now();
+    if service.store.next_due().await?.is_some_and(|due| due <= now) {
+        service.store.promote(now).await?;
+        service.store.fire_timers(now).await?;
+    }
+    for pending in service.store.pending().await? {
+        spawn_target(service, pending);
+    }
+    queue::start_what_may(service).await?;
+    perform::pump(service).await
+}
+
+async fn nap(service: &Service) -> Duration {
+    let due = service.store.next_due().await.ok().flatten();
+    let wait = due.map_or(SAFETY_POLL, |due| Duration::from_millis(due.since(clock::now()).0.unsigned_abs()));
+    wait.clamp(Duration::from_millis(5), SAFETY_POLL)
+}
+
+/// Works off the events of one target, in order; a stop does not wait for its turn.
+fn spawn_target(service: &Arc<Service>, pending: Pending) {
+    let key = format!("target {}", target_key(&pending.target));
+    let held = match service.busy.take(key.clone()) {
+        Some(held) => held,
+        None if pending.stop => match service.busy.take(format!("stop {key}")) {
+            Some(held) => held,
+            None => return,
+        },
+        None => return,
+    };
+    let service = Arc::clone(service);
+    tokio::spawn(async move {
+        let _held = held;
+        if let Err(error) = work_off(&service, &pending.target, pending.stop).await {
+            tracing::error!(%error, target = target_key(&pending.target), "an event could not be decided");
+        }
+        drop(_held);
+        service.wake();
+    });
+}
+
+fn target_key(target: &Target) -> String {
+    match (&target.task, &target.issue) {
+        (Some(task), _) => format!("task {task}"),
+        (None, Some(issue)) => format!("{} issue {issue}", target.project),
+        (None, None) => format!("{} repository", target.project),
+    }
+}
+
+async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result<(), StoreError> {
+    let mut conflicts = 0;
+    while let Some(event) = service.store.next_event(target, stop).await? {
+        match decide(service, target, event).await {
+            Ok(true) => conflicts = 0,
+            Ok(false) => return Ok(()),
+            Err(StoreError::Conflict) if conflicts < 50 => conflicts += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Decides one event and commits what follows; false when it must wait for something outside.
+async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
+    let now = clock::now();
+    let Some(project) = service.projects.get(&target.project) else {
+        service.store.drop_event(event.seq, &format!("no project `{}` is configured", target.project), now).await?;
+        return Ok(true);
+    };
+    let task = find(service, target, project.repo, &project.rules.hash).await?;
+    let Some(rules) = service.rules_of(&task).await else {
+        tracing::error!(task = %task.item, rules = %task.rules, "the rules the task runs under cannot be used");
+        return Ok(false);
+    };
+    let repo = service.store.repo_by_id(project.repo).await?;
+    let keys = step::needs(&rules, &task, &event);
+    let facts = gather::gather(project, &rules, &task, &keys).await;
+    if task.control.phase == Phase::Unborn && matches!(facts.get(&FactKey::Issue), Some(Fact::Unreachable { .. })) {
+        return Ok(false);
+    }
+    let taken = step::step(&rules, &task, &repo, &event, &facts);
+    log(&event, &taken);
+    let commit = StepCommit {
+        seq: event.seq,
+        before: (task.version, repo.version),
+        stage_before: task.control.stage.clone(),
+        task: taken.task,
+        repo: taken.repo,
+        decisions: taken.decisions,
+        because: taken.because,
+        facts,
+        follow: taken.follow,
+        now,
+        semantics: crate::engine::SEMANTICS,
+        host: service.host.clone(),
+    };
+    service.store.commit_step(commit).await?;
+    crash::after_event();
+    Ok(true)
+}
+
+/// The task the event is about; an issue without one is a task that is not born yet.
+async fn find(service: &Service, target: &Target, repo: crate::engine::model::RepoId, rules: &str) -> Result<Task, StoreError> {
+    let found = match (&target.task, &target.issue) {
+        (Some(id), _) => service.store.task(*id).await?,
+        (None, Some(issue)) => service.store.live_task_by_issue(&target.project, issue).await?,
+        (None, None) => None,
+    };
+    if let Some(task) = found {
+        return Ok(task);
+    }
+    let mut unborn = Task::unborn(target.project.clone(), repo, target.issue.as_deref().unwrap_or_default(), rules);
+    let prefix = service.projects.get(&target.project).map(|p| p.prefix.clone()).unwrap_or_default();
+    unborn.item = format!("{prefix}-{:03}", service.store.next_item_number(&target.project).await?);
+    Ok(unborn)
+}
+
+fn log(event: &Event, taken: &step::Step) {
+    let why = taken.because.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join("; ");
+    let task = &taken.task;
+    tracing::info!(task = %task.item, stage = %task.control.stage, event = event.body.kind(), seq = event.seq.0, "{why}");
+}

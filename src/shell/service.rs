@@ -1,0 +1,329 @@
+//! The service: what every part of the shell works with, and how it starts and ends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use regex::{Regex, RegexBuilder};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
+use crate::engine::render;
+use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
+use crate::shell::forge::{Forge, ForgeError};
+use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
+use crate::shell::process::Supervisor;
+use crate::shell::run::Busy;
+use crate::shell::store::{OpenError, RunRow, Store, StoreError};
+use crate::shell::tracker::{LocalTracker, Tracker};
+use crate::shell::{clock, launch, queue, run};
+
+/// Where a service lives and what it runs by.
+pub struct Settings {
+    /// The loaded files; they must not have failed.
+    pub loaded: Loaded,
+    /// The folder that relative paths of the configuration start from.
+    pub dir: PathBuf,
+    /// This binary, for `run-shim`.
+    pub exe: PathBuf,
+    /// Variables given to every agent besides its allow-list: the demo's script.
+    pub agent_env: BTreeMap<String, String>,
+}
+
+/// Why a service did not start. Nothing half-written is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error("{0}")]
+    Config(String),
+    /// The data directory or database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// git.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The forge or the repository behind it.
+    #[error("project `{project}`: {error}")]
+    Forge {
+        /// The project.
+        project: Name,
+        /// What is wrong.
+        error: ForgeError,
+    },
+    /// The database, while reading what was left.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A configured project: its rules, repository, tracker and forge.
+pub struct Project {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// Work item id prefix.
+    pub prefix: String,
+    /// Its repository's row.
+    pub repo: RepoId,
+    /// Rules for new tasks.
+    pub rules: Arc<Ruleset>,
+    /// The bare repository in which every credentialed command runs.
+    pub vault: Vault,
+    /// Where branches and change requests live.
+    pub forge: Forge,
+    /// Where issues live.
+    pub tracker: Tracker,
+    /// Runs at a time for this project.
+    pub max_concurrency: Option<u32>,
+    /// The folder that relative programs of its rules start from.
+    dir: PathBuf,
+}
+
+impl Project {
+    /// The artefact folder of a task, relative to the repository.
+    #[must_use]
+    pub fn folder(&self, rules: &Ruleset, task: &Task) -> String {
+        let values = BTreeMap::from([("id", task.item.clone()), ("slug", render::slug(&task.title)), ("project", self.name.to_string())]);
+        render::path_template(&rules.artefacts, &values).unwrap_or_else(|_| format!("docs/work-items/{}", task.item))
+    }
+
+    /// The task's branch as a value that may be pushed to and deleted.
+    ///
+    /// # Errors
+    /// The branch is the default branch or protected.
+    pub fn task_branch(&self, rules: &Ruleset, task: &Task) -> Result<TaskBranch, GitError> {
+        TaskBranch::new(&task.branch, self.vault.remote().default_branch(), &rules.branch.protected)
+    }
+
+    /// The identity under which an agent's work is committed.
+    #[must_use]
+    pub fn agent_identity(&self, slot: &str) -> Identity {
+        Identity { name: format!("signalbox {slot}"), email: format!("{slot}@signalbox.invalid") }
+    }
+
+    /// A program with a relative path starts from the configuration's folder; a bare name is
+    /// looked up in `PATH` as usual.
+    #[must_use]
+    pub fn resolve_program(&self, mut program: Vec<String>) -> Vec<String> {
+        if let Some(first) = program.first_mut()
+            && (first.starts_with("./") || first.starts_with("../"))
+        {
+            *first = self.dir.join(&*first).display().to_string();
+        }
+        program
+    }
+}
+
+/// The running service, as its parts see it.
+pub struct Service {
+    /// The database.
+    pub store: Store,
+    /// The configuration.
+    pub config: Config,
+    /// Projects by name.
+    pub projects: BTreeMap<Name, Project>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// When it started.
+    pub started_at: Millis,
+    /// This host's name, for rows a worker owns.
+    pub host: String,
+    /// Starts, adopts and ends runs.
+    pub supervisor: Supervisor,
+    /// Variables given to every agent.
+    pub agent_env: BTreeMap<String, String>,
+    /// What is under way in this process.
+    pub busy: Arc<Busy>,
+    wake: Notify,
+    rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
+    patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
+}
+
+impl Service {
+    /// Opens everything a service needs; starts nothing yet.
+    ///
+    /// # Errors
+    /// One sentence with the remedy; nothing half-written is left behind.
+    pub async fn open(settings: Settings) -> Result<Arc<Self>, StartError> {
+        let config = settings.loaded.config.clone().ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
+        let git = Git::find().await?;
+        let data = settings.dir.join(&config.data);
+        let host = hostname();
+        let store = Store::open(&data, &host)?;
+        let mut projects = BTreeMap::new();
+        let mut rules = BTreeMap::new();
+        for (name, rule) in &settings.loaded.rulesets {
+            let project = open_project(&git, &store, &config, &settings.dir, &data, name, rule).await?;
+            let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
+            store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
+            rules.insert(rule.hash.clone(), Arc::clone(rule));
+            projects.insert(name.clone(), project);
+        }
+        Ok(Arc::new(Self {
+            store,
+            config,
+            projects,
+            data,
+            started_at: clock::now(),
+            host,
+            supervisor: Supervisor::new(settings.exe),
+            agent_env: settings.agent_env,
+            busy: Arc::default(),
+            wake: Notify::new(),
+            rules: Mutex::new(rules),
+            patterns: Mutex::default(),
+        }))
+    }
+
+    /// Takes up what was left, then works until `stop` is cancelled. Agents stay with their shims.
+    ///
+    /// # Errors
+    /// The database, while what was left is read.
+    pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
+        launch::recover(self).await?;
+        let tracker = TaskTracker::new();
+        tracker.spawn(run::run(Arc::clone(self), stop));
+        tracker.close();
+        tracker.wait().await;
+        Ok(())
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        clock::now()
+    }
+
+    /// The project of a task.
+    #[must_use]
+    pub fn project(&self, task: &Task) -> Option<&Project> {
+        self.projects.get(&task.project)
+    }
+
+    /// The rules a task runs under: those it was made with, from the store where they are not
+    /// the current ones.
+    pub async fn rules_of(&self, task: &Task) -> Option<Arc<Ruleset>> {
+        if let Some(rules) = lock(&self.rules).get(&task.rules) {
+            return Some(Arc::clone(rules));
+        }
+        let stored = self.store.ruleset(&task.rules).await.ok().flatten()?;
+        let rules = match revive(&stored) {
+            Ok(rules) => Arc::new(rules),
+            Err(problems) => {
+                let first = problems.first().map(|p| p.message.clone()).unwrap_or_default();
+                tracing::error!(rules = %task.rules, "stored rules cannot be used: {first}");
+                return None;
+            }
+        };
+        lock(&self.rules).insert(task.rules.clone(), Arc::clone(&rules));
+        Some(rules)
+    }
+
+    /// All blockers of tasks: the one function behind `why`, `/queue` and `status`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn blockers(&self, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
+        queue::blockers(self, tasks).await
+    }
+
+    /// Look at the inbox, the queue and the outbox now.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Resolves when [`Self::wake`] was called.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The service's own identity in commits.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { name: "signalbox".to_owned(), email: "signalbox@signalbox.invalid".to_owned() }
+    }
+
+    /// A run's folder.
+    #[must_use]
+    pub fn run_dir(&self, run: RunId) -> PathBuf {
+        self.data.join("runs").join(run.to_string())
+    }
+
+    /// A run's log.
+    #[must_use]
+    pub fn log_path(&self, run: RunId) -> PathBuf {
+        self.data.join("runs").join(format!("{run}.log"))
+    }
+
+    /// A new nonce: what a verdict must repeat. Unpredictable enough that no earlier run knows it.
+    #[must_use]
+    pub fn nonce(&self) -> String {
+        // The first twelve digits of a version 7 UUID are the time; the rest is random.
+        uuid::Uuid::now_v7().simple().to_string().split_off(12)
+    }
+
+    /// The weather patterns of a ruleset, compiled once.
+    #[must_use]
+    pub fn patterns(&self, rules: &Ruleset) -> Arc<Vec<Regex>> {
+        let mut cache = lock(&self.patterns);
+        let compile = || {
+            let build = |p: &String| RegexBuilder::new(p).case_insensitive(true).size_limit(1 << 20).build().ok();
+            Arc::new(rules.retry.patterns.iter().filter_map(build).collect())
+        };
+        Arc::clone(cache.entry(rules.hash.clone()).or_insert_with(compile))
+    }
+
+    /// Removes what a settled run needs no longer: its HOME, scratch and temporary files. The log
+    /// and the exit record stay.
+    pub async fn forget_run_files(&self, run: &RunRow) {
+        for part in ["home", "scratch", "tmp"] {
+            let dir = self.run_dir(run.id).join(part);
+            if let Err(error) = tokio::fs::remove_dir_all(&dir).await
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(run = %run.id, %error, "{} could not be removed", dir.display());
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+async fn open_project(
+    git: &Git,
+    store: &Store,
+    config: &Config,
+    dir: &Path,
+    data: &Path,
+    name: &Name,
+    rules: &Arc<Ruleset>,
+) -> Result<Project, StartError> {
+    let settings = config.projects.get(name).ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
+    let wrap = |error| StartError::Forge { project: name.clone(), error };
+    let rules::Forge::Local { source, default_branch } = &settings.forge;
+    let source = dir.join(source);
+    let bare = data.join("forge").join(format!("{name}.git"));
+    let repo = store.repo(&format!("local:{name}")).await?;
+    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, Some(&source), Some(default_branch)).await.map_err(wrap)?;
+    let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
+    let rules::Tracker::Local = settings.tracker;
+    Ok(Project {
+        name: name.clone(),
+        prefix: rules.prefix.clone(),
+        repo: repo.id,
+        rules: Arc::clone(rules),
+        vault,
+        forge,
+        tracker: Tracker::Local(LocalTracker::new(store.clone(), name.clone())),
+        max_concurrency: settings.max_concurrency,
+        dir: dir.to_path_buf(),
+    })
+}

@@ -1,0 +1,272 @@
+//! After the process: what a run's end means, which of its commits are accepted, and the event.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::engine::model::{Head, JobKind, RunEnd, RunId, RunReport, Task, Usage};
+use crate::engine::rules::Ruleset;
+use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
+use crate::shell::launch::LaunchError;
+use crate::shell::process::{Exit, Outcome, TAIL, classify, tail, usage};
+use crate::shell::service::{Project, Service};
+use crate::shell::store::{RunRow, RunState, StoreError};
+use crate::shell::{clock, crash};
+
+/// Most paths kept in a report.
+const WROTE_MAX: usize = 1000;
+
+/// Records the end of a run's process: its settling follows as an effect, or at once where
+/// nothing of it can count.
+pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> Result<(), StoreError> {
+    let now = clock::now();
+    let kill = service.store.run(run.id).await?.and_then(|r| r.kill);
+    match (outcome, kill) {
+        (Outcome::Gone, kill) => {
+            service.supervisor.sweep(&service.run_dir(run.id)).await;
+            end_without_work(service, run, kill.map_or(RunEnd::Lost, RunEnd::Killed)).await
+        }
+        (Outcome::Exited(_), Some(why)) => end_without_work(service, run, RunEnd::Killed(why)).await,
+        (Outcome::Exited(exit), None) => {
+            let exit = serde_json::to_value(exit).unwrap_or_default();
+            service.store.run_exited(run.id, exit, now).await
+        }
+    }
+}
+
+/// Ends a run of which nothing is accepted.
+pub async fn end_without_work(service: &Service, run: &RunRow, end: RunEnd) -> Result<(), StoreError> {
+    let report = report(run, end.clone(), Usage::default());
+    service.store.end_run(run.id, end, Some(report), None, clock::now()).await?;
+    Ok(())
+}
+
+fn report(run: &RunRow, end: RunEnd, usage: Usage) -> RunReport {
+    RunReport {
+        run: run.id,
+        job: run.job,
+        visit: run.visit,
+        slot: run.slot.clone(),
+        end,
+        start: run.start_sha.clone(),
+        head: None,
+        nonce: run.nonce.clone(),
+        wrote: Vec::new(),
+        usage,
+    }
+}
+
+/// Settles an exited run: the effect `Settle`. Idempotent: a crash anywhere in it repeats it.
+pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<(), LaunchError> {
+    let now = clock::now();
+    let Some(run) = service.store.run(id).await?.filter(|r| r.state == RunState::Exited) else {
+        service.store.effect_done(effect, None, now).await?;
+        return Ok(());
+    };
+    if let Some(why) = run.kill {
+        return Ok(end(service, &run, RunEnd::Killed(why), None, effect).await?);
+    }
+    let exit: Exit = serde_json::from_value(run.exit.clone().unwrap_or_default())
+        .map_err(|e| LaunchError::Refused(format!("the exit record of run {id} cannot be read: {e}")))?;
+    let task = service.store.task(run.task).await?.ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
+    let Some(rules) = service.rules_of(&task).await else {
+        return Err(LaunchError::Refused("its rules cannot be used".to_owned()));
+    };
+    let Some(project) = service.project(&task) else {
+        return Err(LaunchError::Refused(format!("no project `{}` is configured", task.project)));
+    };
+    crash::point("settling");
+    let settling = Settling { service, project, rules: &rules, task: &task, run: &run };
+    let report = settling.report(&exit).await?;
+    crash::point("before-end");
+    end(service, &run, report.end.clone(), Some(report), effect).await?;
+    crash::point("ended");
+    service.forget_run_files(&run).await;
+    Ok(())
+}
+
+async fn end(service: &Service, run: &RunRow, end: RunEnd, report: Option<RunReport>, effect: i64) -> Result<(), StoreError> {
+    let report = report.unwrap_or_else(|| self::report(run, end.clone(), Usage::default()));
+    tracing::info!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "ended");
+    service.store.end_run(run.id, end, Some(report), Some(effect), clock::now()).await?;
+    Ok(())
+}
+
+struct Settling<'a> {
+    service: &'a Arc<Service>,
+    project: &'a Project,
+    rules: &'a Ruleset,
+    task: &'a Task,
+    run: &'a RunRow,
+}
+
+impl Settling<'_> {
+    async fn report(&self, exit: &Exit) -> Result<RunReport, LaunchError> {
+        let log = self.service.log_path(self.run.id);
+        let path = log.clone();
+        let text = tokio::task::spawn_blocking(move || tail(&path, TAIL)).await.ok().and_then(Result::ok);
+        let usage = usage(text.as_deref().unwrap_or_default());
+        let shown = format!("runs/{}.log", self.run.id);
+        if self.run.kind == JobKind::Command {
+            return Ok(self.command(exit, text.as_deref(), &shown));
+        }
+        let end = classify(exit, &shown, text.as_deref(), &self.service.patterns(self.rules));
+        let mut report = report(self.run, end, usage);
+        if report.end == RunEnd::Ok {
+            self.accept(&mut report).await?;
+        } else {
+            self.keep().await;
+        }
+        Ok(report)
+    }
+
+    /// A gate's command: its exit status is an answer, anything else a failure to run.
+    fn command(&self, exit: &Exit, text: Option<&str>, shown: &str) -> RunReport {
+        let end = match exit.code {
+            Some(code) if exit.killed.is_none() && exit.launch_error.is_none() => {
+                RunEnd::Exited { code, tail: last_lines(text.unwrap_or_default(), 20) }
+            }
+            _ => classify(exit, shown, text, &[]),
+        };
+        let mut report = report(self.run, end, Usage::default());
+        report.head.clone_from(&self.task.ledger.head);
+        report
+    }
+
+    /// Takes over what a good run wrote, if it kept to its paths: into the vault, onto the branch.
+    async fn accept(&self, report: &mut RunReport) -> Result<(), LaunchError> {
+        let Some(start) = self.run.start_sha.clone() else {
+            report.end = RunEnd::Permanent { detail: "the commit it started from was not recorded".to_owned() };
+            return Ok(());
+        };
+        let folder = self.project.folder(self.rules, self.task);
+        let scope = Scope::of(self.rules, self.run, &folder);
+        let who = self.project.agent_identity(&self.run.slot);
+        let collected = self.collect(&start, &scope, &who).await?;
+        let (head, wrote) = match collected {
+            Collected::Accepted { head, wrote } => (head, wrote),
+            Collected::OutOfScope { paths } => {
+                report.end = RunEnd::OutOfScope { paths: paths.into_iter().take(20).collect() };
+                return Ok(());
+            }
+            Collected::Broken { why } => {
+                report.end = RunEnd::Permanent { detail: format!("its checkout cannot be used: {why}") };
+                return Ok(());
+            }
+        };
+        if wrote.is_empty() {
+            report.end = RunEnd::NoOutput;
+            return Ok(());
+        }
+        match self.publish(&start, &head, &folder, &who).await? {
+            Ok(head) => report.head = Some(head),
+            Err(end) => report.end = end,
+        }
+        report.wrote = wrote.into_iter().collect::<BTreeSet<_>>().into_iter().take(WROTE_MAX).collect();
+        Ok(())
+    }
+
+    async fn collect(&self, start: &str, scope: &Scope, who: &Identity) -> Result<Collected, LaunchError> {
+        let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
+        let scratch = self.service.run_dir(self.run.id).join("scratch");
+        let message = format!("{}: {} ({})", self.task.item, self.run.stage, self.run.slot);
+        let allow = |path: &str| scope.allows(path);
+        let work = Work { dir: &checkout, start, run: self.run.id, scratch: &scratch, message: &message, who, at: self.run.claimed_at };
+        Ok(self.project.vault.collect(work, &allow).await?)
+    }
+
+    /// Pushes the run's head to the task branch and ensures a change request.
+    ///
+    /// What others pushed meanwhile is joined when it left the code alone; a verdict on code that
+    /// has moved since is no verdict.
+    async fn publish(&self, start: &str, head: &str, folder: &str, who: &Identity) -> Result<Result<Head, RunEnd>, LaunchError> {
+        let vault = &self.project.vault;
+        let branch = self.project.task_branch(self.rules, self.task)?;
+        let remote = vault.remote_branch(&self.task.branch).await?;
+        let now = match remote {
+            Some(now) => now,
+            None => return Ok(Err(RunEnd::Permanent { detail: format!("branch {} was deleted on the forge", self.task.branch) })),
+        };
+        let mut target = head.to_owned();
+        if now != head && vault.is_ancestor(head, &now).await? {
+            // Pushed before a crash, by itself or joined.
+            target.clone_from(&now);
+        } else if now != start && !vault.is_ancestor(&now, head).await? {
+            vault.fetch().await?;
+            if vault.subject(&now, folder).await? != vault.subject(start, folder).await? {
+                let detail = format!("the branch moved to {now} with other code while the run was at work");
+                return Ok(Err(RunEnd::Permanent { detail }));
+            }
+            let message = format!("{}: join {} (run {})", self.task.item, self.run.slot, self.run.id);
+            match vault.join(&now, start, head, &message, who, self.run.claimed_at).await? {
+                Joined::Clean { head } => target = head,
+                Joined::Conflict { files } => {
+                    let detail = format!("in conflict with what was pushed meanwhile: {}", files.join(", "));
+                    return Ok(Err(RunEnd::Permanent { detail }));
+                }
+            }
+        }
+        match vault.push(&target, &branch, &Expected::At(now)).await? {
+            Push::Done | Push::Same => {}
+            Push::Moved { .. } => return Err(LaunchError::Refused("the branch moved while it was pushed to".to_owned())),
+            Push::Refused { why } => return Ok(Err(RunEnd::Permanent { detail: format!("the forge refuses the push: {why}") })),
+        }
+        let title = format!("{}: {}", self.task.item, self.task.title);
+        self.project.forge.ensure_change(&self.task.branch, &title, &target).await?;
+        let subject = vault.subject(&target, folder).await?;
+        Ok(Ok(Head { sha: target, subject }))
+    }
+
+    /// Leftovers of a failed run are kept under a ref of their own; best effort.
+    async fn keep(&self) {
+        let Some(start) = &self.run.start_sha else { return };
+        let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
+        let scratch = self.service.run_dir(self.run.id).join("scratch");
+        let who = self.project.agent_identity(&self.run.slot);
+        let message = format!("{}: leftovers of run {}", self.task.item, self.run.id);
+        let work = Work { dir: &checkout, start, run: self.run.id, scratch: &scratch, message: &message, who: &who, at: self.run.claimed_at };
+        if let Err(error) = self.project.vault.keep_leftovers(work).await {
+            tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept");
+        }
+    }
+}
+
+/// The paths a run may write.
+struct Scope {
+    folder: String,
+    code: GlobSet,
+    artefacts: GlobSet,
+}
+
+impl Scope {
+    fn of(rules: &Ruleset, run: &RunRow, folder: &str) -> Self {
+        let agent = rules.agents.get(&run.slot);
+        Self {
+            folder: format!("{folder}/"),
+            code: globs(agent.map_or(&[], |a| &a.writes)),
+            artefacts: globs(agent.map_or(&[], |a| &a.artefacts)),
+        }
+    }
+
+    /// Artefacts by what the agent declares of them, everything else by `writes`.
+    fn allows(&self, path: &str) -> bool {
+        match path.strip_prefix(&self.folder) {
+            Some(artefact) => self.artefacts.is_match(artefact),
+            None => self.code.is_match(path),
+        }
+    }
+}
+
+fn globs(patterns: &[String]) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for glob in patterns.iter().filter_map(|p| GlobBuilder::new(p).literal_separator(true).build().ok()) {
+        set.add(glob);
+    }
+    set.build().unwrap_or_default()
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

@@ -1,0 +1,284 @@
+//! The outbox: effects on the outside, each carried out in its turn until it is done or given up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Row, params};
+use serde_json::Value as Json;
+
+use super::codec::{Fields, exec, first, json, list, word};
+use super::{Effect, Lane, NewEvent, OutboxRow, Result, Store, StoreError, Target, inbox};
+use crate::engine::model::{Millis, Seq};
+
+/// The first open row of each queue.
+const HEADS: &str = "SELECT * FROM outbox o WHERE o.state = 'open' AND NOT EXISTS \
+     (SELECT 1 FROM outbox p WHERE p.state = 'open' AND p.lane = o.lane AND p.queue = o.queue AND p.id < o.id)";
+
+/// Effects that are being carried out by this process, by row id, with their queues: a queue has
+/// at most one, even when a newer status has taken the place of the one under way.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<Mutex<HashMap<i64, (String, String)>>>);
+
+impl InFlight {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, (String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What ends the flight of an effect when it is dropped.
+    pub fn landing(&self, effect: i64) -> Landing {
+        Landing {
+            in_flight: self.clone(),
+            effect,
+        }
+    }
+}
+
+/// See [`InFlight::landing`].
+pub(super) struct Landing {
+    in_flight: InFlight,
+    effect: i64,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.in_flight.lock().remove(&self.effect);
+    }
+}
+
+/// Rows that were just taken. They are free again when nobody gets them: the commit failed, or
+/// the caller went away.
+struct Taken {
+    rows: Vec<OutboxRow>,
+    in_flight: InFlight,
+}
+
+impl Taken {
+    fn hand_over(mut self) -> Vec<OutboxRow> {
+        std::mem::take(&mut self.rows)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut busy = self.in_flight.lock();
+        for row in &self.rows {
+            busy.remove(&row.id);
+        }
+    }
+}
+
+impl Store {
+    /// Takes effects that are due, at most `limit`: the first of each queue only, and of no queue
+    /// in which one is being carried out. Whoever takes one reports how it went with
+    /// [`Store::effect_done`], [`Store::effect_retry`], [`Store::effect_given_up`] or
+    /// [`Store::end_run`], or gives it back with [`Store::effect_release`].
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn due_effects(&self, now: Millis, limit: u32) -> Result<Vec<OutboxRow>> {
+        let in_flight = self.in_flight();
+        // On the writer's thread, so that it sees every outcome that has been reported.
+        self.write(move |conn| take(conn, &in_flight, now, limit))
+            .await
+            .map(Taken::hand_over)
+    }
+
+    /// Writes down what is about to be done, before it is done.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the effect is not open any more: leave it. [`StoreError::Gone`] when there is none.
+    pub async fn effect_progress(&self, id: i64, progress: Json) -> Result<()> {
+        self.write(move |conn| {
+            match exec(
+                conn,
+                "UPDATE outbox SET progress = ?2 WHERE id = ?1 AND state = 'open'",
+                params![id, json(&progress)?],
+            )? {
+                0 => exists(conn, id).and(Err(StoreError::Conflict)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// The effect was carried out, and `event` says with what outcome. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such effect.
+    pub async fn effect_done(&self, id: i64, event: Option<NewEvent>, now: Millis) -> Result<()> {
+        self.write_outcome(Some(id), move |conn| {
+            if close(conn, id, "done", None, now)?
+                && let Some(event) = &event
+            {
+                inbox::insert(conn, event)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The effect could not be carried out; it is due again at `next_at`. One that is not open any more stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such effect.
+    pub async fn effect_retry(&self, id: i64, error: &str, next_at: Millis) -> Result<()> {
+        let error = error.to_owned();
+        self.write_outcome(Some(id), move |conn| {
+            exists(conn, id)?;
+            let sql = "UPDATE outbox SET attempts = attempts + 1, last_error = ?2, next_at = ?3 WHERE id = ?1 AND state = 'open'";
+            exec(conn, sql, params![id, error, next_at.0]).map(|_| ())
+        })
+        .await
+    }
+
+    /// The effect will not be tried again; its queue goes on.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such effect.
+    pub async fn effect_given_up(&self, id: i64, error: &str, now: Millis) -> Result<()> {
+        let error = error.to_owned();
+        self.write_outcome(Some(id), move |conn| close(conn, id, "given_up", Some(&error), now).map(|_| ()))
+            .await
+    }
+
+    /// Gives back an effect that was taken and whose outcome nobody will report; it is due as
+    /// before. Nobody is woken by it.
+    pub fn effect_release(&self, id: i64) {
+        drop(self.0.in_flight.landing(id));
+    }
+
+    /// Effects that are neither done nor given up, oldest first.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn outbox_open(&self) -> Result<Vec<OutboxRow>> {
+        self.read(|conn| list(conn, "SELECT * FROM outbox WHERE state = 'open' ORDER BY id", [], decode))
+            .await
+    }
+
+    /// Effects that were given up, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn outbox_given_up(&self, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read(move |conn| {
+            list(
+                conn,
+                "SELECT * FROM outbox WHERE state = 'given_up' ORDER BY id DESC LIMIT ?1",
+                [limit],
+                decode,
+            )
+        })
+        .await
+    }
+
+    pub(super) fn in_flight(&self) -> InFlight {
+        self.0.in_flight.clone()
+    }
+}
+
+/// Adds an effect. A status takes the place of older ones of its issue that are not done.
+pub(super) fn push(conn: &Connection, target: &Target, effect: &Effect, seq: Seq, now: Millis) -> Result<()> {
+    let (lane, queue) = (word(&effect.lane())?, queue(target, effect.lane()));
+    if matches!(effect, Effect::Status { .. }) {
+        let sql =
+            "UPDATE outbox SET state = 'superseded', ended_at = ?3 WHERE state = 'open' AND lane = ?1 AND queue = ?2 AND kind = 'status'";
+        exec(conn, sql, params![lane, queue, now.0])?;
+    }
+    let sql = "INSERT INTO outbox (project, repo, task, issue, lane, queue, class, kind, effect, seq, state, attempts, next_at, created_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', 0, ?11, ?11)";
+    exec(
+        conn,
+        sql,
+        params![
+            target.project.as_str(),
+            target.repo.0,
+            target.task.map(|t| t.0),
+            target.issue,
+            lane,
+            queue,
+            word(&effect.class())?,
+            effect.kind(),
+            json(effect)?,
+            seq.0,
+            now.0,
+        ],
+    )
+    .map(|_| ())
+}
+
+/// The queue within a lane: the issue on the board, where a later task writes to the same card;
+/// elsewhere the task, so that one that is stuck holds up no other.
+fn queue(target: &Target, lane: Lane) -> String {
+    match (lane, target.task, &target.issue) {
+        (Lane::Board, _, Some(issue)) | (_, None, Some(issue)) => format!("issue {}/{issue}", target.project),
+        (_, Some(task), _) => format!("task {task}"),
+        (_, None, None) => format!("project {}", target.project),
+    }
+}
+
+fn take(conn: &Connection, in_flight: &InFlight, now: Millis, limit: u32) -> Result<Taken> {
+    let mut busy = in_flight.lock();
+    let most = i64::from(limit).saturating_add(i64::try_from(busy.len()).unwrap_or(i64::MAX));
+    let sql = format!("{HEADS} AND o.next_at <= ?1 ORDER BY o.next_at, o.id LIMIT ?2");
+    let heads = list(conn, &sql, params![now.0, most], |row| Ok((decode(row)?, place(row)?)))?;
+    let mut rows = Vec::new();
+    for (row, place) in heads
+        .into_iter()
+        .filter(|(_, place)| !busy.values().any(|b| b == place))
+        .take(limit as usize)
+        .collect::<Vec<_>>()
+    {
+        busy.insert(row.id, place);
+        rows.push(row);
+    }
+    Ok(Taken {
+        rows,
+        in_flight: in_flight.clone(),
+    })
+}
+
+/// When the first effect falls due that can be taken.
+pub(super) fn next_due(conn: &Connection, in_flight: &InFlight) -> Result<Option<Millis>> {
+    let busy: Vec<_> = in_flight.lock().values().cloned().collect();
+    let sql = format!("{HEADS} ORDER BY o.next_at, o.id LIMIT ?1");
+    let most = i64::try_from(busy.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let heads = list(conn, &sql, [most], |row| {
+        Ok((Fields::new(row, "outbox", "id").time("next_at")?, place(row)?))
+    })?;
+    Ok(heads.into_iter().find(|(_, place)| !busy.contains(place)).map(|(at, _)| at))
+}
+
+fn place(row: &Row<'_>) -> Result<(String, String)> {
+    let f = Fields::new(row, "outbox", "id");
+    Ok((f.get("lane")?, f.get("queue")?))
+}
+
+/// Closes an effect; whether it was open.
+pub(super) fn close(conn: &Connection, id: i64, state: &str, error: Option<&str>, now: Millis) -> Result<bool> {
+    exists(conn, id)?;
+    let sql = "UPDATE outbox SET state = ?2, attempts = attempts + (?3 IS NOT NULL), last_error = COALESCE(?3, last_error), ended_at = ?4 \
+               WHERE id = ?1 AND state = 'open'";
+    Ok(exec(conn, sql, params![id, state, error, now.0])? == 1)
+}
+
+fn exists(conn: &Connection, id: i64) -> Result<()> {
+    first(conn, "SELECT 1 FROM outbox WHERE id = ?1", [id], |_| Ok(()))?.ok_or(StoreError::Gone)
+}
+
+fn decode(row: &Row<'_>) -> Result<OutboxRow> {
+    let f = Fields::new(row, "outbox", "id");
+    Ok(OutboxRow {
+        id: f.get("id")?,
+        target: inbox::target(&f)?,
+        class: f.word("class")?,
+        lane: f.word("lane")?,
+        effect: f.json("effect")?,
+        seq: Seq(f.get("seq")?),
+        attempts: f.small("attempts")?,
+        next_at: f.time("next_at")?,
+        progress: f.json_opt("progress")?,
+        last_error: f.get("last_error")?,
+        created_at: f.time("created_at")?,
+    })
+}

@@ -1,0 +1,63 @@
+//! Upkeep: back-ups, and the check whether the database can be written again.
+
+use std::path::Path;
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::codec::exec;
+use super::{Result, Store, StoreError};
+
+/// Pages copied at a time.
+const PAGES: i32 = 4096;
+
+impl Store {
+    /// Copies the database, as it is at one moment, to a file that does not exist yet. Work goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the file exists or cannot be written; nothing is left of it then.
+    pub async fn backup(&self, to: &Path) -> Result<()> {
+        let to = to.to_owned();
+        self.read(move |conn| {
+            if to.exists() {
+                return Err(StoreError::refused(format!(
+                    "{} exists: name a new file for the back-up",
+                    to.display()
+                )));
+            }
+            copy(conn, &to).inspect_err(|_| {
+                let _ = std::fs::remove_file(&to);
+            })
+        })
+        .await
+    }
+
+    /// Writes something that changes nothing: whether the database is in order again.
+    ///
+    /// # Errors
+    /// [`StoreError::Degraded`] while it is not.
+    pub async fn probe(&self) -> Result<()> {
+        self.write(|conn| exec(conn, "UPDATE meta SET opens = opens", []).map(|_| ())).await
+    }
+}
+
+fn copy(from: &Connection, to: &Path) -> Result<()> {
+    let failed = |e: rusqlite::Error| StoreError::refused(format!("the back-up {} cannot be written: {e}", to.display()));
+    let mut target = Connection::open(to).map_err(failed)?;
+    // Within the reading's transaction every page is of the same moment.
+    Backup::new(from, &mut target)
+        .and_then(|copy| copy.run_to_completion(PAGES, std::time::Duration::ZERO, None))
+        .map_err(failed)?;
+    // A single file: it needs no log beside it.
+    let mode: Option<String> = target
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    match mode.as_deref() {
+        Some("delete") => target.close().map_err(|(_, e)| failed(e)),
+        other => Err(StoreError::refused(format!(
+            "the back-up {} stays in journal mode {other:?}",
+            to.display()
+        ))),
+    }
+}

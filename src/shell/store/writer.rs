@@ -1,0 +1,217 @@
+//! One thread owns the only connection that writes. It takes what is queued, carries each request
+//! out in a savepoint of its own, commits all of them with one flush to the disk, and only then answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::lock::Lock;
+use super::{Result, StoreError};
+
+/// Requests that one commit takes at most.
+const BATCH: usize = 256;
+/// Requests that wait at most; more make their callers wait.
+const QUEUE: usize = 1024;
+
+/// A request under way.
+trait Command: Send {
+    /// Carries it out; whether it went well.
+    fn run(&mut self, conn: &Connection) -> Result<()>;
+    /// Answers the caller: what `run` gave, unless the transaction came to nothing.
+    fn answer(self: Box<Self>, transaction: Result<()>);
+}
+
+struct Request<F, T, G> {
+    work: Option<F>,
+    outcome: Result<T>,
+    reply: oneshot::Sender<Result<T>>,
+    until: G,
+}
+
+impl<F, T, G> Command for Request<F, T, G>
+where
+    F: FnOnce(&Connection) -> Result<T> + Send,
+    T: Send,
+    G: Send,
+{
+    fn run(&mut self, conn: &Connection) -> Result<()> {
+        let Some(work) = self.work.take() else {
+            return Err(StoreError::Closed);
+        };
+        self.outcome = catch_unwind(AssertUnwindSafe(|| work(conn)))
+            .unwrap_or_else(|_| Err(StoreError::refused("a defect: the request panicked; the log has its message")));
+        self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
+    fn answer(self: Box<Self>, transaction: Result<()>) {
+        drop(self.until);
+        // A caller that went away does not mind; what it asked for has been done.
+        let _ = self.reply.send(transaction.and(self.outcome));
+    }
+}
+
+enum Message {
+    Work(Box<dyn Command>),
+    Close,
+}
+
+/// The way to the writer thread.
+#[derive(Clone)]
+pub(super) struct Writer(mpsc::Sender<Message>);
+
+/// What the writer thread tells everyone.
+pub(super) struct News {
+    pub commits: watch::Receiver<u64>,
+    pub trouble: watch::Receiver<Option<String>>,
+}
+
+impl Writer {
+    /// Starts the thread. It keeps `lock` until its connection is closed.
+    pub fn start(conn: Connection, lock: Lock) -> std::io::Result<(Self, News, JoinHandle<()>)> {
+        let (send, receive) = mpsc::channel(QUEUE);
+        let (commits, seen) = watch::channel(0);
+        let (trouble, troubled) = watch::channel(None);
+        let state = State { conn, commits, trouble };
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            state.serve(receive);
+            drop(lock);
+        })?;
+        Ok((
+            Self(send),
+            News {
+                commits: seen,
+                trouble: troubled,
+            },
+            thread,
+        ))
+    }
+
+    /// Has `work` carried out in a transaction; answers once that is on disk. `until` is dropped
+    /// then, before anyone is told of the commit — whether or not the caller still waits.
+    pub async fn run<T, F, G>(&self, until: G, work: F) -> Result<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+        G: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let request = Request {
+            work: Some(work),
+            outcome: Err(StoreError::Closed),
+            reply,
+            until,
+        };
+        self.0
+            .send(Message::Work(Box::new(request)))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Has the thread finish what is queued, and end.
+    pub async fn close(&self) {
+        let _ = self.0.send(Message::Close).await;
+    }
+}
+
+struct State {
+    conn: Connection,
+    commits: watch::Sender<u64>,
+    trouble: watch::Sender<Option<String>>,
+}
+
+impl State {
+    fn serve(self, mut queue: mpsc::Receiver<Message>) {
+        while let Some(message) = queue.blocking_recv() {
+            let mut batch = Vec::new();
+            let mut next = Some(message);
+            while let Some(message) = next {
+                match message {
+                    Message::Work(command) => batch.push(command),
+                    // Whoever comes now is refused; what is queued is still carried out.
+                    Message::Close => queue.close(),
+                }
+                next = if batch.len() < BATCH { queue.try_recv().ok() } else { None };
+            }
+            while !batch.is_empty() {
+                batch = self.commit(batch);
+            }
+        }
+        // Only this thread moves the log into the database; a failure is made good at the next start.
+        let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = self.conn.close();
+    }
+
+    /// One transaction. Gives back the requests that were not reached because SQLite rolled back by itself.
+    fn commit(&self, batch: Vec<Box<dyn Command>>) -> Vec<Box<dyn Command>> {
+        if let Err(e) = self.conn.execute_batch("BEGIN IMMEDIATE") {
+            let error = StoreError::from(e);
+            self.report(&error);
+            batch.into_iter().for_each(|command| command.answer(Err(error.clone())));
+            return Vec::new();
+        }
+        let mut queue = batch.into_iter();
+        let mut done = Vec::with_capacity(queue.len());
+        let mut changes = 0;
+        let mut broken = None;
+        for mut command in queue.by_ref() {
+            let outcome = self.savepoint(command.as_mut());
+            done.push(command);
+            match outcome {
+                Ok(n) => changes += n,
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        let transaction = broken.map_or_else(|| self.conn.execute_batch("COMMIT").map_err(StoreError::from), Err);
+        if let Err(error) = &transaction {
+            if !self.conn.is_autocommit() {
+                let _ = self.conn.execute_batch("ROLLBACK");
+            }
+            self.report(error);
+        }
+        done.into_iter().for_each(|command| command.answer(transaction.clone()));
+        // A transaction that wrote nothing says nothing about the disk, and wakes nobody.
+        if transaction.is_ok() && changes > 0 {
+            self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+            self.commits.send_modify(|count| *count += 1);
+        }
+        queue.collect()
+    }
+
+    /// One request in its savepoint; how many rows it changed. An error means that the whole
+    /// transaction is lost, with its reason.
+    fn savepoint(&self, command: &mut dyn Command) -> Result<u64> {
+        let before = self.conn.total_changes();
+        self.conn.execute_batch("SAVEPOINT request")?;
+        let outcome = command.run(&self.conn);
+        if let Err(error @ StoreError::Degraded { .. }) = &outcome {
+            self.report(error);
+        }
+        if self.conn.is_autocommit() {
+            // Full disk, I/O error or no memory: SQLite has rolled everything back by itself.
+            return Err(outcome
+                .err()
+                .unwrap_or_else(|| StoreError::refused("a request ended the transaction")));
+        }
+        if outcome.is_ok() {
+            self.conn.execute_batch("RELEASE request")?;
+            return Ok(self.conn.total_changes() - before);
+        }
+        self.conn.execute_batch("ROLLBACK TO request; RELEASE request")?;
+        Ok(0)
+    }
+
+    fn report(&self, error: &StoreError) {
+        let why = error.to_string();
+        self.trouble.send_if_modified(|trouble| {
+            let changed = trouble.as_ref() != Some(&why);
+            *trouble = Some(why);
+            changed
+        });
+    }
+}
