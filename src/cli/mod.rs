@@ -1,5 +1,126 @@
 //! The command line: one file per command.
+//!
+//! Every command but `init`, `validate`, `serve` and `demo` talks to a running service and holds
+//! no logic of its own: what it may do and why not is the service's to say.
 
+pub mod args;
+pub mod client;
+pub mod exit;
+pub mod find;
+pub mod out;
+pub mod span;
+
+pub mod completions;
+pub mod decide;
 pub mod demo;
+pub mod init;
+pub mod logs;
+pub mod queue;
 pub mod run_shim;
+pub mod serve;
+pub mod show;
+pub mod status;
+pub mod task;
 pub mod validate;
+pub mod why;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use client::Client;
+
+/// Reads the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Args::try_parse_from(spelled(std::env::args_os())) {
+        Ok(args) => run(args),
+        Err(e) => {
+            // Help and version are asked for: they go to standard output and are no failure.
+            let _ = e.print();
+            ExitCode::from(if e.use_stderr() { exit::USAGE } else { exit::OK })
+        }
+    }
+}
+
+/// `signalbox --validate [DIR]` and `signalbox --explain CODE` are `signalbox validate …`.
+fn spelled(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    match words.get(1).and_then(|w| w.to_str()) {
+        Some("--validate") => words[1] = "validate".into(),
+        Some(explain) if explain == "--explain" || explain.starts_with("--explain=") => words.insert(1, "validate".into()),
+        _ => {}
+    }
+    words
+}
+
+fn run(args: Args) -> ExitCode {
+    out::colours(args.global.color);
+    let Some(command) = args.command else {
+        let _ = Args::command().print_help();
+        return ExitCode::from(exit::USAGE);
+    };
+    let global = args.global;
+    match command {
+        Command::Serve(serve) => serve::run(&global, &serve),
+        Command::Demo(demo) => demo::run(&demo),
+        Command::Init(init) => init::run(&init),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Validate(_) | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
+        other => talk(&global, &other),
+    }
+}
+
+/// Commands that need no service.
+fn local(global: &args::Global, command: Command) -> ExitCode {
+    let status = match command {
+        Command::Validate(args) => {
+            let dir = args.dir.as_deref().or(global.dir.as_deref());
+            let format = if global.json { validate::Format::Json } else { args.format };
+            let dir = dir.map_or_else(|| find::rules(global), |d| Some(d.to_owned()));
+            validate::run(dir.as_deref(), format, args.strict, args.explain.as_deref(), &crate::shell::embedded::embedded())
+        }
+        Command::RunShim { dir } => run_shim::run(&dir),
+        Command::ScriptedAgent { words } => crate::scripted::main(&words),
+        _ => i32::from(exit::USAGE),
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(exit::FAILURE))
+}
+
+/// Has the command talk to the service; whatever goes wrong is told once, here.
+fn talk(global: &args::Global, command: &Command) -> ExitCode {
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| exit::Failure::other(format!("the command cannot start: {e}")))
+        .and_then(|runtime| {
+            let client = Client::of(global)?;
+            runtime.block_on(ask(&client, command, global.json))
+        });
+    match outcome {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(failure) => {
+            out::failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit::Failure> {
+    match command {
+        Command::Status => status::run(client, json).await,
+        Command::Show { item } => show::run(client, item, json).await,
+        Command::Why { item } => why::run(client, item, json).await,
+        Command::Queue => queue::run(client, json).await,
+        Command::Logs(logs) => logs::run(client, logs, json).await,
+        Command::Task(task) => task::run(client, task, json).await,
+        Command::Approve { item, signal, text } => decide::approve(client, item, signal.as_deref(), text.as_deref(), json).await,
+        Command::Reject { item, reason } => decide::act(client, item, "reject", Some(reason), json).await,
+        Command::Answer { item, text } => decide::act(client, item, "answer", Some(text), json).await,
+        Command::Stop { item, reason } => decide::act(client, item, "stop", reason.as_deref(), json).await,
+        Command::Retry { item, note } => decide::act(client, item, "retry", note.as_deref(), json).await,
+        _ => Err(exit::Failure::usage("this command is not for the service")),
+    }
+}

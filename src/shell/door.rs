@@ -11,8 +11,10 @@ mod people;
 mod possible;
 mod signal;
 
+#[cfg(test)]
+pub(crate) mod tests;
 
-pub use board::{INITIAL, NewTask, known_statuses};
+pub use board::{INITIAL, Made, known_statuses};
 pub use find::Found;
 pub use people::{Door, person};
 pub use possible::{Possible, possible};

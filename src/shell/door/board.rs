@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::model::{Actor, Body, Name, Role, Signal};
+use crate::engine::model::{Actor, Body, Millis, Name, Role, Signal};
 use crate::engine::rules::{GateKind, Ruleset};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{IssueRow, NewComment, NewEvent, NewIssue, Target};
+use crate::shell::store::{EventMaker, IssueRow, NewComment, NewEvent, NewIssue, Target};
 
 use super::find::near;
 use super::signal::done;
@@ -21,77 +21,63 @@ const MAX_LINE: usize = 500;
 /// Most labels of a new issue.
 const MAX_LABELS: usize = 50;
 
-/// A new issue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewTask {
-    /// The project; may be left out where there is only one.
-    pub project: Option<String>,
-    /// Title.
-    pub title: String,
-    /// What is to be done.
-    pub text: String,
-    /// Labels.
-    pub labels: Vec<String>,
-    /// Whether work begins at once.
-    pub start: bool,
+/// An issue was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The work item id that its task has or will have.
+    pub item: String,
+    /// Its number on the board.
+    pub number: i64,
+    /// What was done, in one sentence.
+    pub message: String,
 }
 
 impl Service {
-    /// A person makes an issue, and starts it unless told otherwise.
+    /// A person makes an issue, and starts it where `start` says so.
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_new(&self, new: NewTask, actor: &Actor) -> Result<Done, DoorError> {
-        require(actor, &[Role::Operator, Role::Approver], "make issues")?;
-        let project = self.project(new.project.as_deref())?;
-        check_line(&new.title, "the title")?;
-        check_text(&new.text, "the text", false)?;
-        if new.labels.len() > MAX_LABELS {
+    pub async fn issue_new(&self, project: &str, title: &str, text: &str, labels: &[String], start: bool, actor: Actor) -> Result<Made, DoorError> {
+        require(&actor, &[Role::Operator, Role::Approver], "make issues")?;
+        let project = self.project_named(Some(project))?;
+        check_line(title, "the title")?;
+        check_text(text, "the text", false)?;
+        if labels.len() > MAX_LABELS {
             return Err(DoorError::bad(format!("an issue has at most {MAX_LABELS} labels")));
         }
-        for label in &new.labels {
+        for label in labels {
             check_line(label, "a label")?;
-            may_label(project, label, actor)?;
+            may_label(project, label, &actor)?;
         }
-        let start = new.start.then(|| start_status(&project.rules)).unwrap_or_default();
+        let starting = start_status(&project.rules).unwrap_or_else(|| INITIAL.to_owned());
         let row = NewIssue {
             project: project.name.clone(),
-            title: new.title.trim().to_owned(),
-            description: new.text,
-            status: start.clone().unwrap_or_else(|| INITIAL.to_owned()),
-            labels: new.labels.iter().map(|l| l.trim().to_owned()).collect(),
+            title: title.trim().to_owned(),
+            description: text.to_owned(),
+            status: if start { starting.clone() } else { INITIAL.to_owned() },
+            labels: labels.iter().map(|l| l.trim().to_owned()).collect(),
             author: actor.label(),
             now: self.now(),
         };
         let warning = entry_warning(&project.rules, &row);
-        let (name, repo, by, at) = (project.name.clone(), project.repo, actor.clone(), self.now());
-        let make = move |issue: &IssueRow, activity: &str| NewEvent {
-            target: Target { project: name, repo, task: None, issue: Some(issue.id.clone()) },
-            at,
-            cause: None,
-            actor: by,
-            body: Body::Signalled(Signal { name: Name::new("start"), text: None, activity: activity.to_owned(), acted_at: at }),
-            dedupe: None,
-        };
-        let issue = self.store.issue_create(row, new.start.then(|| Box::new(make) as _)).await?;
-        if let Some(status) = &start {
-            self.store.save_consumed(&project.name, &issue.id, status, self.now()).await?;
-        }
+        let event = start.then(|| started(project, actor, self.now()));
+        let issue = self.store.issue_create(row, event).await?;
         self.wake();
         let item = format!("{}-{:03}", project.prefix, issue.number);
-        let message = match (new.start, warning) {
+        let message = match (start, warning) {
             (true, None) => format!("started; follow it with signalbox show {item}"),
             (true, Some(why)) => format!("made, but it will not start: {why}"),
-            (false, _) => format!("made; start it with signalbox task status {item} {:?}", start_status(&project.rules).unwrap_or_default()),
+            (false, _) => format!("made; start it with signalbox task status {item} {starting:?}"),
         };
-        Ok(Done { item, message, seq: None, number: Some(issue.number) })
+        Ok(Made { item, number: issue.number, message })
     }
 
     /// A person comments on an issue.
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_comment(&self, target: &str, text: &str, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn issue_comment(&self, target: &str, text: &str, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         require(actor, &[Role::Operator, Role::Approver], "comment")?;
         check_text(text, "the comment", true)?;
         let found = self.find(target).await?;
@@ -115,7 +101,8 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_status(&self, target: &str, status: &str, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn issue_status(&self, target: &str, status: &str, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         require(actor, &[Role::Operator, Role::Approver], "move issues")?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
@@ -128,8 +115,6 @@ impl Service {
             return Ok(done(&found, format!("it stands at {status:?} already"), None));
         }
         let event = meant.map(|name| self.board_event(&found, name, None, actor));
-        // Told first, so that the service's next status is not held back by one that is taken in here.
-        self.store.save_consumed(&found.project, &issue.id, &status, self.now()).await?;
         let moved = self.store.issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now()).await?;
         self.wake();
         let message = match (moved, meant) {
@@ -144,7 +129,8 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_label(&self, target: &str, label: &str, add: bool, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn issue_label(&self, target: &str, label: &str, add: bool, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         require(actor, &[Role::Operator, Role::Approver], "label issues")?;
         check_line(label, "the label")?;
         let label = label.trim();
@@ -169,7 +155,10 @@ impl Service {
     }
 
     /// The project of this name, or the only one.
-    fn project(&self, name: Option<&str>) -> Result<&Project, DoorError> {
+    ///
+    /// # Errors
+    /// [`DoorError::NotFound`] with the names there are, [`DoorError::Bad`] when one must be named.
+    pub fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
         let names = || self.projects.keys().map(ToString::to_string).collect::<Vec<_>>();
         match name {
             Some(name) => self.projects.get(name).ok_or_else(|| DoorError::NotFound {
@@ -197,6 +186,19 @@ impl Service {
         let signal = Signal { name: name.clone(), text, activity: String::new(), acted_at: self.now() };
         self.event(found, Body::Signalled(signal), actor, None)
     }
+}
+
+/// What makes the event of a new issue's start, once the issue has an id.
+fn started(project: &Project, actor: Actor, at: Millis) -> EventMaker {
+    let (project, repo) = (project.name.clone(), project.repo);
+    Box::new(move |issue, activity| NewEvent {
+        target: Target { project, repo, task: None, issue: Some(issue.id.clone()) },
+        at,
+        cause: None,
+        actor,
+        body: Body::Signalled(Signal { name: Name::new("start"), text: None, activity: activity.to_owned(), acted_at: at }),
+        dedupe: None,
+    })
 }
 
 fn no_board(found: &Found) -> DoorError {

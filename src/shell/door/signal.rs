@@ -15,7 +15,8 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         if let Some(text) = text {
             check_text(text, "the text", matches!(name, "reject" | "answer"))?;
         } else if matches!(name, "reject" | "answer") {
@@ -40,7 +41,8 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn retry(&self, target: &str, note: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn retry(&self, target: &str, note: Option<&str>, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         check_text(note.unwrap_or_default(), "the note", false)?;
         let found = self.find(target).await?;
         let Some(task) = &found.task else {

@@ -1,0 +1,335 @@
+//! What may be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs coding agents through gated pipelines, unattended, safely.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signalbox",
+    version,
+    disable_help_subcommand = true,
+    after_help = "First steps: `signalbox demo` shows a whole run without any set-up; `signalbox init` prepares the repository you are in; \
+                  `signalbox serve` starts the service; `signalbox task new \"Title\"` gives it work.\n\n\
+                  Exit codes: 0 ok, 1 failure, 2 usage, 3 no service answers, 4 refused, 5 not found, 10 and 11 findings of validate."
+)]
+pub struct Args {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Global {
+    /// The configuration; else signalbox.toml or .signalbox/signalbox.toml here or in a folder above
+    #[arg(long, global = true, value_name = "FILE", env = "SIGNALBOX_CONFIG", conflicts_with = "dir")]
+    pub config: Option<PathBuf>,
+    /// The folder that holds the configuration
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Talk to the service at this address instead of the local socket; the token is SIGNALBOX_TOKEN
+    #[arg(long, global = true, value_name = "URL", env = "SIGNALBOX_SERVER")]
+    pub server: Option<String>,
+    /// Print JSON with a stable shape
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service
+    Serve(Serve),
+    /// Prepare the repository you are in: write .signalbox/signalbox.toml
+    Init(Init),
+    /// Show a whole run in a scratch folder, with scripted agents: no set-up, no money
+    Demo(super::demo::DemoArgs),
+    /// Check the configuration and its rules
+    Validate(Validate),
+    /// What needs me, what moves, what waits
+    #[command(visible_alias = "st")]
+    Status,
+    /// Everything about a task
+    Show {
+        /// ORCH-001, ORCH-001~1 (an older one), #7 (row id) or project#3 (issue)
+        item: String,
+    },
+    /// Why a task waits, and who can clear it
+    Why {
+        /// The task
+        item: String,
+    },
+    /// Read the logs of a task's agents
+    Logs(Logs),
+    /// Make and edit issues on the service's own board
+    Task(Task),
+    /// Approve what waits for approval at the task's stage
+    Approve {
+        /// The task
+        item: String,
+        /// Send this signal instead of the one that the stage waits for
+        #[arg(long, value_name = "NAME")]
+        signal: Option<String>,
+        /// A word with it
+        text: Option<String>,
+    },
+    /// Send a task back, with the reason for its agent
+    Reject {
+        /// The task
+        item: String,
+        /// The reason
+        reason: String,
+    },
+    /// Answer the open question of a task
+    Answer {
+        /// The task
+        item: String,
+        /// The answer
+        text: String,
+    },
+    /// Stop a task: its agents are ended, its branch and checkout go, what it wrote is archived
+    Stop {
+        /// The task
+        item: String,
+        /// Why
+        reason: Option<String>,
+    },
+    /// Take an escalated or failed task up again
+    Retry {
+        /// The task
+        item: String,
+        /// A note for its agents
+        note: Option<String>,
+    },
+    /// Jobs: what runs, what waits and why
+    Queue,
+    /// Print a completion script for your shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Supervise one run
+    #[command(hide = true)]
+    RunShim {
+        /// The run's folder
+        dir: PathBuf,
+    },
+    /// Play an agent from a script
+    #[command(hide = true)]
+    ScriptedAgent {
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Serve {
+    /// Listen here instead of where the configuration says
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Write the log as JSON
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Init {
+    /// The repository; else the one you are in
+    pub dir: Option<PathBuf>,
+    /// The agent's command, as you would type it; it reads its task from standard input
+    #[arg(long, value_name = "COMMAND")]
+    pub agent: Option<String>,
+    /// The command that tests the code, as you would type it
+    #[arg(long, value_name = "COMMAND")]
+    pub test: Option<String>,
+    /// The pipeline
+    #[arg(long, value_enum)]
+    pub pipeline: Option<Pipeline>,
+    /// What work item ids begin with
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Write over an earlier configuration
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A pipeline that ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pipeline {
+    /// One developer, a reviewer, your tests, your approval.
+    Local,
+    /// From analysis to deploy, with a person at three gates.
+    Orch,
+    /// An ordinary application: no staging, no self-deploy.
+    Enduro,
+}
+
+impl Pipeline {
+    /// Its file's name, without `.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Orch => "orch",
+            Self::Enduro => "enduro",
+        }
+    }
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Validate {
+    /// The folder that holds the configuration
+    pub dir: Option<PathBuf>,
+    /// Warnings count: exit 11
+    #[arg(long)]
+    pub strict: bool,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: super::validate::Format,
+    /// Print the page of a code
+    #[arg(long, value_name = "CODE")]
+    pub explain: Option<String>,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Logs {
+    /// The task
+    pub item: Option<String>,
+    /// Wait for more until the run ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// This run; else the task's latest
+    #[arg(long, value_name = "N")]
+    pub run: Option<i64>,
+    /// The latest run of this stage
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    pub stage: Option<String>,
+    /// Everything, not only the last 1000 lines
+    #[arg(long)]
+    pub all: bool,
+    /// As the agent wrote it, control characters included
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// Arguments of `task`.
+#[derive(Debug, clap::Args)]
+pub struct Task {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TaskCommand,
+}
+
+/// A command of `task`.
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Make an issue and start work on it
+    New {
+        /// Title
+        title: String,
+        /// What is to be done; `-` reads standard input
+        #[arg(short = 'm', long = "text", value_name = "TEXT")]
+        text: Option<String>,
+        /// The project; needed where there are several
+        #[arg(short, long)]
+        project: Option<String>,
+        /// A label, such as auto:approve; may be given several times
+        #[arg(short, long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
+        /// Only make the issue
+        #[arg(long)]
+        no_start: bool,
+    },
+    /// Comment on the issue
+    Comment {
+        /// Task or issue
+        item: String,
+        /// The comment
+        text: String,
+    },
+    /// Move the issue to a status of the board
+    Status {
+        /// Task or issue
+        item: String,
+        /// The status
+        status: String,
+    },
+    /// Add or remove a label
+    Label {
+        /// Task or issue
+        item: String,
+        /// The label
+        label: String,
+        /// Take it off
+        #[arg(long)]
+        remove: bool,
+    },
+    /// All tasks
+    List {
+        /// Those that are over, too
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        let args = parse("signalbox status --json --dir here").unwrap();
+        assert!(args.global.json && matches!(args.command, Some(Command::Status)));
+        assert!(parse("signalbox --config a --dir b status").is_err(), "one of the two");
+    }
+
+    #[test]
+    fn acts_take_their_words() {
+        let args = parse("signalbox approve ORCH-001 --signal confirm_deploy").unwrap();
+        let Some(Command::Approve { item, signal, text }) = args.command else { panic!("{args:?}") };
+        assert_eq!((item.as_str(), signal.as_deref(), text), ("ORCH-001", Some("confirm_deploy"), None));
+        assert!(parse("signalbox reject ORCH-001").is_err(), "a reject needs its reason");
+        assert!(parse("signalbox logs ORCH-001 --run 1 --stage review").is_err(), "one of the two");
+    }
+
+    #[test]
+    fn an_agent_takes_hyphens() {
+        let args = parse("signalbox scripted-agent --role developer -x").unwrap();
+        assert!(matches!(args.command, Some(Command::ScriptedAgent { words }) if words == ["--role", "developer", "-x"]));
+    }
+}

@@ -1,0 +1,105 @@
+//! `signalbox logs`: the last 1000 lines, then what comes.
+
+use std::time::Duration;
+
+use super::args::Logs;
+use super::client::{Client, part};
+use super::exit::{self, Failure};
+use super::out;
+use crate::shell::view::{LogView, RunView, ShowView};
+
+/// Lines shown of what is there already.
+const LAST: usize = 1000;
+/// Bytes asked for at once.
+const PIECE: u64 = 256 * 1024;
+/// Bytes looked at for the last lines, at most.
+const LOOK_BACK: u64 = 4 * 1024 * 1024;
+/// Pause between two looks while nothing new comes.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Shows a log.
+///
+/// # Errors
+/// As the service answers, or when it does not.
+pub async fn run(client: &Client, args: &Logs, json: bool) -> Result<(), Failure> {
+    let run = choose(client, args).await?;
+    let tail = if args.all { 0 } else { LOOK_BACK };
+    let mut piece = read(client, run, args.raw, None, tail).await?;
+    let mut held = String::new();
+    // What is there already: read to its end before anything is shown, to find the last lines.
+    if !args.all {
+        while !piece.text.is_empty() {
+            held.push_str(&piece.text);
+            piece = read(client, run, args.raw, Some(piece.next), 0).await?;
+        }
+        if json {
+            return out::json(&LogView { text: held, ..piece });
+        }
+        show(last_lines(&held, LAST), args.raw)?;
+    }
+    loop {
+        if !piece.text.is_empty() {
+            show(&piece.text, args.raw)?;
+        } else if piece.ended || !args.follow {
+            return Ok(());
+        } else {
+            tokio::time::sleep(PAUSE).await;
+        }
+        piece = read(client, run, args.raw, Some(piece.next), 0).await?;
+    }
+}
+
+async fn choose(client: &Client, args: &Logs) -> Result<i64, Failure> {
+    if let Some(run) = args.run {
+        return Ok(run);
+    }
+    let Some(item) = &args.item else {
+        return Err(Failure::usage("whose log? name a task, or a run with --run N"));
+    };
+    let view: ShowView = client.get(&format!("/api/tasks/{}", part(item))).await?;
+    let fits = |run: &&RunView| args.stage.as_ref().is_none_or(|stage| run.stage == *stage);
+    view.runs.iter().rfind(fits).map(|run| run.id).ok_or_else(|| {
+        let which = args.stage.as_ref().map(|s| format!(" at stage {s}")).unwrap_or_default();
+        Failure { code: exit::NOT_FOUND, ..Failure::other(format!("{} has no run{which} yet", view.task.item)) }
+            .help(format!("signalbox why {}", view.task.item))
+    })
+}
+
+async fn read(client: &Client, run: i64, raw: bool, offset: Option<u64>, tail: u64) -> Result<LogView, Failure> {
+    let from = match offset {
+        None if tail > 0 => format!("tail={tail}"),
+        from => format!("offset={}", from.unwrap_or(0)),
+    };
+    client.get(&format!("/api/runs/{run}/log?{from}&max={PIECE}&raw={}", u8::from(raw))).await
+}
+
+fn last_lines(text: &str, n: usize) -> &str {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    match body.rmatch_indices('\n').nth(n - 1) {
+        Some((at, _)) => &text[at + 1..],
+        None => text,
+    }
+}
+
+fn show(text: &str, raw: bool) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    // The service defused it; a second time does no harm should it be an older one.
+    let safe = if raw { text.to_owned() } else { crate::shell::process::defuse(text) };
+    stdout.write_all(safe.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_lines;
+
+    #[test]
+    fn the_last_lines_are_whole() {
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc\n");
+        assert_eq!(last_lines("a\nb\nc", 2), "b\nc");
+        assert_eq!(last_lines("a\n", 2), "a\n");
+        assert_eq!(last_lines("", 2), "");
+    }
+}

@@ -1,0 +1,136 @@
+//! `signalbox show`.
+
+use std::fmt::Write as _;
+
+use super::client::{Client, part};
+use super::exit::Failure;
+use super::out::{self, BAD, CALL, FAINT, GOOD, STRONG, Table, cell, safe};
+use super::span::{ago, clock, span};
+use crate::shell::view::ShowView;
+
+/// Shows everything about a task.
+///
+/// # Errors
+/// As the service answers, or when it does not.
+pub async fn run(client: &Client, item: &str, json: bool) -> Result<(), Failure> {
+    let view: ShowView = client.get(&format!("/api/tasks/{}", part(item))).await?;
+    if json {
+        return out::json(&view);
+    }
+    out::print(&text(&view))
+}
+
+// Writing to a string cannot fail: the results of `write!` say nothing.
+fn text(view: &ShowView) -> String {
+    let mut out = head(view);
+    if let Some(question) = &view.question {
+        let _ = write!(out, "\n{CALL}Question{CALL:#}\n{}\n", indent(question));
+    }
+    if !view.blockers.is_empty() {
+        let _ = writeln!(out, "\n{STRONG}Waits for{STRONG:#}");
+        view.blockers.iter().for_each(|b| out.push_str(&out::blocker(b, view.now.0)));
+    }
+    timeline(view, &mut out);
+    runs(view, &mut out);
+    comments(view, &mut out);
+    acts(view, &mut out);
+    out
+}
+
+fn head(view: &ShowView) -> String {
+    let task = &view.task;
+    let mut out = format!("{STRONG}{}{STRONG:#}  {}\n", task.item, safe(&task.title));
+    let mode = if task.mode == "active" { task.at.clone() } else { task.mode.clone() };
+    let style = out::mode_style(&task.mode);
+    let _ = writeln!(out, "  stage     {STRONG}{}{STRONG:#} ({style}{mode}{style:#}), entered {}", task.stage, ago(task.since.0, view.now.0));
+    if let Some(status) = &view.status {
+        let _ = writeln!(out, "  board     {}", safe(status));
+    }
+    let labels = if view.labels.is_empty() { String::new() } else { format!(", labels {}", safe(&view.labels.join(", "))) };
+    let _ = writeln!(out, "  issue     {}{labels}", safe(&view.issue));
+    if !view.branch.is_empty() {
+        let head = view.head.as_deref().map(|h| format!(" at {}", h.get(..10).unwrap_or(h))).unwrap_or_default();
+        let _ = writeln!(out, "  branch    {}{head}", safe(&view.branch));
+    }
+    if let Some(change) = &view.change {
+        let _ = writeln!(out, "  change    #{} {} into {}", change.number, change.state, safe(&change.base));
+    }
+    let counters: Vec<String> = task.counters.iter().map(|(name, c)| match c.max {
+        Some(max) => format!("{name} {}/{max}", c.used),
+        None => format!("{name} {}", c.used),
+    }).collect();
+    if !counters.is_empty() {
+        let _ = writeln!(out, "  returns   {}", counters.join(", "));
+    }
+    if task.review_ms > 0 {
+        let _ = writeln!(out, "  people    looked at it for {}", span(task.review_ms));
+    }
+    if view.cost_usd > 0.0 {
+        let _ = writeln!(out, "  cost      {:.2} USD", view.cost_usd);
+    }
+    out
+}
+
+fn timeline(view: &ShowView, out: &mut String) {
+    if view.timeline.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["", "STAGE", "ENTERED", "TOOK"]);
+    for visit in &view.timeline {
+        let took = span(visit.duration_ms);
+        let took = if visit.left_at.is_none() { format!("{took} so far") } else { took };
+        table.row(vec![cell(format!("  {}", visit.visit)), (visit.stage.clone(), STRONG), cell(clock(visit.entered_at.0, view.now.0)), cell(took)]);
+    }
+    let _ = write!(out, "\n{STRONG}Stages{STRONG:#}\n{}", table.text());
+    for gate in &view.gates {
+        if let Some(said) = &gate.said {
+            let _ = writeln!(out, "  {FAINT}{}{FAINT:#}", safe(said));
+        }
+    }
+}
+
+fn runs(view: &ShowView, out: &mut String) {
+    if view.runs.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["  RUN", "STAGE", "AGENT", "STARTED", "TOOK", "END", ""]);
+    for run in &view.runs {
+        let end = run.outcome.clone().unwrap_or_else(|| run.state.clone());
+        let style = match end.as_str() {
+            "ok" => GOOD,
+            "starting" | "running" | "exited" => STRONG,
+            _ => BAD,
+        };
+        let from = run.started_at.unwrap_or(run.claimed_at).0;
+        let took = run.ended_at.map_or(view.now.0, |e| e.0).since(from);
+        let detail = run.detail.as_deref().map(|d| out::clip(&safe(d), 80)).unwrap_or_default();
+        let cells = [format!("  {}", run.id), run.stage.clone(), run.slot.clone(), clock(from, view.now.0), span(took.0)];
+        let mut row: Vec<_> = cells.into_iter().map(cell).collect();
+        row.extend([(end, style), cell(detail)]);
+        table.row(row);
+    }
+    let _ = write!(out, "\n{STRONG}Runs{STRONG:#}\n{}", table.text());
+    let _ = writeln!(out, "  {FAINT}signalbox logs {} --run N{FAINT:#}", view.task.item);
+}
+
+fn comments(view: &ShowView, out: &mut String) {
+    if view.comments.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{STRONG}Comments{STRONG:#}");
+    for comment in &view.comments {
+        let _ = writeln!(out, "  {FAINT}{}, {}{FAINT:#}\n{}", safe(&comment.author), ago(comment.at.0, view.now.0), indent(&comment.text));
+    }
+}
+
+fn acts(view: &ShowView, out: &mut String) {
+    let _ = writeln!(out, "\n{STRONG}What you can do{STRONG:#}");
+    for act in &view.acts {
+        let (style, mark) = if act.possible { (GOOD, "+") } else { (FAINT, "-") };
+        let _ = writeln!(out, "  {style}{mark} {:<8}{style:#} {}", act.act, safe(&act.why));
+    }
+}
+
+fn indent(text: &str) -> String {
+    crate::shell::process::defuse(text.trim()).lines().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
+}

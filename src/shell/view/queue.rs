@@ -1,0 +1,115 @@
+//! `/queue`: one block that fails never breaks the others.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::{FreezeLevel, Name, Phase, Repo, StopState, Task, TaskId};
+use crate::shell::service::Service;
+use crate::shell::store::{JobRow, JobState, QueueView as Rows, StoreError};
+
+use super::show::job_view;
+use super::status::{label, reasons};
+use super::{AutoLabelView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
+
+/// Jobs and cancelled tasks shown as recent.
+const RECENT: usize = 10;
+
+/// The queue.
+pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
+    let rows = service.store.queue().await;
+    QueueView {
+        counts: rows.as_ref().map(counts).map_err(Clone::clone).into(),
+        max_concurrency: service.config.max_concurrency,
+        poll_interval,
+        serial_gate: rows.as_ref().map(|r| serial_gate(service, r)).map_err(Clone::clone).into(),
+        stop: stop(service).await.into(),
+        auto_labels: Part::Known(auto_labels(service)),
+        waiting: match &rows {
+            Ok(rows) => waiting(service, rows).await.into(),
+            Err(e) => Part::Failed { error: e.to_string() },
+        },
+        recent: recent(service).await.into(),
+    }
+}
+
+fn counts(rows: &Rows) -> BTreeMap<String, u64> {
+    let count = |state: JobState| rows.counts.get(state.as_str()).copied().unwrap_or(0);
+    JobState::ALL.iter().map(|state| (state.as_str().to_owned(), u64::try_from(count(*state)).unwrap_or(0))).collect()
+}
+
+fn serial_gate(service: &Service, rows: &Rows) -> BTreeMap<String, SerialGateView> {
+    let repos: BTreeMap<_, &Repo> = rows.repos.iter().map(|r| (r.id, r)).collect();
+    let none = Repo::default();
+    let view = |project: &crate::shell::service::Project| {
+        let repo = repos.get(&project.repo).copied().unwrap_or(&none);
+        let seats = |inside: bool| repo.lane.iter().filter(|s| s.inside == inside).map(|s| s.item.clone()).collect();
+        let frozen = repo.freeze.as_ref().map(|f| {
+            let level = match f.level {
+                FreezeLevel::Merge => "no merge and no entry",
+                FreezeLevel::All => "nothing starts",
+            };
+            format!("{level}: {} (by {})", f.reason, f.by)
+        });
+        SerialGateView {
+            enabled: project.rules.serial_gate.enabled,
+            inside: seats(true),
+            waiting: seats(false),
+            frozen,
+            lease: repo.lease.as_ref().map(|l| l.item.clone()),
+        }
+    };
+    service.projects.values().map(|p| (p.name.to_string(), view(p))).collect()
+}
+
+async fn stop(service: &Service) -> Result<StopView, StoreError> {
+    let with_stop = |p: &&crate::shell::service::Project| p.rules.stop.enabled && p.rules.signals.status.values().any(|s| s == "stop");
+    let repos: Vec<String> = service.projects.values().filter(with_stop).map(|p| p.name.to_string()).collect();
+    let tasks = service.store.tasks(true).await?;
+    let mut cancelled: Vec<&Task> = tasks.iter().filter(|t| t.control.phase == Phase::Cancelled).collect();
+    cancelled.sort_by_key(|t| std::cmp::Reverse((t.ledger.ended_at, t.id)));
+    let mut recent = Vec::new();
+    for task in cancelled.iter().take(RECENT) {
+        recent.push(label(service, task).await?);
+    }
+    let deferred = tasks.iter().filter(|t| t.control.stop == StopState::Deferred).count();
+    Ok(StopView {
+        enabled: !repos.is_empty(),
+        repos,
+        cancelled_count: cancelled.len() as u64,
+        deferred_pending: deferred as u64,
+        recent,
+    })
+}
+
+fn auto_labels(service: &Service) -> BTreeMap<String, Vec<AutoLabelView>> {
+    let views = |rules: &crate::engine::rules::Ruleset| {
+        let view = |(name, rule): (&Name, &crate::engine::rules::AutoRule)| AutoLabelView {
+            name: name.to_string(),
+            label: rule.label.clone(),
+            suspended_by: rule.suspended_by.clone(),
+        };
+        rules.auto.iter().map(view).collect()
+    };
+    service.projects.values().map(|p| (p.name.to_string(), views(&p.rules))).collect()
+}
+
+/// Waiting jobs. The blockers are the task's: its jobs of one visit wait for the same things.
+async fn waiting(service: &Service, rows: &Rows) -> Result<Vec<WaitingView>, StoreError> {
+    let ids: std::collections::BTreeSet<TaskId> = rows.waiting.iter().map(|j| j.task).collect();
+    let tasks: Vec<Task> = rows.tasks.iter().filter(|t| ids.contains(&t.id)).cloned().collect();
+    let reasons = reasons(service, &tasks).await?;
+    let view = |job: &JobRow| WaitingView {
+        job: job_view(job, tasks.iter().find(|t| t.id == job.task).map_or("", |t| t.item.as_str())),
+        blockers: reasons.get(&job.task).cloned().unwrap_or_default(),
+    };
+    Ok(rows.waiting.iter().map(view).collect())
+}
+
+async fn recent(service: &Service) -> Result<Vec<JobView>, StoreError> {
+    let jobs = service.store.recent_jobs(u32::try_from(RECENT).unwrap_or(10)).await?;
+    let mut views = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        let item = service.store.item_label(job.task).await?.unwrap_or_default();
+        views.push(job_view(job, &item));
+    }
+    Ok(views)
+}

@@ -1,0 +1,187 @@
+//! Tasks at a glance: `/status`, `/api/tasks/{item}/why`, `/health`, `/api/projects`.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::{Blocker, Millis, Phase, StopState, Task, TaskId, Who};
+use crate::engine::rules::Ruleset;
+use crate::shell::door::Found;
+use crate::shell::service::Service;
+use crate::shell::store::{RunState, StoreError};
+
+use super::show::run_view;
+use super::words::{mode, place, who};
+use super::{BlockerView, CounterView, HealthView, ProjectView, ProjectsView, StatusView, TaskLine, TasksView, WhyView};
+
+/// Why each of these tasks waits, most decisive first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn reasons(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<BlockerView>>, StoreError> {
+    let found = service.blockers(tasks).await?;
+    Ok(found.into_iter().map(|(id, blockers)| (id, blockers.iter().map(blocker).collect())).collect())
+}
+
+/// A blocker as it is shown.
+#[must_use]
+pub(super) fn blocker(b: &Blocker) -> BlockerView {
+    BlockerView {
+        code: b.code.as_str().to_owned(),
+        text: b.text.clone(),
+        since: b.since.into(),
+        who: who(b.who).to_owned(),
+        clear: b.clear.clone(),
+    }
+}
+
+/// Whether a person is to clear it.
+fn calls(b: &BlockerView) -> bool {
+    [Who::Approver, Who::Anyone, Who::Operator].iter().any(|w| who(*w) == b.who)
+}
+
+/// A task on one line.
+#[must_use]
+pub fn line(task: &Task, label: String, rules: Option<&Ruleset>, blocker: Option<BlockerView>, now: Millis) -> TaskLine {
+    let max = |name: &str| rules.and_then(|r| r.counters.get(name)).map(|c| c.max);
+    let review = task.ledger.review;
+    let open = review.started_at.map_or(Millis(0), |since| now.since(since));
+    let since = match task.control.phase {
+        Phase::Done | Phase::Cancelled => task.ledger.ended_at.unwrap_or(task.ledger.visit.entered_at),
+        _ => task.ledger.visit.entered_at,
+    };
+    TaskLine {
+        id: task.id.0,
+        item: label,
+        project: task.project.to_string(),
+        title: task.title.clone(),
+        stage: task.control.stage.to_string(),
+        visit: task.ledger.visit.number,
+        mode: mode(task).to_owned(),
+        at: place(task).to_owned(),
+        since: since.into(),
+        blocker,
+        counters: task.control.counters.iter().map(|(n, used)| (n.to_string(), CounterView { used: *used, max: max(n) })).collect(),
+        review_ms: review.total.plus(open).0,
+    }
+}
+
+/// Tasks that are not over.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
+    let tasks = service.store.tasks(false).await?;
+    let mut lines = lines(service, &tasks).await?;
+    let attention = lines.iter().filter(|l| l.blocker.as_ref().is_some_and(calls)).count();
+    // Whatever waits for a person comes first; a stable sort keeps the order of ids.
+    lines.sort_by_key(|l| !l.blocker.as_ref().is_some_and(calls));
+    Ok(StatusView { version: env!("CARGO_PKG_VERSION").to_owned(), now: service.now().into(), attention, tasks: lines })
+}
+
+/// Tasks, newest first; without `all` those that are not over.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn tasks(service: &Service, all: bool) -> Result<TasksView, StoreError> {
+    let tasks = service.store.tasks(all).await?;
+    let mut tasks = lines(service, &tasks).await?;
+    tasks.reverse();
+    Ok(TasksView { now: service.now().into(), tasks })
+}
+
+async fn lines(service: &Service, tasks: &[Task]) -> Result<Vec<TaskLine>, StoreError> {
+    let mut reasons = reasons(service, tasks).await?;
+    let now = service.now();
+    let mut lines = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let rules = service.rules_of(task).await;
+        let first = reasons.remove(&task.id).and_then(|b| b.into_iter().next());
+        let label = label(service, task).await?;
+        lines.push(line(task, label, rules.as_deref(), first, now));
+    }
+    Ok(lines)
+}
+
+/// How people call a task; only cancelled ones carry more than their work item id.
+pub(super) async fn label(service: &Service, task: &Task) -> Result<String, StoreError> {
+    if task.control.phase != Phase::Cancelled {
+        return Ok(task.item.clone());
+    }
+    Ok(service.store.item_label(task.id).await?.unwrap_or_else(|| task.item.clone()))
+}
+
+/// Why a task waits.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn why(service: &Service, found: &Found) -> Result<WhyView, StoreError> {
+    let now = service.now();
+    let Some(task) = &found.task else {
+        return Ok(WhyView {
+            now: now.into(),
+            item: found.label.clone(),
+            stage: found.issue.as_ref().map(|i| i.status.clone()).unwrap_or_default(),
+            mode: "no_task".to_owned(),
+            sentence: "it is an issue without a task: nobody has started it, or the entry check refused it (see its comments)".to_owned(),
+            blockers: Vec::new(),
+            runs: Vec::new(),
+        });
+    };
+    let blockers = reasons(service, std::slice::from_ref(task)).await?.remove(&task.id).unwrap_or_default();
+    let runs = service.store.runs(task.id).await?;
+    let open: Vec<_> = runs.iter().filter(|r| r.state != RunState::Ended).map(|r| run_view(r, &found.label)).collect();
+    let sentence = sentence(service, task, &blockers, open.len()).await?;
+    Ok(WhyView {
+        now: now.into(),
+        item: found.label.clone(),
+        stage: task.control.stage.to_string(),
+        mode: mode(task).to_owned(),
+        sentence,
+        blockers,
+        runs: open,
+    })
+}
+
+async fn sentence(service: &Service, task: &Task, blockers: &[BlockerView], runs: usize) -> Result<String, StoreError> {
+    if task.terminal() {
+        return Ok(format!("it is over ({})", mode(task)));
+    }
+    if task.control.stop == StopState::No && runs > 0 && blockers.is_empty() {
+        return Ok(format!("nothing blocks it; {runs} run{} at work", if runs == 1 { " is" } else { "s are" }));
+    }
+    if let [first, rest @ ..] = blockers {
+        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+        return Ok(format!("{}{more}", first.text));
+    }
+    let next = match service.store.next_due().await? {
+        Some(due) if due > service.now() => format!("the next look is due in {} s", (due.since(service.now()).0 + 999) / 1000),
+        _ => "the next look is due now".to_owned(),
+    };
+    Ok(format!("nothing blocks it; {next}"))
+}
+
+/// Whether the service is well.
+#[must_use]
+pub fn health(service: &Service, containment: &str) -> HealthView {
+    let trouble = service.store.trouble().borrow().clone();
+    HealthView {
+        status: if trouble.is_some() { "degraded" } else { "ok" }.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_s: service.now().since(service.started_at).0 / 1000,
+        containment: containment.to_owned(),
+        database: trouble.unwrap_or_else(|| "ok".to_owned()),
+    }
+}
+
+/// The projects.
+#[must_use]
+pub fn projects(service: &Service) -> ProjectsView {
+    let projects = service.projects.values().map(|p| ProjectView {
+        name: p.name.to_string(),
+        prefix: p.prefix.clone(),
+        pipeline: p.rules.pipeline.to_string(),
+        rules: p.rules.hash.clone(),
+        flow: p.rules.flow.iter().map(ToString::to_string).collect(),
+        signals: p.rules.signals.status.iter().map(|(status, signal)| (status.clone(), signal.to_string())).collect(),
+    });
+    ProjectsView { projects: projects.collect() }
+}
