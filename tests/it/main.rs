@@ -3,4 +3,6 @@
 
 mod imports;
 mod process;
+mod scenarios;
 mod scripted;
+mod world;
