@@ -76,7 +76,10 @@ fn page(code: &str) -> (String, i32) {
 fn refusal(format: Format, words: &str) -> String {
     match format {
         Format::Human => format!("error: {words}\n"),
-        Format::Json => format!("{:#}\n", json!({ "errors": 1, "warnings": 0, "diagnostics": [], "unreadable": [words], "omitted": 0 })),
+        Format::Json => format!(
+            "{:#}\n",
+            json!({ "errors": 1, "warnings": 0, "diagnostics": [], "unreadable": [words], "omitted": 0 })
+        ),
     }
 }
 
@@ -93,24 +96,44 @@ fn status(loaded: &Loaded, problems: &[FileProblem], strict: bool) -> i32 {
 fn human(loaded: &Loaded, problems: &[FileProblem], files: &Files, dir: &Path, color: bool) -> String {
     let mut out = String::new();
     for problem in problems {
-        let _ = writeln!(out, "error[{}]: this file cannot be read\n --> {}\n  = note: {}\n", rules::codes::UNREADABLE_FILE, problem.shown, problem.why);
+        let _ = writeln!(
+            out,
+            "error[{}]: this file cannot be read\n --> {}\n  = note: {}\n",
+            rules::codes::UNREADABLE_FILE,
+            problem.shown,
+            problem.why
+        );
     }
     if !loaded.diagnostics.is_empty() {
         out.push_str(&rules::render_human(&loaded.diagnostics, files, color));
         out.push_str("`signalbox validate --explain CODE` says more about a code\n");
     }
     if problems.is_empty() && !loaded.failed() {
-        let _ = writeln!(out, "{}: {} projects, {} pipelines: fine", dir.display(), loaded.rulesets.len(), loaded.pipelines.len());
+        let _ = writeln!(
+            out,
+            "{}: {} projects, {} pipelines: fine",
+            dir.display(),
+            loaded.rulesets.len(),
+            loaded.pipelines.len()
+        );
     }
     out
 }
 
 /// Adds files that cannot be read to the object of findings.
 fn with_files(json: &str, problems: &[FileProblem]) -> String {
-    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(json) else { return json.to_owned() };
-    let errors = value["errors"].as_u64().unwrap_or(0).saturating_add(u64::try_from(problems.len()).unwrap_or(0));
+    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(json) else {
+        return json.to_owned();
+    };
+    let errors = value["errors"]
+        .as_u64()
+        .unwrap_or(0)
+        .saturating_add(u64::try_from(problems.len()).unwrap_or(0));
     value["errors"] = json!(errors);
-    value["unreadable"] = problems.iter().map(|p| json!({ "code": rules::codes::UNREADABLE_FILE, "file": p.shown, "message": p.why })).collect();
+    value["unreadable"] = problems
+        .iter()
+        .map(|p| json!({ "code": rules::codes::UNREADABLE_FILE, "file": p.shown, "message": p.why }))
+        .collect();
     format!("{value:#}\n")
 }
 
@@ -171,7 +194,10 @@ mod tests {
 
     #[test]
     fn a_missing_directory_is_a_usage_error_and_pages_are_printed() {
-        assert_eq!(answer(Some(Path::new("/nowhere/at/all")), Format::Human, false, None, &embedded(), false).1, USAGE);
+        assert_eq!(
+            answer(Some(Path::new("/nowhere/at/all")), Format::Human, false, None, &embedded(), false).1,
+            USAGE
+        );
         let (text, status) = answer(None, Format::Human, false, Some("sb0303"), &embedded(), false);
         assert!(status == CLEAN && text.starts_with("SB0303: "), "{text}");
         assert_eq!(answer(None, Format::Human, false, Some("SB9999"), &embedded(), false).1, USAGE);

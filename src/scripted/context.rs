@@ -67,6 +67,9 @@ pub struct Expect {
     /// Its values, the good one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
+    /// Whether it may be left out.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 impl Expect {
@@ -91,7 +94,15 @@ impl Context {
             .ok_or_else(|| Failure::new(NO_INPUT, "SIGNALBOX_CONTEXT is not set; it must name the run's context file"))?;
         let path = PathBuf::from(path);
         let text = std::fs::read(&path).map_err(|e| Failure::new(NO_INPUT, format!("cannot read {}: {e}", path.display())))?;
-        serde_json::from_slice(&text).map_err(|e| Failure::new(NO_INPUT, format!("{} is no context: {e}", path.display())))
+        let context: Self =
+            serde_json::from_slice(&text).map_err(|e| Failure::new(NO_INPUT, format!("{} is no context: {e}", path.display())))?;
+        Ok(context.required())
+    }
+
+    /// Without what may be left out: questions and conflicts are written on order only.
+    fn required(mut self) -> Self {
+        self.expects.retain(|e| !e.optional);
+        self
     }
 
     /// Names of the expected artefacts that carry a verdict.

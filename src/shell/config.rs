@@ -80,7 +80,10 @@ pub fn read_dir(dir: &Path, embedded: &Files) -> Result<Files, ReadProblem> {
     for (folder, ext) in FOLDERS {
         match names(&dir.join(folder), ext) {
             Ok(names) => names.iter().for_each(|name| take(&format!("{folder}/{name}"), &mut problems)),
-            Err(why) => problems.push(FileProblem { shown: dir.join(folder).display().to_string(), why }),
+            Err(why) => problems.push(FileProblem {
+                shown: dir.join(folder).display().to_string(),
+                why,
+            }),
         }
     }
     if !problems.is_empty() {
@@ -111,7 +114,9 @@ fn names(folder: &Path, ext: &str) -> Result<Vec<String>, String> {
         };
         out.push(name.to_owned());
         if out.len() > MAX_FILES {
-            return Err(format!("there are more than {MAX_FILES} .{ext} files here; is this the right directory?"));
+            return Err(format!(
+                "there are more than {MAX_FILES} .{ext} files here; is this the right directory?"
+            ));
         }
     }
     out.sort_unstable();
@@ -203,7 +208,9 @@ mod tests {
 
     #[test]
     fn a_pipe_is_refused_at_once() {
-        let why = problem("pipelines/a.toml", |p| nix::unistd::mkfifo(p, nix::sys::stat::Mode::S_IRUSR).unwrap());
+        let why = problem("pipelines/a.toml", |p| {
+            nix::unistd::mkfifo(p, nix::sys::stat::Mode::S_IRUSR).unwrap()
+        });
         assert!(why.contains("pipe"), "{why}");
     }
 
@@ -214,7 +221,11 @@ mod tests {
         assert!(problem("signalbox.toml", |p| fs::write(p, b"a\n\xc3\x28").unwrap()).contains("line 2"));
         assert!(problem("signalbox.toml", |p| fs::write(p, vec![b'#'; MAX_FILE + 1]).unwrap()).contains("1 MiB"));
         assert!(problem("signalbox.toml", |p| std::os::unix::fs::symlink("/nowhere", p).unwrap()).contains("leads nowhere"));
-        assert!(problem("rules", |p| fs::write(p, b"").unwrap()).to_lowercase().contains("directory"));
+        assert!(
+            problem("rules", |p| fs::write(p, b"").unwrap())
+                .to_lowercase()
+                .contains("directory")
+        );
     }
 
     #[test]

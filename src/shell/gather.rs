@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::model::{Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, MergeFact, Task, Value};
+use crate::engine::model::{Event, Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, MergeFact, Task, Value};
 use crate::engine::rules::Ruleset;
+use crate::engine::step;
 use crate::shell::clock;
 use crate::shell::front_matter;
 use crate::shell::git::{GitError, MergeTree};
@@ -18,9 +19,10 @@ const TOUCHED_MAX: usize = 2000;
 /// Most commits listed in a head fact.
 const COMMITS_MAX: usize = 50;
 
-/// Gathers `keys` for `task`.
-pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]) -> Facts {
-    let gathering = Gathering { project, task, folder: project.folder(rules, task) };
+/// Gathers `keys` for `task`, as `event` leaves its branch.
+pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Event, keys: &[FactKey]) -> Facts {
+    let (head, round_base) = step::reading(task, event);
+    let gathering = Gathering { project, task, head, round_base, folder: project.folder(rules, task) };
     let mut facts = Facts::default();
     let remote = keys.iter().any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
     let fetched = if remote { project.vault.fetch().await } else { Ok(()) };
@@ -38,6 +40,8 @@ pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, keys: &[Fac
 struct Gathering<'a> {
     project: &'a Project,
     task: &'a Task,
+    head: Option<Head>,
+    round_base: Option<String>,
     folder: String,
 }
 
@@ -72,7 +76,7 @@ impl Gathering<'_> {
             return Ok(Fact::Known(Value::Head(HeadFact { head: None, base, descends: false, touched: Vec::new(), commits: Vec::new() })));
         };
         let subject = vault.subject(&sha, &self.folder).await?;
-        let descends = match &self.task.ledger.head {
+        let descends = match &self.head {
             Some(ours) => ours.sha == sha || vault.is_ancestor(&ours.sha, &sha).await?,
             None => true,
         };
@@ -91,14 +95,14 @@ impl Gathering<'_> {
     }
 
     fn sha(&self) -> Option<&str> {
-        self.task.ledger.head.as_ref().map(|h| h.sha.as_str())
+        self.head.as_ref().map(|h| h.sha.as_str())
     }
 
     async fn files(&self) -> Result<Fact, GitError> {
         let Some(sha) = self.sha() else { return Ok(Fact::Known(Value::Files(Vec::new()))) };
         let vault = &self.project.vault;
         let all = vault.entries(sha, &self.folder).await?;
-        let fresh: BTreeSet<String> = match &self.task.ledger.round_base {
+        let fresh: BTreeSet<String> = match &self.round_base {
             Some(base) if base != sha => vault.changed(base, sha).await?.into_iter().collect(),
             Some(_) => BTreeSet::new(),
             None => all.iter().map(|(path, _)| format!("{}/{path}", self.folder)).collect(),
@@ -156,7 +160,7 @@ impl Gathering<'_> {
         };
         let mut subjects: BTreeMap<String, String> = BTreeMap::new();
         let mut reviews = Vec::with_capacity(found.len());
-        let ours = self.task.ledger.head.as_ref().map(|h| h.subject.as_str());
+        let ours = self.head.as_ref().map(|h| h.subject.as_str());
         for mut review in found {
             if !subjects.contains_key(&review.commit) {
                 let subject = self.project.vault.subject(&review.commit, &self.folder).await.unwrap_or_default();

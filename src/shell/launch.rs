@@ -76,7 +76,7 @@ pub fn adopt(service: &Arc<Service>, run: RunRow, alive: Alive) {
 async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchError> {
     crash::point("claimed");
     let task = service.store.task(run.task).await?.ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
-    let project = service.project(&task).ok_or_else(|| LaunchError::Refused(format!("no project `{}` is configured", task.project)))?;
+    let project = service.project_of(&task).ok_or_else(|| LaunchError::Refused(format!("no project `{}` is configured", task.project)))?;
     let rules = service.rules_of(&task).await.ok_or_else(|| LaunchError::Refused("its rules cannot be used".to_owned()))?;
     let start = start_commit(service, project, &rules, &task).await?;
     withdrawn(service, run).await?;

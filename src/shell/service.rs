@@ -196,7 +196,7 @@ impl Service {
 
     /// The project of a task.
     #[must_use]
-    pub fn project(&self, task: &Task) -> Option<&Project> {
+    pub fn project_of(&self, task: &Task) -> Option<&Project> {
         self.projects.get(&task.project)
     }
 

@@ -73,7 +73,7 @@ pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<()
     let Some(rules) = service.rules_of(&task).await else {
         return Err(LaunchError::Refused("its rules cannot be used".to_owned()));
     };
-    let Some(project) = service.project(&task) else {
+    let Some(project) = service.project_of(&task) else {
         return Err(LaunchError::Refused(format!("no project `{}` is configured", task.project)));
     };
     crash::point("settling");

@@ -87,13 +87,14 @@ async fn once(args: &DemoArgs, setting: &Setting, service: &Arc<Service>) -> Res
     timeline::heading(&format!("A task through `{}`: real git, real processes, a scripted agent", args.pipeline));
     timeline::note("The reviewer asks for changes once and the tester fails once; a scripted person approves and confirms.");
     let limit = Duration::from_secs(args.limit);
+    let before = play::base(service).await?;
     let item = play::begin(service).await?;
     let played = tokio::time::timeout(limit, play::to_the_end(service, &item)).await;
     match played {
         Ok(result) => result?,
         Err(_) => return Err(play::stuck(service, &item, args.limit).await),
     }
-    setting.tell_result(service, &item).await
+    setting.tell_result(service, &item, &before).await
 }
 
 async fn stay(setting: &Setting, service: &Arc<Service>, stop: &CancellationToken) -> Result<(), String> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::model::{Actor, Code, Millis, Phase, Role, Task, Via};
 use crate::shell::clock;
+use crate::shell::door::NewTask;
 use crate::shell::service::Service;
 use crate::shell::store::StepRow;
 
@@ -19,11 +20,25 @@ fn person() -> Actor {
     Actor::Person { name: "demo".to_owned(), via: Via::Cli, roles: vec![Role::Viewer, Role::Operator, Role::Approver] }
 }
 
+/// The default branch before anything was done.
+pub async fn base(service: &Arc<Service>) -> Result<String, String> {
+    let project = service.projects.get(PROJECT).ok_or("the demo's project is gone")?;
+    project.vault.fetch().await.map_err(|e| e.to_string())?;
+    project.vault.base().await.map_err(|e| e.to_string())
+}
+
 /// Files the demo's task.
 pub async fn begin(service: &Arc<Service>) -> Result<String, String> {
-    let issue = service.issue_new(PROJECT, TITLE, TEXT, &[], true, person()).await.map_err(|e| e.to_string())?;
+    let new = NewTask {
+        project: Some(PROJECT.to_owned()),
+        title: TITLE.to_owned(),
+        text: TEXT.to_owned(),
+        labels: Vec::new(),
+        start: true,
+    };
+    let done = service.issue_new(new, &person()).await.map_err(|e| e.to_string())?;
     let prefix = service.projects.get(PROJECT).map(|p| p.prefix.clone()).unwrap_or_default();
-    Ok(format!("{prefix}-{:03}", issue.number))
+    Ok(format!("{prefix}-{:03}", done.number.unwrap_or_default()))
 }
 
 /// Follows the task to its end and decides where a person is awaited.
@@ -61,7 +76,7 @@ async fn decide(service: &Arc<Service>, task: &Task) -> Result<(), String> {
     }
     if blockers.iter().any(|b| b.code == Code::ApprovalWait) {
         // Refused means that the task moved on meanwhile: the next look sees it.
-        if let Err(refusal) = service.signal(&task.item, "approve", None, person()).await {
+        if let Err(refusal) = service.signal(&task.item, "approve", None, &person()).await {
             tracing::debug!("not approved: {refusal}");
         }
     }
@@ -94,7 +109,7 @@ pub async fn stuck(service: &Arc<Service>, item: &str, limit: u64) -> String {
 /// Stops every task that is not over and waits until nothing runs; returns how many runs are left.
 pub async fn end_all(service: &Arc<Service>) -> usize {
     for task in service.store.tasks(false).await.unwrap_or_default() {
-        if let Err(refusal) = service.signal(&task.item, "stop", None, person()).await {
+        if let Err(refusal) = service.signal(&task.item, "stop", None, &person()).await {
             tracing::warn!("{}: {refusal}", task.item);
         }
     }

@@ -117,14 +117,14 @@ impl Setting {
     }
 
     /// What came of it, read from the repository.
-    pub async fn tell_result(&self, service: &Arc<Service>, item: &str) -> Result<(), String> {
+    pub async fn tell_result(&self, service: &Arc<Service>, item: &str, before: &str) -> Result<(), String> {
         let task = service.store.task_by_item(item).await.map_err(|e| e.to_string())?.ok_or("the task is gone")?;
-        let project = service.project(&task).ok_or("the project is gone")?;
+        let project = service.project_of(&task).ok_or("the project is gone")?;
         let base = project.vault.base().await.map_err(|e| e.to_string())?;
         let usage = service.store.usage(Some(task.id), None, crate::engine::model::Millis(0)).await.map_err(|e| e.to_string())?;
         let runs = service.store.runs(task.id).await.map_err(|e| e.to_string())?;
         timeline::heading(&format!("{item} is done: merged by {}", base.get(..10).unwrap_or(&base)));
-        for line in project.vault.log(&first(project, &base).await, &base, 40).await.map_err(|e| e.to_string())? {
+        for line in project.vault.log(before, &base, 40).await.map_err(|e| e.to_string())? {
             timeline::note(&format!("  {line}"));
         }
         timeline::note(&format!(
@@ -154,11 +154,6 @@ impl Setting {
         }
         timeline::note(&format!("\nPages: http://{}/status  http://{}/queue    Ctrl-C ends the demo and removes it.\n", service.config.listen, service.config.listen));
     }
-}
-
-/// The default branch's first commit.
-async fn first(project: &crate::shell::service::Project, base: &str) -> String {
-    project.vault.root(base).await.unwrap_or_else(|_| base.to_owned())
 }
 
 /// The usual port where it is free, else one that is.

@@ -53,12 +53,20 @@ pub fn check(draft: &Draft, prefix: Option<&str>, default: Option<&str>, sink: &
         return None;
     };
     let protected: Vec<String> = match &draft.protected {
-        Some(list) => list.v.iter().filter(|p| check_glob(p, "the names of branches", sink)).map(|p| p.v.clone()).collect(),
+        Some(list) => list
+            .v
+            .iter()
+            .filter(|p| check_glob(p, "the names of branches", sink))
+            .map(|p| p.v.clone())
+            .collect(),
         None => Vec::new(),
     };
     check_default(draft, task, &protected, default, sink);
     check_template(task, &protected, prefix.unwrap_or("ORCH"), sink);
-    (sink.errors() == before).then(|| BranchRules { task: task.v.clone(), protected })
+    (sink.errors() == before).then(|| BranchRules {
+        task: task.v.clone(),
+        protected,
+    })
 }
 
 fn check_default(draft: &Draft, task: &Sp<String>, protected: &[String], default: Option<&str>, sink: &Sink) {
@@ -66,8 +74,16 @@ fn check_default(draft: &Draft, task: &Sp<String>, protected: &[String], default
     let at: &Place = draft.protected.as_ref().map_or(&task.at, |p| &p.at);
     for branch in due {
         if !covered(protected, branch) {
-            let problem = Problem::error(codes::UNPROTECTED, at, format!("no protected pattern covers the branch {}", quoted(branch)));
-            sink.push(problem.label("nothing here covers it").help(format!("add \"{branch}\" to protected")));
+            let problem = Problem::error(
+                codes::UNPROTECTED,
+                at,
+                format!("no protected pattern covers the branch {}", quoted(branch)),
+            );
+            sink.push(
+                problem
+                    .label("nothing here covers it")
+                    .help(format!("add \"{branch}\" to protected")),
+            );
         }
     }
 }

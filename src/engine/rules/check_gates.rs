@@ -14,43 +14,56 @@ use super::{FilesClause, Gate, GateKind};
 
 /// Gates that stages ask, directly or through another gate.
 pub fn gates(draft: &Draft, asked: &[&Sp<String>], scope: &Scope) -> BTreeMap<Name, Gate> {
-    let mut walk = Walk { draft, scope, done: BTreeMap::new(), under_way: Vec::new() };
+    let mut walk = Walk {
+        draft,
+        scope,
+        done: BTreeMap::new(),
+        under_way: Vec::new(),
+    };
     for name in asked {
         walk.visit(name);
     }
-    walk.done
+    walk.done.into_iter().filter_map(|(name, gate)| Some((name, gate?))).collect()
 }
 
 struct Walk<'a> {
     draft: &'a Draft,
     scope: &'a Scope<'a>,
-    done: BTreeMap<Name, Gate>,
+    /// `None` where a gate was found wrong: each is said once.
+    done: BTreeMap<Name, Option<Gate>>,
     under_way: Vec<String>,
 }
 
 impl Walk<'_> {
     fn visit(&mut self, name: &Sp<String>) -> Option<Gate> {
         if let Some(gate) = self.done.get(name.v.as_str()) {
-            return Some(gate.clone());
+            return gate.clone();
         }
         let sink = self.scope.sink;
         let Some(draft) = self.draft.gates.get(&name.v) else {
             let problem = Problem::error(codes::UNKNOWN_GATE, &name.at, format!("there is no gate {}", quoted(&name.v)));
-            sink.push(problem.label("unknown gate").maybe_help(suggest(&name.v, self.draft.gates.keys().map(String::as_str))));
+            sink.push(
+                problem
+                    .label("unknown gate")
+                    .maybe_help(suggest(&name.v, self.draft.gates.keys().map(String::as_str))),
+            );
             return None;
         };
         if self.under_way.contains(&name.v) || self.under_way.len() > 32 {
             let ring = self.under_way.join("` → `");
-            let problem = Problem::error(codes::GATE_CYCLE, &name.at, format!("gates are made of one another: `{ring}` → {}", quoted(&name.v)));
+            let problem = Problem::error(
+                codes::GATE_CYCLE,
+                &name.at,
+                format!("gates are made of one another: `{ring}` → {}", quoted(&name.v)),
+            );
             sink.push(problem.label("leads back").related(&draft.at, "this gate"));
             return None;
         }
         self.under_way.push(name.v.clone());
         let gate = draft.v.0.as_ref().and_then(|kind| self.resolve(kind));
         self.under_way.pop();
-        let gate = gate?;
         self.done.insert(name.name(), gate.clone());
-        Some(gate)
+        gate
     }
 
     fn resolve(&mut self, kind: &KindDraft) -> Option<Gate> {
@@ -86,46 +99,104 @@ impl Walk<'_> {
 
 fn make(kind: GateKind, reads: Vec<FactKey>, outcomes: Vec<&str>, waits: &[&str]) -> Gate {
     let names: BTreeSet<Name> = outcomes.into_iter().filter(|o| *o != "ok").map(Name::new).collect();
-    Gate { kind, reads, outcomes: names.into_iter().collect(), waits: waits.iter().map(|w| Name::new(w)).collect() }
+    Gate {
+        kind,
+        reads,
+        outcomes: names.into_iter().collect(),
+        waits: waits.iter().map(|w| Name::new(w)).collect(),
+    }
 }
 
+/// A gate that is not made of others.
 fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
     Some(match kind {
         KindDraft::Files(clauses) => {
             let outcomes = clauses.iter().map(|c| match c {
                 ClauseDraft::Any(_, o) | ClauseDraft::All(_, o) | ClauseDraft::Else(o) => o.v.as_str(),
             });
-            make(GateKind::Files(clauses.iter().map(clause).collect()), vec![FactKey::Files], outcomes.collect(), &[])
+            make(
+                GateKind::Files(clauses.iter().map(clause).collect()),
+                vec![FactKey::Files],
+                outcomes.collect(),
+                &[],
+            )
         }
         KindDraft::Frontmatter { file, key, map } => {
             let outcomes = map.values().map(|o| o.v.as_str()).chain(["unreadable"]).collect();
             let names = map.iter().map(|(value, o)| (value.clone(), o.name())).collect();
-            let kind = GateKind::Frontmatter { file: file.v.clone(), key: key.clone(), map: names };
+            let kind = GateKind::Frontmatter {
+                file: file.v.clone(),
+                key: key.clone(),
+                map: names,
+            };
             make(kind, vec![FactKey::Frontmatter(file.v.clone())], outcomes, &[])
         }
-        KindDraft::Checks(contexts) => {
-            make(GateKind::Checks { contexts: contexts.clone() }, vec![FactKey::Checks], vec!["red", "none"], &["pending"])
-        }
-        KindDraft::Review(changes) => {
-            make(GateKind::Review { changes: changes.name() }, vec![FactKey::Reviews], vec![&changes.v], &["waiting"])
-        }
-        KindDraft::Mergeable => make(GateKind::Mergeable, vec![FactKey::Mergeable], vec!["conflict", "behind"], &[]),
-        KindDraft::Command { run, timeout } => {
-            make(GateKind::Command { run: run.clone(), timeout: *timeout }, vec![], vec!["red"], &["pending"])
-        }
-        KindDraft::Human { signal, from, quorum, auto } => human(signal, from, *quorum, auto.as_ref(), draft, scope)?,
-        KindDraft::Wait { span, restart } => {
-            let reads = if *restart { vec![FactKey::Head] } else { vec![] };
-            make(GateKind::Wait { span: *span, restart_on_move: *restart }, reads, vec![], &["pending"])
-        }
-        KindDraft::Script { function, reads, args, returns } => {
+        KindDraft::Script {
+            function,
+            reads,
+            args,
+            returns,
+        } => {
             check_function(function, reads, scope)?;
             let outcomes = returns.iter().map(|o| o.v.as_str()).chain(["error"]).collect();
             let facts: BTreeSet<FactKey> = reads.values().cloned().collect();
-            let kind = GateKind::Script { function: function.name(), reads: reads.clone(), args: args.clone() };
+            let kind = GateKind::Script {
+                function: function.name(),
+                reads: reads.clone(),
+                args: args.clone(),
+            };
             make(kind, facts.into_iter().collect(), outcomes, &[])
         }
-        KindDraft::FirstOf(_) | KindDraft::AllOf(_) => return None,
+        other => world(other, draft, scope)?,
+    })
+}
+
+/// Gates that look beyond artefacts: at the forge, a command, a person, the clock.
+fn world(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
+    Some(match kind {
+        KindDraft::Checks(contexts) => make(
+            GateKind::Checks {
+                contexts: contexts.clone(),
+            },
+            vec![FactKey::Checks],
+            vec!["red", "none"],
+            &["pending"],
+        ),
+        KindDraft::Review(changes) => make(
+            GateKind::Review { changes: changes.name() },
+            vec![FactKey::Reviews],
+            vec![&changes.v],
+            &["waiting"],
+        ),
+        KindDraft::Mergeable => make(GateKind::Mergeable, vec![FactKey::Mergeable], vec!["conflict", "behind"], &[]),
+        KindDraft::Command { run, timeout } => make(
+            GateKind::Command {
+                run: run.clone(),
+                timeout: *timeout,
+            },
+            vec![],
+            vec!["red"],
+            &["pending"],
+        ),
+        KindDraft::Human {
+            signal,
+            from,
+            quorum,
+            auto,
+        } => human(signal, from, *quorum, auto.as_ref(), draft, scope)?,
+        KindDraft::Wait { span, restart } => {
+            let reads = if *restart { vec![FactKey::Head] } else { vec![] };
+            make(
+                GateKind::Wait {
+                    span: *span,
+                    restart_on_move: *restart,
+                },
+                reads,
+                vec![],
+                &["pending"],
+            )
+        }
+        _ => return None,
     })
 }
 
@@ -144,7 +215,11 @@ fn human(signal: &Sp<String>, from: &str, quorum: u32, auto: Option<&Sp<String>>
         let known: Vec<&str> = sources().map(|s| s.v.v.as_str()).collect();
         let near = super::diagnostic::nearest(&signal.v, known).map(|n| format!("did you mean {}?", quoted(n)));
         let help = near.unwrap_or_else(|| format!("map one: [signals.status] \"Name on the board\" = \"{}\"", signal.v));
-        scope.sink.push(Problem::error(codes::MUTE_GATE, &signal.at, words).label("nobody can pass this gate").help(help));
+        scope.sink.push(
+            Problem::error(codes::MUTE_GATE, &signal.at, words)
+                .label("nobody can pass this gate")
+                .help(help),
+        );
         return None;
     }
     if let Some(auto) = auto
@@ -159,7 +234,12 @@ fn human(signal: &Sp<String>, from: &str, quorum: u32, auto: Option<&Sp<String>>
     let auto = auto.filter(|_| draft.auto_on).map(Sp::name);
     // The label is read from the issue; an approval is bound to the head it was given for.
     let reads = vec![FactKey::Issue, FactKey::Head];
-    let kind = GateKind::Human { signal: signal.name(), from: Name::new(from), quorum, auto };
+    let kind = GateKind::Human {
+        signal: signal.name(),
+        from: Name::new(from),
+        quorum,
+        auto,
+    };
     Some(make(kind, reads, vec![], &["waiting"]))
 }
 
@@ -169,7 +249,10 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         scope.sink.push(problem.maybe_help(help));
     };
     let Some((file, name)) = function.v.split_once("::") else {
-        unknown(format!("{} names no function", quoted(&function.v)), Some("file and function: \"staging.rhai::verdict\"".to_owned()));
+        unknown(
+            format!("{} names no function", quoted(&function.v)),
+            Some("file and function: \"staging.rhai::verdict\"".to_owned()),
+        );
         return None;
     };
     if !scope.scripts.contains_key(file) {
@@ -177,9 +260,13 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         unknown(format!("there is no script {}", quoted(file)), help);
         return None;
     }
-    let Some(takes) = plug::parameters(scope.scripts, &scope.compiled, file, name) else {
-        let functions = plug::functions(scope.scripts, &scope.compiled, file);
-        unknown(format!("{} has no function {}", quoted(file), quoted(name)), suggest(name, functions.iter().map(String::as_str)));
+    let compiled = scope.compiled.as_ref()?;
+    let Some(takes) = plug::parameters(scope.scripts, compiled, file, name) else {
+        let functions = plug::functions(scope.scripts, compiled, file);
+        unknown(
+            format!("{} has no function {}", quoted(file), quoted(name)),
+            suggest(name, functions.iter().map(String::as_str)),
+        );
         return None;
     };
     let unread: Vec<&String> = takes.iter().filter(|p| *p != "args" && !reads.contains_key(*p)).collect();
@@ -188,8 +275,15 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         return Some(());
     }
     let given: Vec<&str> = reads.keys().map(String::as_str).collect();
-    let words = format!("{} takes ({}), but `reads` gives ({})", quoted(name), takes.join(", "), given.join(", "));
+    let words = format!(
+        "{} takes ({}), but `reads` gives ({})",
+        quoted(name),
+        takes.join(", "),
+        given.join(", ")
+    );
     let problem = Problem::error(codes::ARITY, &function.at, words).label("parameters do not match");
-    scope.sink.push(problem.help("the names under `reads` must be the function's parameters; `args` is given besides"));
+    scope
+        .sink
+        .push(problem.help("the names under `reads` must be the function's parameters; `args` is given besides"));
     None
 }

@@ -82,7 +82,8 @@ pub fn schema(r: &Reader) {
     if entry.node.value != super::tree::Value::Int(SCHEMA) {
         let words = "this version reads schema 1 only";
         let problem = Problem::error(codes::SCHEMA, &entry.node.place, words).label("not 1");
-        r.sink.push(problem.help("write schema = 1; files of a later schema need a later signalbox"));
+        r.sink
+            .push(problem.help("write schema = 1; files of a later schema need a later signalbox"));
     }
 }
 
@@ -97,7 +98,13 @@ pub fn named<T>(r: &Reader, key: &'static str, kind: &str, read: impl Fn(&Reader
         if let Some(reader) = Reader::of(entry, what, r.sink) {
             let v = read(&reader);
             reader.finish();
-            out.insert(entry.key.clone(), Sp { v, at: entry.key_place.clone() });
+            out.insert(
+                entry.key.clone(),
+                Sp {
+                    v,
+                    at: entry.key_place.clone(),
+                },
+            );
         }
     }
     out
@@ -106,7 +113,9 @@ pub fn named<T>(r: &Reader, key: &'static str, kind: &str, read: impl Fn(&Reader
 type Mapped = Named<Sp<String>>;
 
 fn signals(r: &Reader) -> (Mapped, Mapped) {
-    let Some(s) = r.table("signals", "`signals`") else { return (Mapped::new(), Mapped::new()) };
+    let Some(s) = r.table("signals", "`signals`") else {
+        return (Mapped::new(), Mapped::new());
+    };
     let statuses = mapped(s.entries("status"), r.sink);
     let comments = mapped(s.entries("comment"), r.sink);
     s.finish();
@@ -122,15 +131,26 @@ fn mapped(entries: Vec<&Entry>, sink: &Sink) -> Mapped {
         };
         let key = value::usable(&entry.key, &entry.key_place, "a status or comment", sink);
         if key.is_some() && value::check_name(signal, &entry.node.place, "a signal", sink) {
-            let v = Sp { v: signal.clone(), at: entry.node.place.clone() };
-            out.insert(entry.key.clone(), Sp { v, at: entry.key_place.clone() });
+            let v = Sp {
+                v: signal.clone(),
+                at: entry.node.place.clone(),
+            };
+            out.insert(
+                entry.key.clone(),
+                Sp {
+                    v,
+                    at: entry.key_place.clone(),
+                },
+            );
         }
     }
     out
 }
 
 fn serial_gate(r: &Reader) -> (bool, Vec<Sp<String>>) {
-    let Some(g) = r.table("serial_gate", "`serial_gate`") else { return (false, Vec::new()) };
+    let Some(g) = r.table("serial_gate", "`serial_gate`") else {
+        return (false, Vec::new());
+    };
     let enabled = g.truth("enabled").unwrap_or(true);
     let guards = g.texts("guards").map(|t| t.v).unwrap_or_default();
     g.finish();

@@ -72,7 +72,9 @@ fn secret(r: &Reader, key: &'static str) -> Option<Secret> {
     let entry = r.entry(key)?;
     if let Value::Str(_) = &entry.node.value {
         let problem = Problem::error(codes::SECRET, &entry.node.place, format!("{} stands here in clear", quoted(key)));
-        let help = format!("{key} = {{ env = \"NAME_OF_A_VARIABLE\" }} or {key} = {{ file = \"/run/secrets/…\" }}; and change the secret, it has been seen");
+        let help = format!(
+            "{key} = {{ env = \"NAME_OF_A_VARIABLE\" }} or {key} = {{ file = \"/run/secrets/…\" }}; and change the secret, it has been seen"
+        );
         r.sink.push(problem.label("a secret in clear").help(help));
         return None;
     }
@@ -83,8 +85,16 @@ fn secret(r: &Reader, key: &'static str) -> Option<Secret> {
         (Some(env), None) => Some(Secret::Env(env.v)),
         (None, Some(file)) => Some(Secret::File(file.v)),
         _ => {
-            let problem = Problem::error(codes::CONFLICT, &entry.key_place, format!("{} needs exactly one of `env` and `file`", quoted(key)));
-            r.sink.push(problem.label("where is the secret?").help(format!("{key} = {{ env = \"NAME_OF_A_VARIABLE\" }}")));
+            let problem = Problem::error(
+                codes::CONFLICT,
+                &entry.key_place,
+                format!("{} needs exactly one of `env` and `file`", quoted(key)),
+            );
+            r.sink.push(
+                problem
+                    .label("where is the secret?")
+                    .help(format!("{key} = {{ env = \"NAME_OF_A_VARIABLE\" }}")),
+            );
             None
         }
     }
@@ -108,9 +118,15 @@ fn address(listen: Option<&Sp<String>>, token: bool, sink: &Sink) -> core::net::
 }
 
 fn people(r: &Reader) -> People {
-    let Some(p) = r.table("people", "`people`") else { return People::default() };
+    let Some(p) = r.table("people", "`people`") else {
+        return People::default();
+    };
     let list = |key: &'static str| p.texts(key).map(|t| t.v.into_iter().map(|n| n.v).collect()).unwrap_or_default();
-    let people = People { approver: list("approver"), operator: list("operator"), viewer: list("viewer") };
+    let people = People {
+        approver: list("approver"),
+        operator: list("operator"),
+        viewer: list("viewer"),
+    };
     p.finish();
     people
 }
@@ -119,11 +135,20 @@ fn projects(r: &Reader) -> BTreeMap<Name, Placed> {
     let mut out = BTreeMap::new();
     for entry in r.entries("projects") {
         let named = value::check_name(&entry.key, &entry.key_place, "a project", r.sink);
-        let Some(p) = Reader::of(entry, format!("project {}", quoted(&entry.key)), r.sink) else { continue };
+        let Some(p) = Reader::of(entry, format!("project {}", quoted(&entry.key)), r.sink) else {
+            continue;
+        };
         let project = project(&p);
         p.finish();
         if let (true, Some((project, pipeline_at))) = (named, project) {
-            out.insert(Name::new(&entry.key), Placed { project, at: entry.key_place.clone(), pipeline_at });
+            out.insert(
+                Name::new(&entry.key),
+                Placed {
+                    project,
+                    at: entry.key_place.clone(),
+                    pipeline_at,
+                },
+            );
         }
     }
     out
@@ -131,7 +156,9 @@ fn projects(r: &Reader) -> BTreeMap<Name, Placed> {
 
 fn project(p: &Reader) -> Option<(Project, Place)> {
     let pipeline = p.need_text("pipeline", "the name of a file in pipelines/, without .toml: pipeline = \"local\"");
-    let prefix = p.need_text("prefix", "what work item ids begin with: prefix = \"ORCH\"").filter(|x| check_prefix(x, p.sink));
+    let prefix = p
+        .need_text("prefix", "what work item ids begin with: prefix = \"ORCH\"")
+        .filter(|x| check_prefix(x, p.sink));
     let tracker = tracker(p);
     let forge = forge(p);
     let vars = vars(p);
@@ -157,7 +184,11 @@ fn check_prefix(prefix: &Sp<String>, sink: &Sink) -> bool {
         && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
     if !good {
         let problem = Problem::error(codes::BAD_NAME, &prefix.at, format!("{} cannot be a prefix", quoted(text)));
-        sink.push(problem.label("not a prefix").help("a capital letter, then capital letters and digits, 10 in all at most"));
+        sink.push(
+            problem
+                .label("not a prefix")
+                .help("a capital letter, then capital letters and digits, 10 in all at most"),
+        );
     }
     good
 }
@@ -173,14 +204,22 @@ fn local<'a>(p: &Reader<'a>, key: &'static str, later: &[&'static str], help: &s
     let kind = t.need_text("kind", help)?;
     if later.contains(&kind.v.as_str()) {
         let words = format!("`{key}.kind` = {} is not available yet in this version", quoted(&kind.v));
-        p.sink.push(Problem::error(codes::NOT_YET, &kind.at, words).label("not available yet").help(help));
+        p.sink.push(
+            Problem::error(codes::NOT_YET, &kind.at, words)
+                .label("not available yet")
+                .help(help),
+        );
         for name in ["token", "secret"] {
             secret(&t, name);
         }
         return None;
     }
     if kind.v != "local" {
-        let problem = Problem::error(codes::CHOICE, &kind.at, format!("there is no {key} of the kind {}", quoted(&kind.v)));
+        let problem = Problem::error(
+            codes::CHOICE,
+            &kind.at,
+            format!("there is no {key} of the kind {}", quoted(&kind.v)),
+        );
         p.sink.push(problem.label("unknown kind").help(help));
         return None;
     }
@@ -202,11 +241,18 @@ fn forge(p: &Reader) -> Option<Forge> {
     if let Some(b) = &branch
         && let Some(why) = super::branches::illegal(&b.v)
     {
-        let problem = Problem::error(codes::BRANCH_ILLEGAL, &b.at, format!("{} cannot name a branch: {why}", quoted(&b.v)));
+        let problem = Problem::error(
+            codes::BRANCH_ILLEGAL,
+            &b.at,
+            format!("{} cannot name a branch: {why}", quoted(&b.v)),
+        );
         p.sink.push(problem.label("not a branch name"));
         return None;
     }
-    Some(Forge::Local { source: source?.v, default_branch: branch.map_or_else(|| "main".to_owned(), |b| b.v) })
+    Some(Forge::Local {
+        source: source?.v,
+        default_branch: branch.map_or_else(|| "main".to_owned(), |b| b.v),
+    })
 }
 
 fn vars(p: &Reader) -> BTreeMap<String, String> {
@@ -214,8 +260,16 @@ fn vars(p: &Reader) -> BTreeMap<String, String> {
     for entry in p.entries("vars") {
         let lower = entry.key.to_lowercase();
         if ["token", "secret", "password"].iter().any(|w| lower.contains(w)) {
-            let problem = Problem::error(codes::SECRET, &entry.node.place, format!("{} looks like a secret in clear", quoted(&entry.key)));
-            p.sink.push(problem.label("vars are shown and stored").help("agents inherit secrets by `env`, never through rules"));
+            let problem = Problem::error(
+                codes::SECRET,
+                &entry.node.place,
+                format!("{} looks like a secret in clear", quoted(&entry.key)),
+            );
+            p.sink.push(
+                problem
+                    .label("vars are shown and stored")
+                    .help("agents inherit secrets by `env`, never through rules"),
+            );
         }
         let text = match &entry.node.value {
             Value::Str(s) => s.clone(),
@@ -236,13 +290,33 @@ fn overrides(p: &Reader) -> Vec<Override> {
     for entry in p.entries("set") {
         match split(&entry.key) {
             Some(path) if path.len() == 1 && ["schema", "extends"].contains(&path[0].as_str()) => {
-                let problem = Problem::error(codes::SET_KEY, &entry.key_place, format!("{} cannot be set by a project", quoted(&entry.key)));
-                p.sink.push(problem.label("belongs to the pipeline").help("write a pipeline of your own that extends this one"));
+                let problem = Problem::error(
+                    codes::SET_KEY,
+                    &entry.key_place,
+                    format!("{} cannot be set by a project", quoted(&entry.key)),
+                );
+                p.sink.push(
+                    problem
+                        .label("belongs to the pipeline")
+                        .help("write a pipeline of your own that extends this one"),
+                );
             }
-            Some(path) => out.push(Override { path, place: entry.key_place.clone(), node: entry.node.clone() }),
+            Some(path) => out.push(Override {
+                path,
+                place: entry.key_place.clone(),
+                node: entry.node.clone(),
+            }),
             None => {
-                let problem = Problem::error(codes::SET_KEY, &entry.key_place, format!("{} is no path of keys", quoted(&entry.key)));
-                p.sink.push(problem.label("not a path").help("keys joined by dots: \"agents.*.run\"; a key with dots in double quotes"));
+                let problem = Problem::error(
+                    codes::SET_KEY,
+                    &entry.key_place,
+                    format!("{} is no path of keys", quoted(&entry.key)),
+                );
+                p.sink.push(
+                    problem
+                        .label("not a path")
+                        .help("keys joined by dots: \"agents.*.run\"; a key with dots in double quotes"),
+                );
             }
         }
     }
@@ -264,7 +338,9 @@ fn shared(projects: &BTreeMap<Name, Placed>, sink: &Sink) {
                 continue;
             };
             let words = format!("projects {} and {} share {what}", quoted(other_name), quoted(name));
-            let problem = Problem::error(codes::SHARED, &one.at, words).label("the second one").related(&other.at, "the first one");
+            let problem = Problem::error(codes::SHARED, &one.at, words)
+                .label("the second one")
+                .related(&other.at, "the first one");
             sink.push(problem.help("give each project its own"));
         }
     }

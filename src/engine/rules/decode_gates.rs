@@ -11,8 +11,19 @@ use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::value::{check_glob, check_name, check_path, usable};
 
-const KINDS: &[&str] =
-    &["files", "frontmatter", "checks", "review", "mergeable", "command", "human", "wait", "first_of", "all_of", "script"];
+const KINDS: &[&str] = &[
+    "files",
+    "frontmatter",
+    "checks",
+    "review",
+    "mergeable",
+    "command",
+    "human",
+    "wait",
+    "first_of",
+    "all_of",
+    "script",
+];
 
 const FOLDER: &str = "the artefact folder";
 
@@ -32,10 +43,15 @@ pub fn gate(r: &Reader) -> GateDraft {
             GateDraft(None)
         }
         [first, ..] => {
-            let problem = Problem::error(codes::CONFLICT, &r.at, format!("{} is of several kinds: {}", r.what(), list(&given)));
+            let problem = Problem::error(
+                codes::CONFLICT,
+                &r.at,
+                format!("{} is of several kinds: {}", r.what(), list(&given)),
+            );
             let related = given.iter().filter_map(|k| r.entry(k));
             let problem = related.fold(problem.label("one kind per gate"), |p, e| p.related(&e.key_place, "a kind"));
-            r.sink.push(problem.help(format!("an inherited kind is taken away by `{first} = \"unset\"`")));
+            r.sink
+                .push(problem.help(format!("an inherited kind is taken away by `{first} = \"unset\"`")));
             GateDraft(None)
         }
     }
@@ -53,7 +69,10 @@ fn read_kind(r: &Reader, kind: &'static str) -> Option<KindDraft> {
     let read = match kind {
         "frontmatter" => frontmatter(&inner),
         "checks" => checks(&inner),
-        "review" => inner.need_text("changes", "name the outcome: changes = \"changes\"").filter(|o| outcome(o, r)).map(KindDraft::Review),
+        "review" => inner
+            .need_text("changes", "name the outcome: changes = \"changes\"")
+            .filter(|o| outcome(o, r))
+            .map(KindDraft::Review),
         "mergeable" => Some(KindDraft::Mergeable),
         "command" => command(&inner),
         "human" => human(&inner),
@@ -68,7 +87,11 @@ fn read_kind(r: &Reader, kind: &'static str) -> Option<KindDraft> {
 fn outcome(name: &Sp<String>, r: &Reader) -> bool {
     const TAKEN: &[&str] = &["pending", "waiting", "unreachable", "unreadable", "error", "none"];
     if TAKEN.contains(&name.v.as_str()) {
-        let problem = Problem::error(codes::BAD_NAME, &name.at, format!("{} is the engine's own outcome", quoted(&name.v)));
+        let problem = Problem::error(
+            codes::BAD_NAME,
+            &name.at,
+            format!("{} is the engine's own outcome", quoted(&name.v)),
+        );
         r.sink.push(problem.label("taken").help("choose another word"));
         return false;
     }
@@ -94,7 +117,11 @@ fn files(r: &Reader) -> Option<KindDraft> {
     let decided = clauses.last().is_some_and(|c| matches!(c, ClauseDraft::Else(_)));
     if !decided && clauses.len() == nodes.len() {
         let problem = Problem::error(codes::MISSING_KEY, &entry.key_place, format!("{} may come to no outcome", r.what()));
-        r.sink.push(problem.label("the last clause must be `else`").help("add { else = \"missing\" } at the end"));
+        r.sink.push(
+            problem
+                .label("the last clause must be `else`")
+                .help("add { else = \"missing\" } at the end"),
+        );
     }
     Some(KindDraft::Files(clauses))
 }
@@ -133,11 +160,16 @@ fn clause(c: &Reader, last: bool) -> Option<ClauseDraft> {
 }
 
 fn frontmatter(r: &Reader) -> Option<KindDraft> {
-    let file = r.need_text("file", "the artefact's name: file = \"12-review.md\"").filter(|f| check_path(f, FOLDER, r.sink));
+    let file = r
+        .need_text("file", "the artefact's name: file = \"12-review.md\"")
+        .filter(|f| check_path(f, FOLDER, r.sink));
     let key = r.need_text("key", "the entry that decides: key = \"verdict\"");
     let mut map = BTreeMap::new();
     if !r.has("map") {
-        r.missing("map", "map its values to outcomes: map = { APPROVED = \"ok\", REQUEST_CHANGES = \"changes\" }");
+        r.missing(
+            "map",
+            "map its values to outcomes: map = { APPROVED = \"ok\", REQUEST_CHANGES = \"changes\" }",
+        );
     }
     for entry in r.entries("map") {
         if let Some(o) = outcome_of(entry, r) {
@@ -149,7 +181,11 @@ fn frontmatter(r: &Reader) -> Option<KindDraft> {
         let problem = Problem::error(codes::MISSING_KEY, &r.at, "no value of `map` passes this gate").label("nothing leads to `ok`");
         r.sink.push(problem.help("map one of the values to \"ok\""));
     }
-    Some(KindDraft::Frontmatter { file: file?, key: key?.v, map })
+    Some(KindDraft::Frontmatter {
+        file: file?,
+        key: key?.v,
+        map,
+    })
 }
 
 fn outcome_of(entry: &Entry, r: &Reader) -> Option<Sp<String>> {
@@ -174,8 +210,13 @@ fn command(r: &Reader) -> Option<KindDraft> {
         r.missing("run", "program and arguments, without a shell: run = [\"make\", \"test\"]");
     }
     let run = r.some_texts("run");
-    let timeout = r.duration("timeout", Millis(1)..=Millis::secs(86_400)).unwrap_or(Millis::secs(1200));
-    Some(KindDraft::Command { run: run?.v.into_iter().map(|c| c.v).collect(), timeout })
+    let timeout = r
+        .duration("timeout", Millis(1)..=Millis::secs(86_400))
+        .unwrap_or(Millis::secs(1200));
+    Some(KindDraft::Command {
+        run: run?.v.into_iter().map(|c| c.v).collect(),
+        timeout,
+    })
 }
 
 fn human(r: &Reader) -> Option<KindDraft> {
@@ -184,7 +225,12 @@ fn human(r: &Reader) -> Option<KindDraft> {
     let from = r.choice("from", &["approver", "operator"]).unwrap_or("approver");
     let quorum = r.int("quorum", 1..=20).and_then(|q| u32::try_from(q).ok()).unwrap_or(1);
     let auto = r.text("auto");
-    Some(KindDraft::Human { signal: signal?, from, quorum, auto })
+    Some(KindDraft::Human {
+        signal: signal?,
+        from,
+        quorum,
+        auto,
+    })
 }
 
 fn wait(r: &Reader) -> Option<KindDraft> {
@@ -199,12 +245,9 @@ fn wait(r: &Reader) -> Option<KindDraft> {
 
 fn script(r: &Reader) -> Option<KindDraft> {
     let function = r.need_text("fn", "file and function: fn = \"staging.rhai::verdict\"");
-    let mut reads = BTreeMap::new();
-    for entry in r.entries("reads") {
-        if let Some(fact) = fact_of(entry, r) {
-            reads.insert(entry.key.clone(), fact);
-        }
-    }
+    let declared = r.entries("reads");
+    let reads: BTreeMap<String, FactKey> = declared.iter().filter_map(|e| Some((e.key.clone(), fact_of(e, r)?))).collect();
+    let understood = reads.len() == declared.len();
     let args = match r.entry("args") {
         Some(entry) if entry.node.table().is_some() => entry.node.value.to_json(),
         Some(entry) => {
@@ -216,12 +259,24 @@ fn script(r: &Reader) -> Option<KindDraft> {
     if !r.has("returns") {
         r.missing("returns", "every outcome that the function returns: returns = [\"ok\", \"red\"]");
     }
-    let returns: Vec<_> = r.some_texts("returns").map(|t| t.v).unwrap_or_default().into_iter().filter(|o| outcome(o, r)).collect();
+    let returns: Vec<_> = r
+        .some_texts("returns")
+        .map(|t| t.v)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|o| outcome(o, r))
+        .collect();
     if !returns.is_empty() && !returns.iter().any(|o| o.v == "ok") {
         let problem = Problem::error(codes::MISSING_KEY, &r.at, "a script that never returns `ok` can never be passed");
-        r.sink.push(problem.label("`ok` is missing in `returns`").help("add \"ok\" to returns"));
+        r.sink
+            .push(problem.label("`ok` is missing in `returns`").help("add \"ok\" to returns"));
     }
-    Some(KindDraft::Script { function: function?, reads, args, returns })
+    understood.then_some(KindDraft::Script {
+        function: function?,
+        reads,
+        args,
+        returns,
+    })
 }
 
 fn fact_of(entry: &Entry, r: &Reader) -> Option<FactKey> {
@@ -231,11 +286,15 @@ fn fact_of(entry: &Entry, r: &Reader) -> Option<FactKey> {
     };
     match text.parse::<FactKey>() {
         Ok(key) => {
-            let file = text.split_once(':').map(|(_, f)| Sp { v: f.to_owned(), at: entry.node.place.clone() });
+            let file = text.split_once(':').map(|(_, f)| Sp {
+                v: f.to_owned(),
+                at: entry.node.place.clone(),
+            });
             file.is_none_or(|f| check_path(&f, FOLDER, r.sink)).then_some(key)
         }
         Err(why) => {
-            r.sink.push(Problem::error(codes::FACT, &entry.node.place, why).label("no such fact"));
+            r.sink
+                .push(Problem::error(codes::FACT, &entry.node.place, why).label("no such fact"));
             None
         }
     }

@@ -27,7 +27,11 @@ fn actions(r: &Reader) -> Vec<Sp<String>> {
     for action in r.texts("do").map(|t| t.v).unwrap_or_default() {
         if let Some(hook) = action.v.strip_prefix("hook:") {
             let words = format!("hooks are not available yet in this version ({})", quoted(hook));
-            r.sink.push(Problem::error(codes::NOT_YET, &action.at, words).label("not available yet").help("the only action is `merge`"));
+            r.sink.push(
+                Problem::error(codes::NOT_YET, &action.at, words)
+                    .label("not available yet")
+                    .help("the only action is `merge`"),
+            );
         } else if action.v != "merge" {
             let problem = Problem::error(codes::CHOICE, &action.at, format!("there is no action {}", quoted(&action.v)));
             r.sink.push(problem.label("unknown action").help("the only action is `merge`"));
@@ -49,13 +53,18 @@ pub fn edges(r: &Reader) -> Named<EdgeDraft> {
         match parts.as_slice() {
             ["hook", _] => {
                 let words = format!("hooks are not available yet in this version ({})", quoted(&entry.key));
-                r.sink.push(Problem::error(codes::NOT_YET, &entry.key_place, words).label("not available yet").help("remove the edge"));
+                r.sink.push(
+                    Problem::error(codes::NOT_YET, &entry.key_place, words)
+                        .label("not available yet")
+                        .help("remove the edge"),
+                );
                 continue;
             }
             [from, outcome] if !from.is_empty() && !outcome.is_empty() => {}
             _ => {
                 let problem = Problem::error(codes::BAD_NAME, &entry.key_place, format!("{} names no edge", quoted(&entry.key)));
-                let help = "an edge is named in quotes: on.\"gate.outcome\", on.\"merge.conflict\", on.\"work.failed\", on.\"signal.reject\"";
+                let help =
+                    "an edge is named in quotes: on.\"gate.outcome\", on.\"merge.conflict\", on.\"work.failed\", on.\"signal.reject\"";
                 r.sink.push(problem.label("needs the form \"gate.outcome\"").help(help));
                 continue;
             }
@@ -63,7 +72,13 @@ pub fn edges(r: &Reader) -> Named<EdgeDraft> {
         if let Some(reader) = Reader::of(entry, format!("the edge {}", quoted(&entry.key)), r.sink) {
             let v = edge(&reader);
             reader.finish();
-            out.insert(entry.key.clone(), Sp { v, at: entry.key_place.clone() });
+            out.insert(
+                entry.key.clone(),
+                Sp {
+                    v,
+                    at: entry.key_place.clone(),
+                },
+            );
         }
     }
     out
@@ -84,13 +99,23 @@ fn edge(r: &Reader) -> EdgeDraft {
         escalate: r.truth("escalate").unwrap_or(false),
         freeze: freeze(r),
     };
-    let ways = [("to", edge.to.is_some()), ("rerun", edge.rerun.is_some()), ("stay", edge.stay), ("ask", edge.ask.is_some())];
+    let ways = [
+        ("to", edge.to.is_some()),
+        ("rerun", edge.rerun.is_some()),
+        ("stay", edge.stay),
+        ("ask", edge.ask.is_some()),
+    ];
     let given: Vec<&str> = ways.iter().filter(|(_, on)| *on).map(|(key, _)| *key).collect();
     // A question is asked where the task stands: `stay` beside it says nothing else.
     if given.len() > 1 && given != ["stay", "ask"] {
-        let words = format!("{} cannot have both {}", r.what(), given.iter().map(|k| quoted(k)).collect::<Vec<_>>().join(" and "));
+        let words = format!(
+            "{} cannot have both {}",
+            r.what(),
+            given.iter().map(|k| quoted(k)).collect::<Vec<_>>().join(" and ")
+        );
         let problem = Problem::error(codes::CONFLICT, &r.at, words).label("goes two ways");
-        r.sink.push(problem.help("keep one; an inherited key is taken away by `key = \"unset\"`"));
+        r.sink
+            .push(problem.help("keep one; an inherited key is taken away by `key = \"unset\"`"));
     }
     edge
 }
@@ -108,7 +133,11 @@ pub fn counter(r: &Reader) -> CounterDraft {
         r.missing("max", "max is the number of returns allowed: max = 2");
     }
     let max = r.int("max", 0..=MAX_RETURNS).and_then(|m| u8::try_from(m).ok()).unwrap_or(0);
-    let mut spent = EdgeDraft { alert: true, escalate: true, ..EdgeDraft::default() };
+    let mut spent = EdgeDraft {
+        alert: true,
+        escalate: true,
+        ..EdgeDraft::default()
+    };
     if let Some(s) = r.table("spent", format!("`spent` of {}", r.what())) {
         spent = EdgeDraft {
             status: s.text("status"),
@@ -119,8 +148,13 @@ pub fn counter(r: &Reader) -> CounterDraft {
             ..EdgeDraft::default()
         };
         if !spent.escalate {
-            let problem = Problem::error(codes::MISSING_KEY, &s.at, "a spent counter must escalate: nothing else ends the loop");
-            r.sink.push(problem.label("`escalate = true` is missing").help("add escalate = true"));
+            let problem = Problem::error(
+                codes::MISSING_KEY,
+                &s.at,
+                "a spent counter must escalate: nothing else ends the loop",
+            );
+            r.sink
+                .push(problem.label("`escalate = true` is missing").help("add escalate = true"));
         }
         s.finish();
     }

@@ -69,7 +69,10 @@ pub struct Place {
 impl Place {
     /// The beginning of a file.
     pub fn start(file: &Arc<str>) -> Self {
-        Self { file: Arc::clone(file), span: 0..0 }
+        Self {
+            file: Arc::clone(file),
+            span: 0..0,
+        }
     }
 }
 
@@ -104,7 +107,10 @@ impl Problem {
 
     /// A warning.
     pub fn warning(code: &'static str, place: &Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, place, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, place, message)
+        }
     }
 
     /// It is about the file as a whole.
@@ -149,7 +155,11 @@ pub struct Sink<'f> {
 impl<'f> Sink<'f> {
     /// An empty collection over these files.
     pub fn new(files: &'f Files) -> Self {
-        Self { files, found: RefCell::default(), errors: Cell::new(0) }
+        Self {
+            files,
+            found: RefCell::default(),
+            errors: Cell::new(0),
+        }
     }
 
     /// Errors pushed so far, repeated ones included: a section that raises it has failed.
@@ -175,7 +185,11 @@ impl<'f> Sink<'f> {
         let (line, column) = span.as_ref().map_or((0, 0), |s| position(text, s.start));
         let related = p.related.into_iter().map(|(place, label)| {
             let text = self.files.get(&place.file).map_or("", |s| s.text.as_str());
-            Related { file: self.files.shown(&place.file).to_owned(), span: clamp(text, &place.span), label }
+            Related {
+                file: self.files.shown(&place.file).to_owned(),
+                span: clamp(text, &place.span),
+                label,
+            }
         });
         Diagnostic {
             code: p.code,
@@ -225,7 +239,11 @@ pub fn quoted(word: &str) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if c.is_control() {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
     }
     out.push('`');
     out
@@ -237,8 +255,17 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return None;
     }
     let lower = word.to_lowercase();
-    let score = |k: &str| if k.to_lowercase() == lower { 2.0 } else { strsim::jaro_winkler(&lower, &k.to_lowercase()) };
-    let best = known.into_iter().map(|k| (score(k), k)).max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
+    let score = |k: &str| {
+        if k.to_lowercase() == lower {
+            2.0
+        } else {
+            strsim::jaro_winkler(&lower, &k.to_lowercase())
+        }
+    };
+    let best = known
+        .into_iter()
+        .map(|k| (score(k), k))
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
     best.filter(|(s, _)| *s >= 0.8).map(|(_, k)| k)
 }
 

@@ -23,7 +23,10 @@ pub struct Files(pub BTreeMap<String, Source>);
 impl Files {
     /// Adds a text; an earlier one at the same path is replaced.
     pub fn insert(&mut self, path: &str, text: impl Into<String>, shown: impl Into<String>) {
-        let source = Source { text: text.into(), shown: shown.into() };
+        let source = Source {
+            text: text.into(),
+            shown: shown.into(),
+        };
         self.0.insert(path.to_owned(), source);
     }
 

@@ -65,9 +65,10 @@ impl Inputs {
     /// To be stored; the same inputs give the same text.
     #[must_use]
     pub fn stored(&self) -> Json {
-        let settings = self.settings.as_ref().map(|s| {
-            json!({ "prefix": s.prefix, "default_branch": s.default_branch, "vars": s.vars, "set": s.set })
-        });
+        let settings = self
+            .settings
+            .as_ref()
+            .map(|s| json!({ "prefix": s.prefix, "default_branch": s.default_branch, "vars": s.vars, "set": s.set }));
         json!({
             "version": VERSION,
             "pipeline": self.pipeline,
@@ -100,7 +101,11 @@ impl Inputs {
         Some(Self {
             pipeline: Name::new(stored.get("pipeline")?.as_str()?),
             settings,
-            language: if stored.get("language")?.as_str()? == "ru" { Language::Ru } else { Language::En },
+            language: if stored.get("language")?.as_str()? == "ru" {
+                Language::Ru
+            } else {
+                Language::En
+            },
             files: serde_json::from_value(stored.get("files")?.clone()).ok()?,
         })
     }
@@ -114,7 +119,10 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     let mut files = Files::default();
     let Some(inputs) = Inputs::read(stored) else {
         let sink = Sink::new(&files);
-        let at = Place { file: Arc::from("stored rules"), span: 0..0 };
+        let at = Place {
+            file: Arc::from("stored rules"),
+            span: 0..0,
+        };
         let problem = Problem::error(codes::UNREADABLE_FILE, &at, "what was stored is no ruleset of this version").whole_file();
         sink.push(problem.help("reload the rules, and retry the task under them"));
         return Err(sink.into_sorted());
@@ -125,7 +133,10 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     let sink = Sink::new(&files);
     let trees = Trees::read(&files, &sink);
     let placed = inputs.settings.as_ref().map(|s| placed(&inputs.pipeline, s));
-    let unit = Unit { pipeline: inputs.pipeline.clone(), settings: placed.as_ref().map(|p| (&p.project, p)) };
+    let unit = Unit {
+        pipeline: inputs.pipeline.clone(),
+        settings: placed.as_ref().map(|p| (&p.project, p)),
+    };
     let built = build(&files, &trees, &unit, inputs.language, &sink);
     let found = sink.into_sorted();
     match built {
@@ -135,16 +146,30 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
 }
 
 fn placed(pipeline: &Name, s: &Settings) -> Placed {
-    let at = Place { file: Arc::from("signalbox.toml"), span: 0..0 };
-    let set = s.set.iter().map(|(path, json)| Override { path: path.clone(), place: at.clone(), node: Node::from_json(json, &at) });
+    let at = Place {
+        file: Arc::from("signalbox.toml"),
+        span: 0..0,
+    };
+    let set = s.set.iter().map(|(path, json)| Override {
+        path: path.clone(),
+        place: at.clone(),
+        node: Node::from_json(json, &at),
+    });
     let project = Project {
         pipeline: pipeline.clone(),
         prefix: s.prefix.clone(),
         tracker: Tracker::Local,
-        forge: Forge::Local { source: String::new(), default_branch: s.default_branch.clone() },
+        forge: Forge::Local {
+            source: String::new(),
+            default_branch: s.default_branch.clone(),
+        },
         vars: s.vars.clone(),
         set: set.collect(),
         max_concurrency: None,
     };
-    Placed { project, at: at.clone(), pipeline_at: at }
+    Placed {
+        project,
+        at: at.clone(),
+        pipeline_at: at,
+    }
 }

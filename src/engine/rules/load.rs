@@ -56,7 +56,10 @@ pub fn load(files: &Files) -> Loaded {
     texts::check_all(&small, &sink);
     let language = configure(&small, &trees, &mut loaded, &sink);
     for name in trees.0.keys() {
-        let project = Unit { pipeline: Name::new(name), settings: None };
+        let project = Unit {
+            pipeline: Name::new(name),
+            settings: None,
+        };
         if let Some((rules, _, _)) = build(&small, &trees, &project, language, &sink) {
             loaded.pipelines.insert(Name::new(name), Arc::new(rules));
         }
@@ -70,9 +73,20 @@ fn size(files: &Files, sink: &Sink) -> Files {
     let mut small = Files::default();
     for (path, source) in &files.0 {
         if source.text.len() > MAX_FILE {
-            let at = Place { file: Arc::from(path.as_str()), span: 0..0 };
-            let problem = Problem::error(codes::UNREADABLE_FILE, &at, "this file is larger than 1 MiB: it cannot be a file of rules");
-            sink.push(problem.whole_file().help("remove it, or move it out of the folders that signalbox reads"));
+            let at = Place {
+                file: Arc::from(path.as_str()),
+                span: 0..0,
+            };
+            let problem = Problem::error(
+                codes::UNREADABLE_FILE,
+                &at,
+                "this file is larger than 1 MiB: it cannot be a file of rules",
+            );
+            sink.push(
+                problem
+                    .whole_file()
+                    .help("remove it, or move it out of the folders that signalbox reads"),
+            );
         } else {
             small.0.insert(path.clone(), source.clone());
         }
@@ -82,9 +96,13 @@ fn size(files: &Files, sink: &Sink) -> Files {
 
 /// Reads `signalbox.toml`, if there is one, and binds its projects.
 fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> Language {
-    let Some(source) = files.get("signalbox.toml") else { return Language::default() };
+    let Some(source) = files.get("signalbox.toml") else {
+        return Language::default();
+    };
     let path: Arc<str> = Arc::from("signalbox.toml");
-    let Some(root) = parse(&path, &source.text, sink) else { return Language::default() };
+    let Some(root) = parse(&path, &source.text, sink) else {
+        return Language::default();
+    };
     let Some(table) = root.table() else { return Language::default() };
     secrets::scan(table, sink);
     let (config, projects) = decode_config::config(&path, table, sink);
@@ -96,7 +114,10 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
             sink.push(problem.maybe_help(suggest(&placed.project.pipeline, trees.0.keys().map(String::as_str))));
             continue;
         }
-        let unit = Unit { pipeline: placed.project.pipeline.clone(), settings: Some((&placed.project, placed)) };
+        let unit = Unit {
+            pipeline: placed.project.pipeline.clone(),
+            settings: Some((&placed.project, placed)),
+        };
         if let Some((rules, inputs, origins)) = build(files, trees, &unit, language, sink) {
             loaded.rulesets.insert(name.clone(), Arc::new(rules));
             loaded.inputs.insert(name.clone(), inputs);
@@ -137,14 +158,22 @@ impl Trees {
                 super::reader::wrong_type(sink, &entry.node, "`extends`", "the name of a pipeline");
                 return None;
             };
-            if chain.iter().any(|(n, _)| n == parent) {
-                let ring: Vec<&str> = chain.iter().map(|(n, _)| *n).chain([parent.as_str()]).collect();
-                let problem = Problem::error(codes::EXTENDS_CYCLE, &entry.node.place, format!("`extends` leads back: {}", ring.join(" → ")));
-                sink.push(problem.label("leads back").help("one of these pipelines must stand by itself"));
+            if let Some(from) = chain.iter().position(|(n, _)| n == parent) {
+                let ring: Vec<&str> = chain[from..].iter().map(|(n, _)| *n).collect();
+                // Each of them leads into the circle; it is reported once, by its first name.
+                if ring.iter().min() == Some(&name) {
+                    let words = format!("`extends` leads back: {} → {parent}", ring.join(" → "));
+                    let problem = Problem::error(codes::EXTENDS_CYCLE, &entry.node.place, words).label("leads back");
+                    sink.push(problem.help("one of these pipelines must stand by itself"));
+                }
                 return None;
             }
             if !self.0.contains_key(parent) {
-                let problem = Problem::error(codes::UNKNOWN_PARENT, &entry.node.place, format!("there is no pipeline {}", quoted(parent)));
+                let problem = Problem::error(
+                    codes::UNKNOWN_PARENT,
+                    &entry.node.place,
+                    format!("there is no pipeline {}", quoted(parent)),
+                );
                 let known = self.0.keys().map(String::as_str).filter(|n| *n != next);
                 sink.push(problem.label("not in pipelines/").maybe_help(suggest(parent, known)));
                 return None;
@@ -188,13 +217,14 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
         return None;
     };
     let texts = Texts::gather(files, language, sink);
-    let (scripts, compiled) = scripts(files, &draft);
+    let (scripts, compiled) = scripts(files, &draft, sink);
     let scope = Scope {
         sink,
         messages: &texts.messages,
         prompts: &texts.prompts,
         scripts: &scripts,
         compiled,
+        clean: sink.errors() == before,
         file: own,
         bound: unit.settings.map(|(project, placed)| Bound {
             prefix: &project.prefix,
@@ -229,20 +259,25 @@ impl Texts {
             let source = files.get(&format!("prompts/{n}.md"))?;
             Some((Name::new(n), source.text.clone()))
         });
-        Self { messages, prompts: prompts.collect() }
+        Self {
+            messages,
+            prompts: prompts.collect(),
+        }
     }
 }
 
-/// The scripts that gates of this pipeline name, and what they compile to. A script that does
-/// not compile has been reported with all files.
-fn scripts(files: &Files, draft: &Draft) -> (BTreeMap<String, String>, crate::engine::script::Scripts) {
+/// The scripts that gates of this pipeline name, and what they compile to.
+fn scripts(files: &Files, draft: &Draft, sink: &Sink) -> (BTreeMap<String, String>, Option<crate::engine::script::Scripts>) {
     let named = draft.gates.values().filter_map(|g| match &g.v.0 {
         Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
         _ => None,
     });
-    let sources: BTreeMap<String, String> =
-        named.filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone()))).collect();
-    let compiled = plug::compile(&sources).unwrap_or_default();
+    let sources: BTreeMap<String, String> = named
+        .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
+        .collect();
+    let compiled = plug::compile(&sources)
+        .map_err(|issues| texts::report_scripts(issues, files, sink))
+        .ok();
     (sources, compiled)
 }
 
@@ -252,7 +287,12 @@ fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, languag
         super::GateKind::Script { function, .. } => function.split_once("::").map(|(file, _)| format!("rules/{file}")),
         _ => None,
     });
-    let paths = chain.iter().cloned().chain(prompts).chain(scripts).chain(texts::message_paths(language));
+    let paths = chain
+        .iter()
+        .cloned()
+        .chain(prompts)
+        .chain(scripts)
+        .chain(texts::message_paths(language));
     Inputs {
         pipeline: unit.pipeline.clone(),
         settings: unit.settings.map(|(project, _)| Settings::of(project)),

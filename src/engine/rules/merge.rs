@@ -15,20 +15,23 @@ pub fn lay(base: &mut Table, over: Table, sink: &Sink) {
 }
 
 fn lay_entry(base: &mut Table, entry: Entry, sink: &Sink) {
-    if entry.node.value == Value::Str(UNSET.to_owned()) {
+    if is_unset(&entry) {
         if base.remove(&entry.key).is_none() {
-            let words = format!("{} is unset here, but nothing sets it", quoted(&entry.key));
-            let problem = Problem::warning(codes::NOTHING_TO_UNSET, &entry.key_place, words);
-            sink.push(problem.label("not inherited").help("drop the line, or look for a misspelt key"));
+            nothing_to_unset(&entry, sink);
         }
         return;
     }
     let Some(old) = base.get_mut(&entry.key) else {
-        base.0.push(cleaned(entry));
+        base.0.push(cleaned(entry, sink));
         return;
     };
     match (&mut old.node.value, entry.node.value) {
-        (Value::Table(below), Value::Table(above)) => lay(below, above, sink),
+        (Value::Table(below), Value::Table(above)) => {
+            lay(below, above, sink);
+            // Findings about the table as a whole point at who touched it last.
+            old.key_place = entry.key_place;
+            old.node.place = entry.node.place;
+        }
         (below, above) => {
             *below = above;
             old.key_place = entry.key_place;
@@ -37,13 +40,24 @@ fn lay_entry(base: &mut Table, entry: Entry, sink: &Sink) {
     }
 }
 
-/// A new entry without `"unset"` leaves: a default laid under it later must not see them.
-fn cleaned(mut entry: Entry) -> Entry {
+fn is_unset(entry: &Entry) -> bool {
+    matches!(&entry.node.value, Value::Str(word) if word == UNSET)
+}
+
+/// A new entry without `"unset"` leaves: nothing was inherited that they could take away.
+fn cleaned(mut entry: Entry, sink: &Sink) -> Entry {
     if let Value::Table(table) = &mut entry.node.value {
-        let kept = std::mem::take(&mut table.0);
-        table.0 = kept.into_iter().filter(|e| e.node.value != Value::Str(UNSET.to_owned())).map(cleaned).collect();
+        let (unset, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut table.0).into_iter().partition(is_unset);
+        unset.iter().for_each(|e| nothing_to_unset(e, sink));
+        table.0 = kept.into_iter().map(|e| cleaned(e, sink)).collect();
     }
     entry
+}
+
+fn nothing_to_unset(entry: &Entry, sink: &Sink) {
+    let words = format!("{} is unset here, but nothing sets it", quoted(&entry.key));
+    let problem = Problem::warning(codes::NOTHING_TO_UNSET, &entry.key_place, words);
+    sink.push(problem.label("not inherited").help("drop the line, or look for a misspelt key"));
 }
 
 /// An override of a project: a path of keys and the value that goes there.
@@ -101,13 +115,24 @@ fn put(table: &mut Table, path: &[String], over: &Override, sink: &Sink) {
 
 fn put_key(table: &mut Table, key: &str, rest: &[String], over: &Override, sink: &Sink) {
     if rest.is_empty() {
-        let entry = Entry { key: key.to_owned(), key_place: over.place.clone(), node: over.node.clone() };
+        let entry = Entry {
+            key: key.to_owned(),
+            key_place: over.place.clone(),
+            node: over.node.clone(),
+        };
         lay_entry(table, entry, sink);
         return;
     }
     if table.get(key).is_none() {
-        let node = Node { value: Value::Table(Table::default()), place: over.place.clone() };
-        table.0.push(Entry { key: key.to_owned(), key_place: over.place.clone(), node });
+        let node = Node {
+            value: Value::Table(Table::default()),
+            place: over.place.clone(),
+        };
+        table.0.push(Entry {
+            key: key.to_owned(),
+            key_place: over.place.clone(),
+            node,
+        });
     }
     let Some(entry) = table.get_mut(key) else { return };
     if let Value::Table(inner) = &mut entry.node.value {

@@ -33,7 +33,11 @@ impl Origins {
 
     fn walk(&mut self, above: &str, table: &Table, files: &Files) {
         for entry in &table.0 {
-            let key = if entry.key.contains('.') { format!("\"{}\"", entry.key) } else { entry.key.clone() };
+            let key = if entry.key.contains('.') {
+                format!("\"{}\"", entry.key)
+            } else {
+                entry.key.clone()
+            };
             let path = if above.is_empty() { key } else { format!("{above}.{key}") };
             if let Value::Table(inner) = &entry.node.value {
                 self.walk(&path, inner, files);
@@ -42,7 +46,15 @@ impl Origins {
             let place = &entry.key_place;
             let (line, column) = files.get(&place.file).map_or((0, 0), |s| position(&s.text, place.span.start));
             let value = entry.node.value.to_json().to_string();
-            self.0.insert(path, Origin { file: files.shown(&place.file).to_owned(), line, column, value });
+            self.0.insert(
+                path,
+                Origin {
+                    file: files.shown(&place.file).to_owned(),
+                    line,
+                    column,
+                    value,
+                },
+            );
         }
     }
 }

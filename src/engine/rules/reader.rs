@@ -47,7 +47,13 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of `table`, which people know as `what`: "gate `brd`".
     pub fn new(table: &'a Table, at: &Place, what: impl Into<String>, sink: &'a Sink<'a>) -> Self {
-        Self { table, at: at.clone(), what: what.into(), asked: RefCell::default(), sink }
+        Self {
+            table,
+            at: at.clone(),
+            what: what.into(),
+            asked: RefCell::default(),
+            sink,
+        }
     }
 
     /// A reader of an entry's value, if that is a table.
@@ -90,7 +96,9 @@ impl<'a> Reader<'a> {
     /// A string, not empty, without control characters.
     pub fn text(&self, key: &'static str) -> Option<Sp<String>> {
         let entry = self.entry(key)?;
-        let Value::Str(text) = &entry.node.value else { return self.wrong(entry, "a string") };
+        let Value::Str(text) = &entry.node.value else {
+            return self.wrong(entry, "a string");
+        };
         value::usable(text, &entry.node.place, key, self.sink)
     }
 
@@ -107,7 +115,9 @@ impl<'a> Reader<'a> {
     /// An array of strings, each not empty.
     pub fn texts(&self, key: &'static str) -> Option<Sp<Vec<Sp<String>>>> {
         let entry = self.entry(key)?;
-        let Value::Array(nodes) = &entry.node.value else { return self.wrong(entry, "an array of strings") };
+        let Value::Array(nodes) = &entry.node.value else {
+            return self.wrong(entry, "an array of strings");
+        };
         let mut out = Vec::new();
         for node in nodes {
             if let Value::Str(text) = &node.value {
@@ -116,7 +126,10 @@ impl<'a> Reader<'a> {
                 wrong_type(self.sink, node, &format!("each entry of {}", quoted(key)), "a string");
             }
         }
-        Some(Sp { v: out, at: entry.node.place.clone() })
+        Some(Sp {
+            v: out,
+            at: entry.node.place.clone(),
+        })
     }
 
     /// An array of strings with at least one entry.
@@ -132,18 +145,25 @@ impl<'a> Reader<'a> {
     /// A boolean.
     pub fn truth(&self, key: &'static str) -> Option<bool> {
         let entry = self.entry(key)?;
-        if let Value::Bool(b) = entry.node.value { Some(b) } else { self.wrong(entry, "true or false") }
+        if let Value::Bool(b) = entry.node.value {
+            Some(b)
+        } else {
+            self.wrong(entry, "true or false")
+        }
     }
 
     /// An integer of this range.
     pub fn int(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let entry = self.entry(key)?;
-        let Value::Int(i) = entry.node.value else { return self.wrong(entry, "an integer") };
+        let Value::Int(i) = entry.node.value else {
+            return self.wrong(entry, "an integer");
+        };
         if range.contains(&i) {
             return Some(i);
         }
         let words = format!("{} must be between {} and {}", quoted(key), range.start(), range.end());
-        self.sink.push(Problem::error(codes::RANGE, &entry.node.place, words).label("out of range"));
+        self.sink
+            .push(Problem::error(codes::RANGE, &entry.node.place, words).label("out of range"));
         None
     }
 
@@ -160,7 +180,8 @@ impl<'a> Reader<'a> {
         if found.is_none() {
             let near = nearest(&text.v, words.iter().copied()).map(|w| format!("did you mean {}?", quoted(w)));
             let problem = Problem::error(codes::CHOICE, &text.at, format!("{} cannot be {}", quoted(key), quoted(&text.v)));
-            self.sink.push(problem.label(format!("must be one of {}", list(words))).maybe_help(near));
+            self.sink
+                .push(problem.label(format!("must be one of {}", list(words))).maybe_help(near));
         }
         found
     }
@@ -187,14 +208,17 @@ impl<'a> Reader<'a> {
                 self.asked.borrow_mut().push(key);
                 let words = format!("{} is not available yet in this version", quoted(key));
                 let problem = Problem::error(codes::NOT_YET, &entry.key_place, words).label("not available yet");
-                self.sink.push(problem.help("remove the key: it would have no effect, and nothing is ignored silently"));
+                self.sink
+                    .push(problem.help("remove the key: it would have no effect, and nothing is ignored silently"));
             }
         }
     }
 
     /// Whatever was not asked for is unknown.
     pub fn finish(&self) {
-        let asked = self.asked.borrow();
+        let mut asked = self.asked.borrow().clone();
+        asked.sort_unstable();
+        asked.dedup();
         for entry in &self.table.0 {
             if entry.key.starts_with("x-") || asked.iter().any(|k| *k == entry.key) {
                 continue;
@@ -204,7 +228,11 @@ impl<'a> Reader<'a> {
                 Some(near) => format!("did you mean {}?", quoted(near)),
                 None => format!("the keys are {}; keys of your own begin with `x-`", list(&asked)),
             };
-            self.sink.push(Problem::error(codes::UNKNOWN_KEY, &entry.key_place, words).label("unknown key").help(help));
+            self.sink.push(
+                Problem::error(codes::UNKNOWN_KEY, &entry.key_place, words)
+                    .label("unknown key")
+                    .help(help),
+            );
         }
     }
 }

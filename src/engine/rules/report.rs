@@ -51,7 +51,11 @@ pub fn render_json(found: &[Diagnostic]) -> String {
 }
 
 fn report<'a>(d: &'a Diagnostic, files: &'a Files) -> Vec<Group<'a>> {
-    let level = if d.severity == Severity::Error { Level::ERROR } else { Level::WARNING };
+    let level = if d.severity == Severity::Error {
+        Level::ERROR
+    } else {
+        Level::WARNING
+    };
     let title = level.primary_title(d.message.as_str()).id(d.code);
     let text = |shown: &str| files.0.values().find(|s| s.shown == shown).map(|s| s.text.as_str());
     let mut group = match (&d.span, text(&d.file)) {
@@ -59,7 +63,12 @@ fn report<'a>(d: &'a Diagnostic, files: &'a Files) -> Vec<Group<'a>> {
             let primary = AnnotationKind::Primary.span(clamp(source, span)).label(d.label.as_str());
             let near = d.related.iter().filter(|r| r.file == d.file);
             let context = near.map(|r| AnnotationKind::Context.span(clamp(source, &r.span)).label(r.label.as_str()));
-            title.element(Snippet::source(source).path(d.file.as_str()).annotation(primary).annotations(context))
+            title.element(
+                Snippet::source(source)
+                    .path(d.file.as_str())
+                    .annotation(primary)
+                    .annotations(context),
+            )
         }
         _ => title.element(Origin::path(d.file.as_str())),
     };

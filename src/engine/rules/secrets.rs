@@ -25,7 +25,11 @@ fn node(n: &Node, sink: &Sink) {
     match &n.value {
         Value::Str(text) if LOOKS.as_ref().is_some_and(|r| r.is_match(text)) => {
             let problem = Problem::error(codes::SECRET, &n.place, "this looks like a secret in clear").label("a secret?");
-            sink.push(problem.help("refer to it: { env = \"NAME_OF_A_VARIABLE\" } or { file = \"/run/secrets/…\" }; and change it, it has been seen"));
+            sink.push(
+                problem.help(
+                    "refer to it: { env = \"NAME_OF_A_VARIABLE\" } or { file = \"/run/secrets/…\" }; and change it, it has been seen",
+                ),
+            );
         }
         Value::Array(nodes) => nodes.iter().for_each(|n| node(n, sink)),
         Value::Table(table) => scan(table, sink),

@@ -62,7 +62,10 @@ pub fn check_all(files: &Files, sink: &Sink) {
         let path = format!("prompts/{name}.md");
         let Some(source) = files.get(&path) else { continue };
         if let Err(why) = plug::check_prompt(&source.text) {
-            let at = Place { file: Arc::from(path.as_str()), span: 0..0 };
+            let at = Place {
+                file: Arc::from(path.as_str()),
+                span: 0..0,
+            };
             sink.push(Problem::error(codes::PROMPT, &at, format!("the prompt {} is wrong: {why}", quoted(name))).whole_file());
         }
     }
@@ -75,11 +78,15 @@ pub fn check_all(files: &Files, sink: &Sink) {
     }
 }
 
-fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
+/// Says what is wrong with scripts.
+pub fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
     for issue in issues {
         let path = format!("rules/{}", issue.file);
         let start = files.get(&path).map_or(0, |s| offset(&s.text, issue.line, issue.column));
-        let at = Place { file: Arc::from(path.as_str()), span: start..start.saturating_add(1) };
+        let at = Place {
+            file: Arc::from(path.as_str()),
+            span: start..start.saturating_add(1),
+        };
         sink.push(Problem::error(codes::SCRIPT, &at, issue.message).label("here"));
     }
 }

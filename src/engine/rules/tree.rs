@@ -115,11 +115,18 @@ impl Node {
             J::Array(a) => Value::Array(a.iter().map(|j| Self::from_json(j, place)).collect()),
             J::Object(o) => Value::Table(Table(
                 o.iter()
-                    .map(|(k, j)| Entry { key: k.clone(), key_place: place.clone(), node: Self::from_json(j, place) })
+                    .map(|(k, j)| Entry {
+                        key: k.clone(),
+                        key_place: place.clone(),
+                        node: Self::from_json(j, place),
+                    })
                     .collect(),
             )),
         };
-        Self { value, place: place.clone() }
+        Self {
+            value,
+            place: place.clone(),
+        }
     }
 }
 
@@ -129,11 +136,20 @@ pub fn parse(path: &Arc<str>, text: &str, sink: &Sink) -> Option<Node> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut broken = false;
     for error in &errors {
-        let at = Place { file: Arc::clone(path), span: error.span().unwrap_or(0..0) };
+        let at = Place {
+            file: Arc::clone(path),
+            span: error.span().unwrap_or(0..0),
+        };
         if error.message() == "duplicate key" {
             let mut problem = Problem::error(codes::DUPLICATE_KEY, &at, "this key stands twice in its table").label("again here");
             if let Some(first) = first_of(root.get_ref(), text, &at.span) {
-                problem = problem.related(&Place { file: Arc::clone(path), span: first }, "first here");
+                problem = problem.related(
+                    &Place {
+                        file: Arc::clone(path),
+                        span: first,
+                    },
+                    "first here",
+                );
             }
             sink.push(problem.help("keep one of the two; the first one is what was read"));
         } else {
@@ -174,7 +190,10 @@ fn first_of(table: &DeTable, text: &str, again: &Range<usize>) -> Option<Range<u
 }
 
 fn convert(path: &Arc<str>, value: DeValue<'_>, span: Range<usize>, sink: &Sink) -> Node {
-    let place = Place { file: Arc::clone(path), span };
+    let place = Place {
+        file: Arc::clone(path),
+        span,
+    };
     let value = match value {
         DeValue::String(s) => Value::Str(s.into_owned()),
         DeValue::Integer(i) => Value::Int(i64::from_str_radix(i.as_str(), i.radix()).unwrap_or_else(|_| {
@@ -197,7 +216,10 @@ fn inner(path: &Arc<str>, value: Spanned<DeValue<'_>>, sink: &Sink) -> Node {
 
 fn table(path: &Arc<str>, table: DeTable<'_>, sink: &Sink) -> Table {
     let entries = table.into_iter().map(|(key, value)| Entry {
-        key_place: Place { file: Arc::clone(path), span: key.span() },
+        key_place: Place {
+            file: Arc::clone(path),
+            span: key.span(),
+        },
         key: key.into_inner().into_owned(),
         node: inner(path, value, sink),
     });

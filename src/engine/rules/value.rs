@@ -21,7 +21,10 @@ pub fn usable(text: &str, place: &Place, key: &str, sink: &Sink) -> Option<Sp<St
     } else if text.len() > MAX_TEXT {
         "is longer than 16 KiB"
     } else {
-        return Some(Sp { v: text.to_owned(), at: place.clone() });
+        return Some(Sp {
+            v: text.to_owned(),
+            at: place.clone(),
+        });
     };
     sink.push(Problem::error(codes::EMPTY, place, format!("{} {wrong}", quoted(key))).label("cannot be used"));
     None
@@ -60,13 +63,22 @@ pub fn duration(node: &Node, key: &str, range: &RangeInclusive<Millis>, sink: &S
     };
     let Some(span) = parse_duration(text) else {
         let problem = Problem::error(codes::DURATION, &node.place, format!("{} is no duration", quoted(text)));
-        sink.push(problem.label("not a duration").help("a whole number and a unit: `500ms`, `90s`, `20m`, `24h`, `7d`"));
+        sink.push(
+            problem
+                .label("not a duration")
+                .help("a whole number and a unit: `500ms`, `90s`, `20m`, `24h`, `7d`"),
+        );
         return None;
     };
     if range.contains(&span) {
         return Some(span);
     }
-    let words = format!("{} must be between {} and {}", quoted(key), show_duration(*range.start()), show_duration(*range.end()));
+    let words = format!(
+        "{} must be between {} and {}",
+        quoted(key),
+        show_duration(*range.start()),
+        show_duration(*range.end())
+    );
     sink.push(Problem::error(codes::RANGE, &node.place, words).label("out of range"));
     None
 }
@@ -79,7 +91,9 @@ const RESERVED: &[&str] = &["work", "merge", "update", "signal", "hook", "entry"
 pub fn check_name(word: &str, place: &Place, kind: &str, sink: &Sink) -> bool {
     let good = word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.len() <= 40
-        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        && word
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if good && !RESERVED.contains(&word) {
         return true;
     }
@@ -100,7 +114,11 @@ pub fn check_path(path: &Sp<String>, folder: &str, sink: &Sink) -> bool {
         return true;
     }
     let problem = Problem::error(codes::PATH, &path.at, format!("{} leaves {folder}", quoted(text)));
-    sink.push(problem.label("not below the folder").help("a relative path with `/` between its parts, without `.`, `..` and `.git`"));
+    sink.push(
+        problem
+            .label("not below the folder")
+            .help("a relative path with `/` between its parts, without `.`, `..` and `.git`"),
+    );
     false
 }
 
@@ -112,8 +130,16 @@ pub fn check_glob(glob: &Sp<String>, folder: &str, sink: &Sink) -> bool {
     match globset::GlobBuilder::new(&glob.v).literal_separator(true).build() {
         Ok(_) => true,
         Err(error) => {
-            let problem = Problem::error(codes::GLOB, &glob.at, format!("{} is no pattern: {}", quoted(&glob.v), error.kind()));
-            sink.push(problem.label("not a glob").help("`*` is any part of a name, `**` any folders, `?` one character"));
+            let problem = Problem::error(
+                codes::GLOB,
+                &glob.at,
+                format!("{} is no pattern: {}", quoted(&glob.v), error.kind()),
+            );
+            sink.push(
+                problem
+                    .label("not a glob")
+                    .help("`*` is any part of a name, `**` any folders, `?` one character"),
+            );
             false
         }
     }
@@ -121,13 +147,24 @@ pub fn check_glob(glob: &Sp<String>, folder: &str, sink: &Sink) -> bool {
 
 /// A case-insensitive regular expression that says something.
 pub fn check_regex(pattern: &Sp<String>, sink: &Sink) -> bool {
-    let built = regex::RegexBuilder::new(&pattern.v).case_insensitive(true).size_limit(1 << 20).build();
+    let built = regex::RegexBuilder::new(&pattern.v)
+        .case_insensitive(true)
+        .size_limit(1 << 20)
+        .build();
     match built {
         Err(error) => {
             let whole = error.to_string();
             let why = whole.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            let problem = Problem::error(codes::REGEX, &pattern.at, format!("this regular expression does not compile: {why}"));
-            sink.push(problem.label("here").help("a backslash in a TOML string in double quotes is written twice; or use 'single quotes'"));
+            let problem = Problem::error(
+                codes::REGEX,
+                &pattern.at,
+                format!("this regular expression does not compile: {why}"),
+            );
+            sink.push(
+                problem
+                    .label("here")
+                    .help("a backslash in a TOML string in double quotes is written twice; or use 'single quotes'"),
+            );
             false
         }
         Ok(regex) if regex.is_match("") => {
@@ -147,7 +184,10 @@ pub fn placeholders(template: &str) -> Result<Vec<&str>, ()> {
     while let Some(open) = rest.find(['{', '}']) {
         let after = rest.get(open + 1..).unwrap_or_default();
         let close = after.find(['{', '}']);
-        match (rest.as_bytes().get(open), close.and_then(|c| after.as_bytes().get(c).map(|b| (c, *b)))) {
+        match (
+            rest.as_bytes().get(open),
+            close.and_then(|c| after.as_bytes().get(c).map(|b| (c, *b))),
+        ) {
             (Some(b'{'), Some((close, b'}'))) => {
                 out.push(after.get(..close).unwrap_or_default());
                 rest = after.get(close + 1..).unwrap_or_default();
@@ -163,7 +203,11 @@ pub fn check_placeholders(template: &Sp<String>, known: &[&str], sink: &Sink) ->
     let shown: Vec<String> = known.iter().map(|k| format!("`{{{k}}}`")).collect();
     let Ok(found) = placeholders(&template.v) else {
         let problem = Problem::error(codes::PLACEHOLDER, &template.at, "a brace of this template has no partner");
-        sink.push(problem.label("unmatched brace").help(format!("placeholders are {}", shown.join(", "))));
+        sink.push(
+            problem
+                .label("unmatched brace")
+                .help(format!("placeholders are {}", shown.join(", "))),
+        );
         return false;
     };
     let mut good = true;

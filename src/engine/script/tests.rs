@@ -245,10 +245,12 @@ fn numbers_beyond_64_bits_become_texts() {
 fn files_checks_and_args_have_their_fields() {
     let files = [
         FileFact {
+            id: String::new(),
             path: "01-brd.md".to_owned(),
             fresh: true,
         },
         FileFact {
+            id: String::new(),
             path: "old.md".to_owned(),
             fresh: false,
         },

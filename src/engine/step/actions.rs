@@ -26,7 +26,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
     let Some(head) = draft.task.ledger.head.clone() else {
         return refused(draft, &action, "there is no branch to merge");
     };
-    if let Some((stage, _)) = draft.task.ledger.passed.iter().find(|(_, subject)| **subject != head.subject) {
+    if let Some(stage) = passed_with_other_code(draft, &head) {
         let detail = format!("stage {stage} was passed with other code than {}", short(&head.sha));
         return outcome(draft, &action, "head_moved", &detail);
     }
@@ -40,6 +40,17 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         subject: head.subject,
     };
     draft.decide(Decision::Act(intent));
+}
+
+/// A stage, from the first in which code is written, that was passed with other code than `head`.
+fn passed_with_other_code(draft: &Draft<'_>, head: &Head) -> Option<Name> {
+    let rules = draft.rules;
+    let writes = |agent: &Name| rules.agents.get(agent).is_some_and(|a| !a.writes.is_empty());
+    let writer = |stage: &&Name| rules.stages.get(*stage).is_some_and(|s| s.work.iter().any(writes));
+    let first = rules.flow.iter().position(|s| writer(&s))?;
+    let here = rules.flow.iter().position(|s| *s == draft.task.control.stage)?;
+    let passed = &draft.task.ledger.passed;
+    rules.flow.get(first..here)?.iter().find(|s| passed.get(*s).is_none_or(|subject| *subject != head.subject)).cloned()
 }
 
 /// Takes the merge lease, or a place in its queue.

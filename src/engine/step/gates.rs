@@ -132,9 +132,7 @@ pub(super) fn stage_needs(rules: &Ruleset, task: &Task, keys: &mut Vec<FactKey>)
     let Some(stage) = rules.stages.get(&task.control.stage) else {
         return;
     };
-    if task.ledger.head.is_some() {
-        keys.push(FactKey::Head);
-    }
+    keys.push(FactKey::Head);
     for gate in &stage.pass {
         gate_needs(rules, gate, keys, 0);
     }

@@ -13,7 +13,7 @@ mod signals;
 mod start;
 mod stop;
 
-use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Mode, Phase, Repo, StopState, Task};
+use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Phase, Repo, StopState, Task};
 use crate::engine::rules::Ruleset;
 
 pub use gates::{Answer, Answers, Outcome};
@@ -50,6 +50,21 @@ pub fn needs(rules: &Ruleset, task: &Task, event: &Event) -> Vec<FactKey> {
     keys
 }
 
+/// The head whose artefacts the facts of this event are read at, and the commit against which
+/// "written in this round" is measured: what the event brings counts before it is applied.
+#[must_use]
+pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
+    let ledger = &task.ledger;
+    let present = |visit: u32| visit == ledger.visit.number;
+    match &event.body {
+        Body::RunEnded(report) if present(report.visit) && report.head.is_some() => {
+            (report.head.clone(), ledger.round_base.clone().or_else(|| report.start.clone()))
+        }
+        Body::ActionEnded { visit, head: Some(head), .. } if present(*visit) => (Some(head.clone()), ledger.round_base.clone()),
+        _ => (ledger.head.clone(), ledger.round_base.clone()),
+    }
+}
+
 /// What follows from `event`, given the facts named by [`needs`].
 #[must_use]
 pub fn step(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: &Facts) -> Step {
@@ -72,7 +87,11 @@ pub fn step_by(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: 
 
 /// One match over what can happen to a task on its way.
 fn live(draft: &mut draft::Draft<'_>) {
-    draft.adopt_head();
+    let brings_head = matches!(&draft.event.body, Body::RunEnded(r) if r.head.is_some())
+        || matches!(&draft.event.body, Body::ActionEnded { head: Some(_), .. });
+    if !brings_head {
+        draft.adopt_head();
+    }
     match &draft.event.body {
         Body::Signalled(signal) => signals::signalled(draft, signal),
         Body::Entered { visit } => start::entered(draft, *visit),

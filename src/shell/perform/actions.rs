@@ -52,7 +52,7 @@ impl From<HubError> for Failure {
 pub(super) async fn act(service: &Service, row: &OutboxRow, intent: &ActionIntent) -> Result<(), Failure> {
     let id = row.target.task.ok_or_else(|| Failure::Never("the action names no task".to_owned()))?;
     let task = service.store.task(id).await?.ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
-    let project = service.project(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
+    let project = service.project_of(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
     let rules = service.rules_of(&task).await.ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
     let acting = Acting { service, project, rules: &rules, task: &task, row, intent };
     let ended = if intent.action == "merge" { acting.merge().await? } else { acting.update().await? };

@@ -18,7 +18,7 @@ const AGAIN: Millis = Millis(250);
 pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &CleanUp) -> Result<(), Failure> {
     let id = row.target.task.ok_or_else(|| Failure::Never("the clean-up names no task".to_owned()))?;
     let task = service.store.task(id).await?.ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
-    let project = service.project(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
+    let project = service.project_of(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
     let rules = service.rules_of(&task).await.ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
     let runs = service.store.runs(id).await?;
     processes_gone(service, &runs).await?;

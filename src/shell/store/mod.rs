@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod codec;
+mod effect;
 mod error;
 mod forge;
 mod history;
@@ -42,11 +43,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, StatusRow};
 pub use rows::{
-    Claim, Class, Committed, Effect, JobRow, JobState, Lane, NewEvent, OutboxRow, Pending, ProcessId, Projection, QueueView, RunRow,
-    RunState, StepCommit, StepRow, Target,
+    Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
 };
 pub use tracker::{ActivityRow, CommentRow, EventMaker, IssueRow, NewComment, NewIssue};
 

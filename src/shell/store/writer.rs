@@ -19,6 +19,8 @@ const QUEUE: usize = 1024;
 trait Command: Send {
     /// Carries it out; whether it went well.
     fn run(&mut self, conn: &Connection) -> Result<()>;
+    /// Ends what lasts until the outcome is on disk.
+    fn release(&mut self);
     /// Answers the caller: what `run` gave, unless the transaction came to nothing.
     fn answer(self: Box<Self>, transaction: Result<()>);
 }
@@ -27,7 +29,7 @@ struct Request<F, T, G> {
     work: Option<F>,
     outcome: Result<T>,
     reply: oneshot::Sender<Result<T>>,
-    until: G,
+    until: Option<G>,
 }
 
 impl<F, T, G> Command for Request<F, T, G>
@@ -45,8 +47,11 @@ where
         self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
+    fn release(&mut self) {
+        self.until = None;
+    }
+
     fn answer(self: Box<Self>, transaction: Result<()>) {
-        drop(self.until);
         // A caller that went away does not mind; what it asked for has been done.
         let _ = self.reply.send(transaction.and(self.outcome));
     }
@@ -97,8 +102,9 @@ impl Writer {
         G: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let (work, until) = (Some(work), Some(until));
         let request = Request {
-            work: Some(work),
+            work,
             outcome: Err(StoreError::Closed),
             reply,
             until,
@@ -174,12 +180,13 @@ impl State {
             }
             self.report(error);
         }
-        done.into_iter().for_each(|command| command.answer(transaction.clone()));
+        done.iter_mut().for_each(|command| command.release());
         // A transaction that wrote nothing says nothing about the disk, and wakes nobody.
         if transaction.is_ok() && changes > 0 {
             self.trouble.send_if_modified(|trouble| trouble.take().is_some());
             self.commits.send_modify(|count| *count += 1);
         }
+        done.into_iter().for_each(|command| command.answer(transaction.clone()));
         queue.collect()
     }
 

@@ -26,7 +26,10 @@ fn each_invalid_configuration_is_explained() {
         let loaded = load(&files);
         let (code, _) = name.split_once('-').unwrap();
         if !loaded.diagnostics.iter().any(|d| d.code == code) {
-            wrong.push(format!("{name}: {:?}", loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()));
+            wrong.push(format!(
+                "{name}: {:?}",
+                loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()
+            ));
         }
         insta::assert_snapshot!(name.as_str(), render_human(&loaded.diagnostics, &files, false));
     }
@@ -39,13 +42,21 @@ fn each_valid_configuration_is_accepted() {
         let mut files = shipped_files();
         add(&mut files, &root().join("tests/configs/valid").join(&name), "");
         let loaded = load(&files);
-        assert!(loaded.diagnostics.is_empty(), "{name}: {}", render_human(&loaded.diagnostics, &files, false));
+        assert!(
+            loaded.diagnostics.is_empty(),
+            "{name}: {}",
+            render_human(&loaded.diagnostics, &files, false)
+        );
     }
 }
 
 #[test]
 fn every_code_has_a_page_and_a_case() {
-    let cases: BTreeSet<String> = folders("invalid").iter().filter_map(|n| n.split_once('-')).map(|(c, _)| c.to_owned()).collect();
+    let cases: BTreeSet<String> = folders("invalid")
+        .iter()
+        .filter_map(|n| n.split_once('-'))
+        .map(|(c, _)| c.to_owned())
+        .collect();
     for code in codes::ALL {
         assert!(explain(code).is_some_and(|page| page.contains('\n')), "{code} has no page");
         // A file that cannot be read is made, not kept: `tests/shipped.rs` and `shell/config.rs` have its cases.

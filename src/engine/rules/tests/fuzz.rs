@@ -20,7 +20,22 @@ enum Edit {
 }
 
 const WORDS: &[&str] = &[
-    "\"unset\"", "\"*\"", "[]", "{}", "true", "-1", "99999999999999999999", "\"previous\"", "\"\"", "1979-05-27", "nan", "\"created\"", "\u{202e}", "'''", "[[x]]", "\"a.b\"",
+    "\"unset\"",
+    "\"*\"",
+    "[]",
+    "{}",
+    "true",
+    "-1",
+    "99999999999999999999",
+    "\"previous\"",
+    "\"\"",
+    "1979-05-27",
+    "nan",
+    "\"created\"",
+    "\u{202e}",
+    "'''",
+    "[[x]]",
+    "\"a.b\"",
 ];
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -34,7 +49,9 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 fn words(text: &str) -> Vec<String> {
-    text.split_inclusive([' ', '\n', ',', '=', '.', '{', '}', '[', ']']).map(str::to_owned).collect()
+    text.split_inclusive([' ', '\n', ',', '=', '.', '{', '}', '[', ']'])
+        .map(str::to_owned)
+        .collect()
 }
 
 fn apply(text: &str, edit: &Edit) -> String {
@@ -76,8 +93,10 @@ fn apply(text: &str, edit: &Edit) -> String {
 
 fn check(files: &Files) -> Result<(), TestCaseError> {
     let loaded = load(files);
-    render_human(&loaded.diagnostics, files, false);
-    render_json(&loaded.diagnostics);
+    let text = render_human(&loaded.diagnostics, files, false);
+    prop_assert!(text.ends_with("warnings\n") || text.ends_with("warning\n"));
+    let json: serde_json::Value = serde_json::from_str(&render_json(&loaded.diagnostics)).unwrap();
+    prop_assert!(json["errors"].is_u64());
     if !loaded.failed() {
         let projects: Vec<Name> = loaded.config.iter().flat_map(|c| c.projects.keys().cloned()).collect();
         prop_assert_eq!(projects, loaded.rulesets.keys().cloned().collect::<Vec<_>>());
@@ -86,7 +105,7 @@ fn check(files: &Files) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_files_never_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), edit()), 1..6)) {

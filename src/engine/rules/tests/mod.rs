@@ -26,7 +26,9 @@ fn add(files: &mut Files, dir: &Path, mark: &str) {
         files.insert("signalbox.toml", text, "signalbox.toml");
     }
     for folder in ["pipelines", "rules", "prompts", "messages"] {
-        let Ok(entries) = std::fs::read_dir(dir.join(folder)) else { continue };
+        let Ok(entries) = std::fs::read_dir(dir.join(folder)) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
             let text = std::fs::read_to_string(entry.path()).unwrap();

@@ -17,7 +17,10 @@ fn names(list: &[Name]) -> Vec<&str> {
 #[test]
 fn shipped_pipelines_are_clean_and_base_is_for_extending() {
     let loaded = good(&shipped_files());
-    assert_eq!(loaded.pipelines.keys().map(Name::as_str).collect::<Vec<_>>(), ["enduro", "local", "orch"]);
+    assert_eq!(
+        loaded.pipelines.keys().map(Name::as_str).collect::<Vec<_>>(),
+        ["enduro", "local", "orch"]
+    );
     assert!(loaded.config.is_none() && loaded.rulesets.is_empty());
 }
 
@@ -46,13 +49,28 @@ fn orch_is_what_the_reference_says() {
 fn gates_know_what_they_read_and_how_they_come_out() {
     let loaded = good(&with_projects(TWO));
     let gate = |name: &str| &loaded.rulesets["orch"].gates[name];
-    assert_eq!((names(&gate("brd").outcomes), &gate("brd").reads), (vec!["missing", "questions"], &vec![FactKey::Files]));
+    assert_eq!(
+        (names(&gate("brd").outcomes), &gate("brd").reads),
+        (vec!["missing", "questions"], &vec![FactKey::Files])
+    );
     // `none` of the checks makes `first_of` ask the command, which cannot answer it.
-    assert_eq!((names(&gate("built").outcomes), names(&gate("built").waits)), (vec!["red"], vec!["pending"]));
+    assert_eq!(
+        (names(&gate("built").outcomes), names(&gate("built").waits)),
+        (vec!["red"], vec!["pending"])
+    );
     assert_eq!(gate("built").reads, [FactKey::Checks]);
-    assert_eq!((names(&gate("verdict").outcomes), names(&gate("verdict").waits)), (vec!["changes", "unreadable"], vec!["waiting"]));
-    assert_eq!(gate("verdict").reads, [FactKey::Frontmatter("12-review.md".into()), FactKey::Reviews]);
-    assert_eq!((&gate("confirmed").reads, names(&gate("confirmed").waits)), (&vec![FactKey::Issue, FactKey::Head], vec!["waiting"]));
+    assert_eq!(
+        (names(&gate("verdict").outcomes), names(&gate("verdict").waits)),
+        (vec!["changes", "unreadable"], vec!["waiting"])
+    );
+    assert_eq!(
+        gate("verdict").reads,
+        [FactKey::Frontmatter("12-review.md".into()), FactKey::Reviews]
+    );
+    assert_eq!(
+        (&gate("confirmed").reads, names(&gate("confirmed").waits)),
+        (&vec![FactKey::Issue, FactKey::Head], vec!["waiting"])
+    );
     assert_eq!(names(&gate("staging").outcomes), ["error", "red"]);
     assert_eq!(names(&gate("mergeable").outcomes), ["behind", "conflict"]);
     assert_eq!(names(&gate("ci").outcomes), ["none", "red"]);
@@ -66,7 +84,10 @@ fn only_what_the_flow_reaches_is_part_of_a_pipeline() {
     assert!(local.agents["developer"].run.is_empty());
     assert_eq!(names(&local.serial_gate.guards), ["development"]);
     // `"unset"` and a pipeline's own gates leave inherited edges behind.
-    assert_eq!(local.stages["development"].on.keys().map(Name::as_str).collect::<Vec<_>>(), ["local_tests.red", "signal.reject"]);
+    assert_eq!(
+        local.stages["development"].on.keys().map(Name::as_str).collect::<Vec<_>>(),
+        ["local_tests.red", "signal.reject"]
+    );
 }
 
 #[test]
@@ -97,7 +118,12 @@ fn the_hash_moves_with_what_matters_only() {
     assert_eq!(plain, hash(TWO, &|_| {}));
     assert_eq!(plain, hash(TWO, &touch("pipelines/orch.toml", "# more\n")));
     assert_eq!(plain, hash(&TWO.replace("alice", "bob"), &|_| {}));
-    for path in ["pipelines/base.toml", "pipelines/enduro.toml", "prompts/tester.md", "messages/en.toml"] {
+    for path in [
+        "pipelines/base.toml",
+        "pipelines/enduro.toml",
+        "prompts/tester.md",
+        "messages/en.toml",
+    ] {
         assert_ne!(plain, hash(TWO, &touch(path, "\n# more\n")), "{path}");
     }
     assert_ne!(plain, hash(&TWO.replace("\"ET\"", "\"EU\""), &|_| {}));
@@ -125,7 +151,10 @@ fn a_huge_file_is_refused_and_the_list_of_findings_is_bounded() {
     let loaded = load(&files);
     assert_eq!(loaded.diagnostics.len(), 150);
     let text = render_human(&loaded.diagnostics, &files, false);
-    assert!(text.contains("… and 50 more") && text.ends_with("150 errors, 0 warnings\n"), "{text}");
+    assert!(
+        text.contains("… and 50 more") && text.ends_with("150 errors, 0 warnings\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -147,4 +176,39 @@ fn unset_takes_an_inherited_edge_and_a_stop_signal_can_be_switched_off() {
     let rules = std::sync::Arc::clone(&good(&files).pipelines["mine"]);
     assert!(rules.stages["review"].on.is_empty());
     assert!(!rules.signals.status.contains_key("STOP") && !rules.stop.enabled);
+}
+
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let text = std::fs::read_to_string(super::root().join("docs/rules.md")).unwrap();
+    let (_, rest) = text.split_once("```toml\n").unwrap();
+    let mut files = shipped_files();
+    files.insert("pipelines/mine.toml", rest.split_once("```").unwrap().0, "docs/rules.md");
+    let rules = std::sync::Arc::clone(&good(&files).pipelines["mine"]);
+    let edge = &rules.stages["review"].on["verdict.changes"];
+    assert_eq!(
+        (edge.comment.as_ref(), edge.uses.as_ref()),
+        (Some(&Name::new("tests_failed")), Some(&Name::new("rework")))
+    );
+    assert_eq!(rules.counters["rework"].max, 4);
+}
+
+#[test]
+fn a_default_branch_of_the_project_s_own_must_be_protected() {
+    let config = TWO.replace("default_branch = \"master\"", "default_branch = \"trunk\"");
+    let set = "\"agents.*.run\" = [\"./agent.sh\"], \"branch.protected\" = [\"trunk\"] }\n[people]";
+    let files = with_projects(&config);
+    assert_eq!(load(&files).diagnostics[0].code, codes::UNPROTECTED);
+    let mended = config.replace("\"agents.*.run\" = [\"./agent.sh\"] }\n[people]", set);
+    let rules = good(&with_projects(&mended));
+    assert_eq!(rules.rulesets["enduro"].branch.protected, ["trunk"]);
+}
+
+#[test]
+fn a_broken_script_fails_its_pipeline_and_is_said_once() {
+    let mut files = with_projects(TWO);
+    files.insert("rules/staging.rhai", "fn verdict(log, failed, args) { ( }", "staging.rhai");
+    let loaded = load(&files);
+    assert_eq!(loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), [codes::SCRIPT]);
+    assert!(!loaded.rulesets.contains_key("orch") && loaded.rulesets.contains_key("enduro"));
 }

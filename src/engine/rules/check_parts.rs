@@ -1,0 +1,289 @@
+//! Parts of a pipeline beside its flow: agents, counters, signals, the serial gate, STOP.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::model::Name;
+
+use super::check::Scope;
+use super::check_edges::SIGNALS;
+use super::codes;
+use super::diagnostic::{Place, Problem, Sink, list, quoted, suggest};
+use super::draft::{AgentDraft, Draft, StageDraft};
+use super::edge;
+use super::reader::Sp;
+use super::{Agent, Counter, Gate, GateKind, SerialGate, Signals, StopRules};
+
+/// Stages that the flow reaches, with their places in it.
+pub type Reached<'a> = [(usize, &'a Sp<String>, &'a StageDraft)];
+
+/// Agents that work in the flow.
+pub fn agents(draft: &Draft, reached: &Reached, scope: &Scope) -> BTreeMap<Name, Agent> {
+    let mut out = BTreeMap::new();
+    for name in reached.iter().flat_map(|(_, _, s)| &s.work) {
+        let Some(agent) = draft.agents.get(&name.v) else {
+            let problem = Problem::error(codes::UNKNOWN_AGENT, &name.at, format!("there is no agent {}", quoted(&name.v)));
+            let known = draft.agents.keys().map(String::as_str);
+            scope.sink.push(problem.label("unknown agent").maybe_help(suggest(&name.v, known)));
+            continue;
+        };
+        if let Some(resolved) = agent_of(name, agent, scope) {
+            out.insert(name.name(), resolved);
+        }
+    }
+    out
+}
+
+fn agent_of(name: &Sp<String>, agent: &Sp<AgentDraft>, scope: &Scope) -> Option<Agent> {
+    let before = scope.sink.errors();
+    let a = &agent.v;
+    // Without `prompt`: the one of the agent's own name, else the one for any agent.
+    let named = a.prompt.clone().unwrap_or_else(|| name.clone());
+    let stand_in = a.prompt.is_none() && !scope.prompts.contains_key(named.v.as_str()) && scope.prompts.contains_key("default");
+    let prompt = if stand_in { named.map(|_| "default".to_owned()) } else { named };
+    if !scope.prompts.contains_key(prompt.v.as_str()) {
+        let known = scope.prompts.keys().map(Name::as_str);
+        let problem = Problem::error(
+            codes::UNKNOWN_PROMPT,
+            &prompt.at,
+            format!("there is no prompt {}", quoted(&prompt.v)),
+        );
+        let problem = if a.prompt.is_none() {
+            problem.related(&agent.at, "an agent without `prompt` uses the one of its own name")
+        } else {
+            problem
+        };
+        scope.sink.push(
+            problem
+                .label(format!("prompts/{}.md is missing", prompt.v))
+                .maybe_help(suggest(&prompt.v, known)),
+        );
+    }
+    if let (None, Some(bound)) = (&a.run, &scope.bound) {
+        let words = format!("the agent {} has no command", quoted(&name.v));
+        let problem = Problem::error(codes::NO_COMMAND, bound.at, words)
+            .label("this project needs it")
+            .related(&agent.at, "the agent");
+        scope
+            .sink
+            .push(problem.help("for all agents: set = { \"agents.*.run\" = [\"./agent.sh\"] }"));
+    }
+    (scope.sink.errors() == before).then(|| Agent {
+        run: a.run.as_ref().map(|r| r.v.clone()).unwrap_or_default(),
+        prompt: prompt.name(),
+        input: a.input,
+        timeout: a.timeout,
+        grace: a.grace,
+        writes: a.writes.v.clone(),
+        artefacts: a.artefacts.clone(),
+        env: a.env.clone(),
+        share_home: a.share_home,
+    })
+}
+
+/// Jobs are known by the agent's or the gate's name: one name cannot be both.
+pub fn ambiguous(draft: &Draft, gates: &BTreeMap<Name, Gate>, agents: &BTreeMap<Name, Agent>, sink: &Sink) {
+    for name in agents.keys().filter(|n| gates.contains_key(*n)) {
+        if let (Some(agent), Some(gate)) = (draft.agents.get(name.as_str()), draft.gates.get(name.as_str())) {
+            let problem = Problem::error(
+                codes::AMBIGUOUS,
+                &gate.at,
+                format!("{} is the name of an agent and of a gate", quoted(name)),
+            );
+            sink.push(problem.label("a gate").related(&agent.at, "an agent").help("rename one of the two"));
+        }
+    }
+}
+
+/// Counters that some edge uses.
+pub fn counters(draft: &Draft, used: &BTreeSet<String>, scope: &Scope) -> BTreeMap<Name, Counter> {
+    let mut out = BTreeMap::new();
+    for (name, counter) in draft.counters.iter().filter(|(n, _)| used.contains(*n)) {
+        edge::spent(&counter.v.spent, scope);
+        out.insert(
+            Name::new(name),
+            Counter {
+                max: counter.v.max,
+                spent: edge::resolved(&counter.v.spent),
+            },
+        );
+    }
+    out
+}
+
+/// Statuses that the service shows.
+pub fn shown(draft: &Draft, reached: &Reached, counters: &BTreeMap<Name, Counter>, sink: &Sink) {
+    let spent = draft
+        .counters
+        .iter()
+        .filter(|(n, _)| counters.contains_key(n.as_str()))
+        .filter_map(|(_, c)| c.v.spent.status.as_ref());
+    let stages = reached.iter().flat_map(|(_, _, s)| s.status.iter().chain(edge::statuses(&s.on)));
+    edge::check_statuses(draft, stages.chain(edge::statuses(&draft.on)).chain(spent), sink);
+}
+
+/// What people's acts mean.
+pub fn signals(draft: &Draft, gates: &BTreeMap<Name, Gate>, scope: &Scope) -> Signals {
+    let awaited = |s: &str| {
+        let by_gate = gates
+            .values()
+            .any(|g| matches!(&g.kind, GateKind::Human { signal, .. } if *signal == *s));
+        let key = format!("signal.{s}");
+        SIGNALS.contains(&s) || by_gate || draft.on.contains_key(&key) || draft.stages.values().any(|st| st.v.on.contains_key(&key))
+    };
+    let mut out = Signals::default();
+    for (map, what) in [(&draft.statuses, "status"), (&draft.comments, "comment")] {
+        let mut seen: BTreeMap<String, &Place> = BTreeMap::new();
+        for (key, signal) in map {
+            let plain = key.trim().to_lowercase();
+            if let Some(first) = seen.insert(plain, &signal.at) {
+                let problem = Problem::error(
+                    codes::MAPPED_TWICE,
+                    &signal.at,
+                    format!("the {what} {} is mapped twice", quoted(key)),
+                );
+                let help = "capital and small letters and outer spaces do not tell them apart; remove one";
+                scope.sink.push(problem.label("again here").related(first, "also here").help(help));
+            }
+            if !awaited(&signal.v.v) {
+                if scope.own(&signal.v.at) {
+                    let problem = Problem::error(
+                        codes::UNKNOWN_SIGNAL,
+                        &signal.v.at,
+                        format!("nothing awaits the signal {}", quoted(&signal.v.v)),
+                    );
+                    scope.sink.push(
+                        problem
+                            .label("unknown signal")
+                            .maybe_help(suggest(&signal.v.v, SIGNALS.iter().copied())),
+                    );
+                }
+                continue;
+            }
+            // STOP switched off takes the board's signal away, not the operator's.
+            if signal.v.v == "stop" && !draft.stop.enabled {
+                continue;
+            }
+            match what {
+                "status" => drop(out.status.insert(key.trim().to_owned(), signal.v.name())),
+                _ if key == "*" => out.other_comment = Some(signal.v.name()),
+                _ => out.comment.push((key.clone(), signal.v.name())),
+            }
+        }
+    }
+    out.comment.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));
+    out
+}
+
+/// The serial gate.
+pub fn serial(draft: &Draft, reached: &Reached, scope: &Scope) -> SerialGate {
+    let first = reached.iter().find(|(_, _, s)| !s.work.is_empty()).map(|(_, n, _)| n.v.as_str());
+    let mut guards = Vec::new();
+    for guard in &draft.guards {
+        if Some(guard.v.as_str()) == first {
+            guards.push(guard.name());
+        } else if let Some((_, stage, _)) = reached.iter().find(|(_, n, _)| n.v == guard.v) {
+            let words = format!(
+                "the serial gate can guard the first stage with work only, and {} is not that",
+                quoted(&guard.v)
+            );
+            let problem = Problem::error(codes::GUARD, &guard.at, words)
+                .label("not the first one")
+                .related(&stage.at, "it stands here");
+            scope
+                .sink
+                .push(problem.help(first.map_or_else(|| "guards = []".to_owned(), |f| format!("guards = [\"{f}\"]"))));
+        } else if scope.own(&guard.at) {
+            let problem = Problem::error(
+                codes::UNKNOWN_STAGE,
+                &guard.at,
+                format!("the flow has no stage {}", quoted(&guard.v)),
+            );
+            scope.sink.push(
+                problem
+                    .label("unknown stage")
+                    .maybe_help(suggest(&guard.v, reached.iter().map(|(_, n, _)| n.v.as_str()))),
+            );
+        }
+    }
+    // What was inherited and does not fit this flow means its counterpart here.
+    if guards.is_empty() {
+        guards.extend(first.map(Name::new));
+    }
+    SerialGate {
+        enabled: draft.serial,
+        guards,
+    }
+}
+
+/// STOP.
+pub fn stop(draft: &Draft) -> StopRules {
+    let does = |step: &str| draft.stop.clean_up.contains(&step);
+    StopRules {
+        enabled: draft.stop.enabled,
+        critical: draft.stop.critical.iter().map(|(n, s)| (Name::new(n), s.v)).collect(),
+        archive: does("archive"),
+        checkout: does("checkout"),
+        branch: does("branch"),
+    }
+}
+
+/// Definitions of the pipeline's own file that it never uses: probably a forgotten word in `flow`.
+pub fn unused(
+    draft: &Draft,
+    flow: &[Sp<String>],
+    gates: &BTreeMap<Name, Gate>,
+    agents: &BTreeMap<Name, Agent>,
+    counters: &BTreeMap<Name, Counter>,
+    scope: &Scope,
+) {
+    let asked = |auto: &str| {
+        draft
+            .gates
+            .values()
+            .any(|g| matches!(&g.v.0, Some(super::draft::KindDraft::Human { auto: Some(a), .. }) if a.v == auto))
+    };
+    let end = draft.sink.as_ref().map_or("cancelled", |s| s.v.as_str());
+    let stages = draft
+        .stages
+        .iter()
+        .filter(|(n, _)| n.as_str() != end && !flow.iter().any(|s| s.v == **n))
+        .map(|(n, s)| ("stage", n, &s.at));
+    let gates = draft
+        .gates
+        .iter()
+        .filter(|(n, _)| !gates.contains_key(n.as_str()))
+        .map(|(n, s)| ("gate", n, &s.at));
+    let agents = draft
+        .agents
+        .iter()
+        .filter(|(n, _)| !agents.contains_key(n.as_str()))
+        .map(|(n, s)| ("agent", n, &s.at));
+    let counters = draft
+        .counters
+        .iter()
+        .filter(|(n, _)| !counters.contains_key(n.as_str()))
+        .map(|(n, s)| ("counter", n, &s.at));
+    let auto = draft
+        .auto
+        .iter()
+        .filter(|(n, _)| !asked(n))
+        .map(|(n, s)| ("standing order", n, &s.at));
+    for (what, name, at) in stages
+        .chain(gates)
+        .chain(agents)
+        .chain(counters)
+        .chain(auto)
+        .filter(|(_, _, at)| at.file == scope.file)
+    {
+        let problem = Problem::warning(codes::UNUSED, at, format!("the {what} {} is never used", quoted(name)));
+        let help = if what == "stage" {
+            format!(
+                "add it to `flow`, or remove it; the flow is {}",
+                list(&flow.iter().map(|s| s.v.as_str()).collect::<Vec<_>>())
+            )
+        } else {
+            "use it or remove it; an unfinished one may stand under a key that begins with `x-`".to_owned()
+        };
+        scope.sink.push(problem.label("never used").help(help));
+    }
+}

@@ -1,0 +1,175 @@
+//! Opening: refused in so many ways, and nothing is changed by it.
+
+use std::fs;
+
+use super::*;
+
+fn refusal(data: &Path) -> OpenError {
+    Store::open(data, "box").err().expect("opening is refused")
+}
+
+#[tokio::test]
+async fn a_second_instance_is_kept_out_until_the_first_is_closed() {
+    let world = World::new().await;
+    let refused = refusal(world.dir.path());
+    assert!(
+        matches!(refused, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()),
+        "{refused}"
+    );
+    let clone = world.store.clone();
+    let world = world.reopen().await;
+    assert_eq!(clone.repos().await, Err(StoreError::Closed));
+    assert_eq!(clone.promote(T0).await, Err(StoreError::Closed));
+    assert_eq!(world.store.repos().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_lock_is_given_back_when_the_last_clone_is_dropped() {
+    let World { dir, store, .. } = World::new().await;
+    let mut commits = store.commits();
+    drop(store);
+    // The writer's thread ends its side of the channel, then closes the database, then the lock.
+    while commits.changed().await.is_ok() {}
+    let mut opened = Store::open(dir.path(), "box");
+    for _ in 0..1000 {
+        if opened.is_ok() {
+            break;
+        }
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+        opened = Store::open(dir.path(), "box");
+    }
+    opened.expect("the lock is free");
+}
+
+#[tokio::test]
+async fn opening_twice_in_sequence_keeps_everything() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let world = world.reopen().await.reopen().await;
+    assert_eq!(world.store.task(task.id).await.unwrap().unwrap(), task);
+    let wal = world.dir.path().join("signalbox.db-wal");
+    world.store.close().await;
+    assert!(!wal.exists(), "closing moves the log into the database");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let refused = refusal(&file.join("data"));
+    assert!(matches!(&refused, OpenError::Directory { .. }), "{refused}");
+    assert!(refused.to_string().contains("file/data"), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("signalbox.db");
+    for content in ["hello, this is my diary and no database at all", "short"] {
+        fs::write(&path, content).unwrap();
+        let refused = refusal(dir.path());
+        assert!(matches!(refused, OpenError::NotADatabase { .. }), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_database_of_another_program_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("signalbox.db");
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch("CREATE TABLE notes (x)").unwrap();
+    drop(conn);
+    let before = fs::read(&path).unwrap();
+    let refused = refusal(dir.path());
+    assert!(matches!(refused, OpenError::NotADatabase { .. }), "{refused}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_both_versions() {
+    let World { dir, store, .. } = World::new().await;
+    store.close().await;
+    let path = dir.path().join("signalbox.db");
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let before = fs::read(&path).unwrap();
+    let refused = refusal(dir.path());
+    assert!(
+        matches!(refused, OpenError::NewerSchema { found: 99, known, .. } if known == migrations::known()),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("99"), "{refused}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_holds_is_refused() {
+    let World { dir, store, .. } = World::new().await;
+    store.close().await;
+    let other = rusqlite::Connection::open(dir.path().join("signalbox.db")).unwrap();
+    other.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").unwrap();
+    let data = dir.path().to_owned();
+    let refused = tokio::task::spawn_blocking(move || refusal(&data)).await.unwrap();
+    assert!(matches!(refused, OpenError::Busy { .. }), "{refused}");
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
+    Store::open(dir.path(), "box").unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_kept() {
+    let world = World::new().await;
+    for n in 1..=40 {
+        world.task(&format!("i{n}"), n).await;
+    }
+    let World { dir, store, .. } = world;
+    store.close().await;
+    let path = dir.path().join("signalbox.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let (from, to) = (bytes.len() / 3, bytes.len() / 2);
+    bytes[from..to].fill(0x5a);
+    fs::write(&path, &bytes).unwrap();
+    let refused = refusal(dir.path());
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_refused_first_start_leaves_no_database() {
+    let dir = tempfile::tempdir().unwrap();
+    // A directory in the place of the log: the database cannot be set up.
+    fs::create_dir(dir.path().join("signalbox.db-wal")).unwrap();
+    let refused = refusal(dir.path());
+    assert!(
+        matches!(refused, OpenError::Directory { .. } | OpenError::Unsupported { .. }),
+        "{refused}"
+    );
+    assert!(!dir.path().join("signalbox.db").exists());
+}
+
+#[tokio::test]
+async fn the_file_is_set_up_for_safety() {
+    let world = World::new().await;
+    let (mode, sync, keys) = world
+        .store
+        .write(|conn| {
+            let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+            Ok((pragma("journal_mode")?, pragma("synchronous")?, pragma("foreign_keys")?))
+        })
+        .await
+        .unwrap();
+    use rusqlite::types::Value::{Integer, Text};
+    assert_eq!((mode, sync, keys), (Text("wal".to_owned()), Integer(2), Integer(1)));
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let world = World::new().await;
+    let refused = world.store.read(|conn| codec::exec(conn, "UPDATE meta SET opens = 0", [])).await;
+    assert!(refused.is_err());
+}

@@ -1,0 +1,186 @@
+//! The queue: claims are exclusive, whoever tries.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_claimants_one_gets_the_job() {
+    let world = World::new().await;
+    let mut jobs = Vec::new();
+    for n in 1..=4 {
+        let task = world.task(&format!("i{n}"), n).await;
+        jobs.push(world.only_job(&task).await.id);
+    }
+    let mut calls = Vec::new();
+    for n in 0..32 {
+        for job in &jobs {
+            let (store, claim) = (world.store.clone(), claim(*job, &format!("checkout-{job}-{n}")));
+            calls.push(tokio::spawn(async move { store.claim(claim).await }));
+        }
+    }
+    let mut won = Vec::new();
+    for call in calls {
+        match call.await.unwrap() {
+            Ok(run) => won.push(run.job),
+            Err(e) => assert_eq!(e, StoreError::Conflict),
+        }
+    }
+    won.sort();
+    assert_eq!(won, jobs);
+    assert_eq!(world.store.open_runs().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_checkout_holds_one_run_at_a_time() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let run = world.claim(world.only_job(&one).await.id, "same").await.unwrap();
+    let job = world.only_job(&two).await;
+    assert_eq!(world.claim(job.id, "same").await, Err(StoreError::Conflict));
+    assert_eq!(world.only_job(&two).await, job, "a refused claim leaves the job as it was");
+    world.store.end_run(run.id, RunEnd::Lost, None, None, T0).await.unwrap();
+    let next = world.claim(job.id, "same").await.unwrap();
+    assert!(next.id > run.id);
+    assert_eq!(
+        (next.state, next.job, next.host.as_str(), next.claimed_at),
+        (RunState::Starting, job.id, "box", at(10))
+    );
+}
+
+#[tokio::test]
+async fn an_entry_writes_the_repository_or_nothing() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let job = world.only_job(&task).await;
+    let mut seen = world.repo_now().await;
+    seen.lane[0].inside = true;
+    let stale = Repo {
+        version: seen.version - 1,
+        ..seen.clone()
+    };
+    let entry = |repo| Claim {
+        repo: Some(repo),
+        ..claim(job.id, "c")
+    };
+    assert_eq!(world.store.claim(entry(stale)).await, Err(StoreError::Conflict));
+    assert_eq!(world.counts(JobState::Queued).await, 1);
+    world.store.claim(entry(seen.clone())).await.unwrap();
+    let now = world.repo_now().await;
+    assert_eq!(
+        now,
+        Repo {
+            version: seen.version + 1,
+            ..seen
+        }
+    );
+    assert!(now.seat(task.id).unwrap().inside);
+}
+
+#[tokio::test]
+async fn a_job_waits_for_its_time() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let later = JobSpec {
+        available_at: at(5000),
+        ..spec(1, "reviewer")
+    };
+    let task = world.decide(&task, vec![Decision::Enqueue(later)]).await;
+    let job = world.store.jobs(task.id).await.unwrap().remove(1);
+    assert_eq!((job.state, job.available_at), (JobState::Scheduled, at(5000)));
+    assert_eq!(world.claim(job.id, "c").await, Err(StoreError::Conflict));
+    assert_eq!(world.store.next_due().await.unwrap(), Some(at(5000)));
+    assert_eq!(world.store.promote(at(4999)).await, Ok(0));
+    assert_eq!(world.store.promote(at(5000)).await, Ok(1));
+    assert_eq!(world.store.next_due().await.unwrap(), None);
+    assert_eq!(
+        world.claim(job.id, "c").await,
+        Err(StoreError::Conflict),
+        "the claim's own time decides"
+    );
+    world
+        .store
+        .claim(Claim {
+            now: at(5000),
+            ..claim(job.id, "c")
+        })
+        .await
+        .unwrap();
+    assert_eq!(world.claim(JobId(99), "d").await, Err(StoreError::Gone));
+}
+
+#[tokio::test]
+async fn the_view_shows_everything_once() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let done = world.task("i3", 3).await;
+    world.phase(&done, Phase::Done, vec![]).await;
+    let run = world.running(&one).await;
+    let view = world.store.queue().await.unwrap();
+    assert_eq!(view.waiting.iter().map(|j| j.task).collect::<Vec<_>>(), vec![two.id]);
+    assert_eq!(
+        view.running.iter().map(|j| (j.task, j.run, j.attempts)).collect::<Vec<_>>(),
+        vec![(one.id, Some(run.id), 1)]
+    );
+    assert_eq!(view.tasks, vec![one, two.clone()]);
+    assert_eq!(view.repos, vec![world.repo_now().await]);
+    assert_eq!(view.open_runs, vec![run]);
+    let counts: Vec<_> = view.counts.iter().map(|(state, n)| (state.as_str(), *n)).collect();
+    assert_eq!(
+        counts,
+        vec![
+            ("cancelled", 1),
+            ("done", 0),
+            ("failed", 0),
+            ("queued", 1),
+            ("running", 1),
+            ("scheduled", 0)
+        ]
+    );
+    assert_eq!(
+        world.store.recent_jobs(2).await.unwrap().iter().map(|j| j.task).collect::<Vec<_>>(),
+        vec![done.id, two.id]
+    );
+}
+
+#[tokio::test]
+async fn a_requeued_job_keeps_its_attempts_and_a_closed_one_stays_closed() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let run = world.running(&task).await;
+    world.store.end_run(run.id, RunEnd::Lost, None, None, T0).await.unwrap();
+    let back = |available_at| Decision::Requeue {
+        visit: 1,
+        slot: "analyst".into(),
+        available_at,
+        why: "lost".to_owned(),
+    };
+    let task = world.decide(&task, vec![back(at(7000))]).await;
+    let job = world.only_job(&task).await;
+    assert_eq!(
+        (job.state, job.attempts, job.run, job.why.as_deref()),
+        (JobState::Scheduled, 1, None, Some("lost"))
+    );
+    let task = world.decide(&task, vec![back(T0)]).await;
+    let again = world.running(&task).await;
+    assert!(again.id > run.id);
+    assert_eq!(world.only_job(&task).await.attempts, 2);
+    let close = |ok| Decision::CloseJob {
+        visit: 1,
+        slot: "analyst".into(),
+        ok,
+    };
+    let task = world.decide(&task, vec![close(true)]).await;
+    let task = world
+        .decide(
+            &task,
+            vec![
+                close(false),
+                Decision::CloseJob {
+                    visit: 9,
+                    slot: "nobody".into(),
+                    ok: true,
+                },
+            ],
+        )
+        .await;
+    assert_eq!(world.only_job(&task).await.state, JobState::Done);
+}
