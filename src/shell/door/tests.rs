@@ -12,7 +12,7 @@ use crate::shell::store::{Pending, StepCommit};
 /// A service over a real store and a real repository, with nothing at work.
 pub(crate) struct World {
     pub service: Arc<Service>,
-    pub dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 fn git(dir: &Path, args: &[&str]) {
@@ -45,7 +45,7 @@ impl World {
         let loaded = load(&files);
         assert!(!loaded.failed(), "{:#?}", loaded.diagnostics);
         let settings = Settings { loaded, dir: dir.path().to_owned(), exe: "/bin/true".into(), agent_env: Default::default() };
-        Self { service: Service::open(settings).await.unwrap(), dir }
+        Self { service: Service::open(settings).await.unwrap(), _dir: dir }
     }
 
     /// A task brought to where `edit` says, through the store's own commit.
