@@ -14,7 +14,7 @@ mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use board::{INITIAL, Made, known_statuses};
+pub use board::{INITIAL, NewTask, known_statuses};
 pub use find::Found;
 pub use people::{Door, person};
 pub use possible::{Possible, possible};

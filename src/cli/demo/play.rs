@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::model::{Actor, Code, Millis, Phase, Role, Task, Via};
 use crate::shell::clock;
+use crate::shell::door::NewTask;
 use crate::shell::service::Service;
 use crate::shell::store::StepRow;
 
@@ -28,7 +29,14 @@ pub async fn base(service: &Arc<Service>) -> Result<String, String> {
 
 /// Files the demo's task.
 pub async fn begin(service: &Arc<Service>) -> Result<String, String> {
-    let made = service.issue_new(PROJECT, TITLE, TEXT, &[], true, person()).await.map_err(|e| e.to_string())?;
+    let new = NewTask {
+        project: Some(PROJECT.to_owned()),
+        title: TITLE.to_owned(),
+        text: TEXT.to_owned(),
+        labels: Vec::new(),
+        start: true,
+    };
+    let made = service.issue_new(new, &person()).await.map_err(|e| e.to_string())?;
     Ok(made.item)
 }
 
@@ -67,7 +75,7 @@ async fn decide(service: &Arc<Service>, task: &Task) -> Result<(), String> {
     }
     if blockers.iter().any(|b| b.code == Code::ApprovalWait) {
         // Refused means that the task moved on meanwhile: the next look sees it.
-        if let Err(refusal) = service.signal(&task.item, "approve", None, person()).await {
+        if let Err(refusal) = service.signal(&task.item, "approve", None, &person()).await {
             tracing::debug!("not approved: {refusal}");
         }
     }
@@ -100,7 +108,7 @@ pub async fn stuck(service: &Arc<Service>, item: &str, limit: u64) -> String {
 /// Stops every task that is not over and waits until nothing runs; returns how many runs are left.
 pub async fn end_all(service: &Arc<Service>) -> usize {
     for task in service.store.tasks(false).await.unwrap_or_default() {
-        if let Err(refusal) = service.signal(&task.item, "stop", None, person()).await {
+        if let Err(refusal) = service.signal(&task.item, "stop", None, &person()).await {
             tracing::warn!("{}: {refusal}", task.item);
         }
     }

@@ -21,15 +21,19 @@ const MAX_LINE: usize = 500;
 /// Most labels of a new issue.
 const MAX_LABELS: usize = 50;
 
-/// An issue was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    /// The work item id that its task has or will have.
-    pub item: String,
-    /// Its number on the board.
-    pub number: i64,
-    /// What was done, in one sentence.
-    pub message: String,
+/// A new issue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewTask {
+    /// The project; may be left out where there is only one.
+    pub project: Option<String>,
+    /// Title.
+    pub title: String,
+    /// What is to be done.
+    pub text: String,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// Whether work begins at once.
+    pub start: bool,
 }
 
 impl Service {
@@ -37,30 +41,31 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_new(&self, project: &str, title: &str, text: &str, labels: &[String], start: bool, actor: Actor) -> Result<Made, DoorError> {
-        require(&actor, &[Role::Operator, Role::Approver], "make issues")?;
-        let project = self.project_named(Some(project))?;
-        check_line(title, "the title")?;
-        check_text(text, "the text", false)?;
+    pub async fn issue_new(&self, new: NewTask, actor: &Actor) -> Result<Done, DoorError> {
+        require(actor, &[Role::Operator, Role::Approver], "make issues")?;
+        let project = self.project_named(new.project.as_deref())?;
+        let (labels, start) = (&new.labels, new.start);
+        check_line(&new.title, "the title")?;
+        check_text(&new.text, "the text", false)?;
         if labels.len() > MAX_LABELS {
             return Err(DoorError::bad(format!("an issue has at most {MAX_LABELS} labels")));
         }
         for label in labels {
             check_line(label, "a label")?;
-            may_label(project, label, &actor)?;
+            may_label(project, label, actor)?;
         }
         let starting = start_status(&project.rules).unwrap_or_else(|| INITIAL.to_owned());
         let row = NewIssue {
             project: project.name.clone(),
-            title: title.trim().to_owned(),
-            description: text.to_owned(),
+            title: new.title.trim().to_owned(),
+            description: new.text,
             status: if start { starting.clone() } else { INITIAL.to_owned() },
             labels: labels.iter().map(|l| l.trim().to_owned()).collect(),
             author: actor.label(),
             now: self.now(),
         };
         let warning = entry_warning(&project.rules, &row);
-        let event = start.then(|| started(project, actor, self.now()));
+        let event = start.then(|| started(project, actor.clone(), self.now()));
         let issue = self.store.issue_create(row, event).await?;
         self.wake();
         let item = format!("{}-{:03}", project.prefix, issue.number);
@@ -69,15 +74,14 @@ impl Service {
             (true, Some(why)) => format!("made, but it will not start: {why}"),
             (false, _) => format!("made; start it with signalbox task status {item} {starting:?}"),
         };
-        Ok(Made { item, number: issue.number, message })
+        Ok(Done { item, message, seq: None, number: Some(issue.number) })
     }
 
     /// A person comments on an issue.
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_comment(&self, target: &str, text: &str, actor: Actor) -> Result<Done, DoorError> {
-        let actor = &actor;
+    pub async fn issue_comment(&self, target: &str, text: &str, actor: &Actor) -> Result<Done, DoorError> {
         require(actor, &[Role::Operator, Role::Approver], "comment")?;
         check_text(text, "the comment", true)?;
         let found = self.find(target).await?;
@@ -101,8 +105,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_status(&self, target: &str, status: &str, actor: Actor) -> Result<Done, DoorError> {
-        let actor = &actor;
+    pub async fn issue_status(&self, target: &str, status: &str, actor: &Actor) -> Result<Done, DoorError> {
         require(actor, &[Role::Operator, Role::Approver], "move issues")?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
@@ -129,8 +132,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_label(&self, target: &str, label: &str, add: bool, actor: Actor) -> Result<Done, DoorError> {
-        let actor = &actor;
+    pub async fn issue_label(&self, target: &str, label: &str, add: bool, actor: &Actor) -> Result<Done, DoorError> {
         require(actor, &[Role::Operator, Role::Approver], "label issues")?;
         check_line(label, "the label")?;
         let label = label.trim();
@@ -158,7 +160,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError::NotFound`] with the names there are, [`DoorError::Bad`] when one must be named.
-    pub fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
+    fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
         let names = || self.projects.keys().map(ToString::to_string).collect::<Vec<_>>();
         match name {
             Some(name) => self.projects.get(name).ok_or_else(|| DoorError::NotFound {

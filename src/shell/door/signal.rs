@@ -15,8 +15,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: Actor) -> Result<Done, DoorError> {
-        let actor = &actor;
+    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
         if let Some(text) = text {
             check_text(text, "the text", matches!(name, "reject" | "answer"))?;
         } else if matches!(name, "reject" | "answer") {
@@ -41,8 +40,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn retry(&self, target: &str, note: Option<&str>, actor: Actor) -> Result<Done, DoorError> {
-        let actor = &actor;
+    pub async fn retry(&self, target: &str, note: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
         check_text(note.unwrap_or_default(), "the note", false)?;
         let found = self.find(target).await?;
         let Some(task) = &found.task else {
