@@ -7,6 +7,7 @@
 
 mod board;
 mod find;
+mod freeze;
 mod people;
 mod possible;
 mod signal;
@@ -16,6 +17,7 @@ pub(crate) mod tests;
 
 pub use board::{INITIAL, NewTask, known_statuses};
 pub use find::Found;
+pub use freeze::Frozen;
 pub use people::{Door, person};
 pub use possible::{Possible, possible};
 

@@ -311,11 +311,12 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
     }
 }
 
-/// What became of a run's process while nobody looked.
+/// What became of runs that nobody follows: all of them after a restart; later those whose
+/// launch or end could not be recorded.
 pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
     use crate::shell::process::Evidence;
     for run in service.store.open_runs().await? {
-        if run.state == RunState::Exited {
+        if run.state == RunState::Exited || service.busy.has(&format!("run {}", run.id)) {
             continue;
         }
         let dir = service.run_dir(run.id);

@@ -160,7 +160,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError::NotFound`] with the names there are, [`DoorError::Bad`] when one must be named.
-    fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
+    pub(super) fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
         let names = || self.projects.keys().map(ToString::to_string).collect::<Vec<_>>();
         match name {
             Some(name) => self.projects.get(name).ok_or_else(|| DoorError::NotFound {
