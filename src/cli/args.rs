@@ -321,7 +321,9 @@ mod tests {
     #[test]
     fn acts_take_their_words() {
         let args = parse("signalbox approve ORCH-001 --signal confirm_deploy").unwrap();
-        let Some(Command::Approve { item, signal, text }) = args.command else { panic!("{args:?}") };
+        let Some(Command::Approve { item, signal, text }) = args.command else {
+            panic!("{args:?}")
+        };
         assert_eq!((item.as_str(), signal.as_deref(), text), ("ORCH-001", Some("confirm_deploy"), None));
         assert!(parse("signalbox reject ORCH-001").is_err(), "a reject needs its reason");
         assert!(parse("signalbox logs ORCH-001 --run 1 --stage review").is_err(), "one of the two");

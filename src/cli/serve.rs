@@ -1,12 +1,122 @@
-//! `signalbox serve`.
+//! `signalbox serve`: the service itself.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::engine::rules::{self, load};
+use crate::shell::config::read_dir;
+use crate::shell::embedded::embedded;
+use crate::shell::service::{Service, Settings};
+use crate::shell::web;
 
 use super::args::{Global, Serve};
-use super::exit;
+use super::exit::{self, Failure};
+use super::{find, out, validate};
 
 /// Runs the service until it is told to end.
 #[must_use]
-pub fn run(_global: &Global, _args: &Serve) -> ExitCode {
-    ExitCode::from(exit::FAILURE)
+pub fn run(global: &Global, args: &Serve) -> ExitCode {
+    let config = match find::configuration(global) {
+        Ok(config) => config,
+        Err(failure) => return refuse(&failure),
+    };
+    let settings = match settings(&config, args) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    log_to_stderr(args.log_json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&Failure::other(format!("the runtime cannot start: {error}"))),
+    };
+    match runtime.block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => refuse(&failure),
+    }
+}
+
+fn refuse(failure: &Failure) -> ExitCode {
+    out::failure(failure);
+    ExitCode::from(failure.code)
+}
+
+/// Loads everything; what is wrong with it is told as `validate` tells it.
+fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
+    let parent = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = parent.canonicalize().map_err(|e| refuse(&Failure::other(format!("{} cannot be used: {e}", parent.display()))))?;
+    let shipped = embedded();
+    let failed = ExitCode::from(u8::try_from(validate::ERRORS).unwrap_or(exit::FAILURE));
+    let files = read_dir(&dir, &shipped).map_err(|problem| {
+        refuse(&Failure::other(problem.to_string()));
+        failed
+    })?;
+    let mut loaded = load(&files);
+    if loaded.failed() {
+        anstream::eprintln!("{}", rules::render_human(&loaded.diagnostics, &files, false));
+        refuse(&Failure::other("the rules have errors: nothing was started").help("`signalbox validate` shows them again"));
+        return Err(failed);
+    }
+    if let (Some(listen), Some(config)) = (args.listen, loaded.config.as_mut()) {
+        config.listen = listen;
+    }
+    let exe = std::env::current_exe().map_err(|e| refuse(&Failure::other(format!("cannot find this program's own path: {e}"))))?;
+    Ok(Settings { loaded, dir, exe, agent_env: std::collections::BTreeMap::new() })
+}
+
+fn log_to_stderr(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
+    let service = Service::open(settings).await.map_err(|e| other(&e))?;
+    let result = go(&service).await;
+    service.store.clone().close().await;
+    result
+}
+
+/// Listens first: a service that cannot be talked to starts nothing.
+async fn go(service: &Arc<Service>) -> Result<(), Failure> {
+    let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
+    let stop = CancellationToken::new();
+    let door = web::bind(service).await.map_err(|e| other(&e))?;
+    let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
+    let ending = tokio::spawn(on_signal(stop.clone()));
+    let worked = service.work(stop.clone()).await;
+    stop.cancel();
+    ending.abort();
+    let served = serving.await.map_err(|e| other(&e))?;
+    worked.map_err(|e| other(&e))?;
+    served.map_err(|e| other(&e))
+}
+
+/// The first SIGTERM or SIGINT ends the service in good order, the second at once: agents stay
+/// with their shims either way, and nothing that was recorded is lost.
+async fn on_signal(stop: CancellationToken) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be listened to: only SIGKILL ends this service");
+        return;
+    };
+    let mut next = async || {
+        tokio::select! { _ = term.recv() => (), _ = int.recv() => () }
+    };
+    next().await;
+    tracing::info!("ending: agents stay with their shims and are adopted at the next start");
+    stop.cancel();
+    next().await;
+    tracing::warn!("ending at once");
+    // Everything that was acknowledged is on disk.
+    #[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly this")]
+    std::process::exit(1);
 }

@@ -14,7 +14,7 @@ mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use board::{INITIAL, NewTask, known_statuses};
+pub use board::{INITIAL, Made, known_statuses};
 pub use find::Found;
 pub use people::{Door, person};
 pub use possible::{Possible, possible};
@@ -80,11 +80,17 @@ pub enum DoorError {
 
 impl DoorError {
     pub(crate) fn bad(why: impl Into<String>) -> Self {
-        Self::Bad { why: why.into(), help: None }
+        Self::Bad {
+            why: why.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn not_now(why: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::NotNow { why: why.into(), help: Some(help.into()) }
+        Self::NotNow {
+            why: why.into(),
+            help: Some(help.into()),
+        }
     }
 }
 

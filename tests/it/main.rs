@@ -1,4 +1,6 @@
 //! Tests of the whole: real processes, real files, one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
+mod imports;
 mod process;
 mod scripted;

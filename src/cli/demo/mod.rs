@@ -98,7 +98,8 @@ async fn once(args: &DemoArgs, setting: &Setting, service: &Arc<Service>) -> Res
 }
 
 async fn stay(setting: &Setting, service: &Arc<Service>, stop: &CancellationToken) -> Result<(), String> {
-    let serving = tokio::spawn(crate::shell::web::serve(Arc::clone(service), stop.clone()));
+    let door = crate::shell::web::bind(service).await.map_err(|e| e.to_string())?;
+    let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
     let item = play::begin(service).await?;
     timeline::heading("The demo is up; the decisions are yours");
     setting.tell_how(service, &item);

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::engine::model::{Actor, Code, Millis, Phase, Role, Task, Via};
 use crate::shell::clock;
-use crate::shell::door::NewTask;
 use crate::shell::service::Service;
 use crate::shell::store::StepRow;
 
@@ -29,16 +28,8 @@ pub async fn base(service: &Arc<Service>) -> Result<String, String> {
 
 /// Files the demo's task.
 pub async fn begin(service: &Arc<Service>) -> Result<String, String> {
-    let new = NewTask {
-        project: Some(PROJECT.to_owned()),
-        title: TITLE.to_owned(),
-        text: TEXT.to_owned(),
-        labels: Vec::new(),
-        start: true,
-    };
-    let done = service.issue_new(new, &person()).await.map_err(|e| e.to_string())?;
-    let prefix = service.projects.get(PROJECT).map(|p| p.prefix.clone()).unwrap_or_default();
-    Ok(format!("{prefix}-{:03}", done.number.unwrap_or_default()))
+    let made = service.issue_new(PROJECT, TITLE, TEXT, &[], true, person()).await.map_err(|e| e.to_string())?;
+    Ok(made.item)
 }
 
 /// Follows the task to its end and decides where a person is awaited.
@@ -76,7 +67,7 @@ async fn decide(service: &Arc<Service>, task: &Task) -> Result<(), String> {
     }
     if blockers.iter().any(|b| b.code == Code::ApprovalWait) {
         // Refused means that the task moved on meanwhile: the next look sees it.
-        if let Err(refusal) = service.signal(&task.item, "approve", None, &person()).await {
+        if let Err(refusal) = service.signal(&task.item, "approve", None, person()).await {
             tracing::debug!("not approved: {refusal}");
         }
     }
@@ -109,7 +100,7 @@ pub async fn stuck(service: &Arc<Service>, item: &str, limit: u64) -> String {
 /// Stops every task that is not over and waits until nothing runs; returns how many runs are left.
 pub async fn end_all(service: &Arc<Service>) -> usize {
     for task in service.store.tasks(false).await.unwrap_or_default() {
-        if let Err(refusal) = service.signal(&task.item, "stop", None, &person()).await {
+        if let Err(refusal) = service.signal(&task.item, "stop", None, person()).await {
             tracing::warn!("{}: {refusal}", task.item);
         }
     }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::shell::service::Service;
@@ -45,7 +46,9 @@ pub enum ServeError {
         why: String,
     },
     /// Everyone could reach it.
-    #[error("{address} can be reached from other machines and there is no token: set [api] token in signalbox.toml, or listen on 127.0.0.1")]
+    #[error(
+        "{address} can be reached from other machines and there is no token: set [api] token in signalbox.toml, or listen on 127.0.0.1"
+    )]
     Open {
         /// The address.
         address: SocketAddr,
@@ -72,33 +75,56 @@ pub enum ServeError {
     Ended(String),
 }
 
-/// Serves until `stop` is cancelled: on the socket of the data directory, and on the configured
-/// address. Both are bound before anything is answered.
+/// Both listeners, bound; nothing is answered yet.
+pub struct Door {
+    tcp: TcpListener,
+    unix: UnixListener,
+    token: Option<Token>,
+    socket: listen::Remove,
+}
+
+/// Binds the socket of the data directory and the configured address.
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left behind.
-pub async fn serve(service: Arc<Service>, stop: CancellationToken) -> Result<(), ServeError> {
+pub async fn bind(service: &Service) -> Result<Door, ServeError> {
     let address = service.config.listen;
     let token = auth::token(&service.config.api)?;
     if !address.ip().is_loopback() && token.is_none() {
         return Err(ServeError::Open { address });
     }
-    let socket = service.data.join("signalbox.sock");
-    let (tcp, unix) = (listen::tcp(address).await?, listen::unix(&socket).await?);
-    let _remove = listen::Remove(socket.clone());
-    tracing::info!(%address, socket = %socket.display(), "listening");
-    let app = router(Web::new(service, token, stop.clone()));
-    let app = app.into_make_service_with_connect_info::<Peer>();
-    let on_tcp = axum::serve(tcp, app.clone()).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let on_unix = axum::serve(unix, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let both = async { tokio::try_join!(on_tcp.into_future(), on_unix.into_future()) };
-    let late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = both => ended.map(|_| ()).map_err(|e| ServeError::Ended(e.to_string())),
-        // Whoever is still being answered is cut off: nothing that was recorded is lost by it.
-        () = late => Ok(()),
+    let path = service.data.join("signalbox.sock");
+    let (tcp, unix) = (listen::tcp(address).await?, listen::unix(&path).await?);
+    tracing::info!(%address, socket = %path.display(), "listening");
+    Ok(Door {
+        tcp,
+        unix,
+        token,
+        socket: listen::Remove(path),
+    })
+}
+
+impl Door {
+    /// Serves until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// [`ServeError::Ended`] when serving ended by itself.
+    pub async fn serve(self, service: Arc<Service>, stop: CancellationToken) -> Result<(), ServeError> {
+        let Self { tcp, unix, token, socket } = self;
+        let _remove = socket;
+        let app = router(Web::new(service, token, stop.clone()));
+        let app = app.into_make_service_with_connect_info::<Peer>();
+        let on_tcp = axum::serve(tcp, app.clone()).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let on_unix = axum::serve(unix, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let both = async { tokio::try_join!(on_tcp.into_future(), on_unix.into_future()) };
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            ended = both => ended.map(|_| ()).map_err(|e| ServeError::Ended(e.to_string())),
+            // Whoever is still being answered is cut off: nothing that was recorded is lost by it.
+            () = late => Ok(()),
+        }
     }
 }

@@ -42,7 +42,12 @@ impl Web {
     /// What the handlers work with.
     #[must_use]
     pub fn new(service: Arc<Service>, token: Option<auth::Token>, stop: CancellationToken) -> Self {
-        Self { service, token, stop, api: Arc::default() }
+        Self {
+            service,
+            token,
+            stop,
+            api: Arc::default(),
+        }
     }
 
     /// The description of the API.
@@ -52,7 +57,10 @@ impl Web {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(title = "signalbox", description = "Runs coding agents through gated pipelines. Errors are ErrorView."))]
+#[openapi(info(
+    title = "signalbox",
+    description = "Runs coding agents through gated pipelines. Errors are ErrorView."
+))]
 struct Description;
 
 /// The whole interface.
@@ -102,13 +110,24 @@ async fn nowhere() -> ApiError {
 
 async fn not_so() -> ApiError {
     let help = Some("/api/openapi.json describes what there is".to_owned());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path is not asked that way", help)
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path is not asked that way",
+        help,
+    )
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took too long", Some("try again".to_owned())).into_response(),
+        Err(_) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "the answer took too long",
+            Some("try again".to_owned()),
+        )
+        .into_response(),
     }
 }
 

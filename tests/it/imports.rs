@@ -1,0 +1,173 @@
+//! Who may name whom: the path of a source file answers "may this touch the world?".
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A Rust source file without comments, and without what follows its `#[cfg(test)]`.
+struct Source {
+    path: String,
+    code: String,
+    whole: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    walk(&root.join("src"), &mut found);
+    assert!(found.len() > 50, "the sources were not found");
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let whole: String = text.lines().map(strip).collect::<Vec<_>>().join("\n");
+            let code = whole.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            let path = path.strip_prefix(root).unwrap().display().to_string();
+            Source { path, code, whole }
+        })
+        .collect()
+}
+
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// A line without its comment. A `//` inside a string ends the line too: that can only hide a
+/// name from the rules when it stands behind it on the same line.
+fn strip(line: &str) -> String {
+    line.split("//").next().unwrap_or_default().to_owned()
+}
+
+impl Source {
+    fn below(&self, folder: &str) -> bool {
+        self.path.starts_with(folder)
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+
+    /// Whether the code names `path` (`std::fs`), directly or inside `std::{fs, …}`.
+    fn names(&self, path: &str) -> bool {
+        let (root, member) = path.split_once("::").unwrap_or((path, ""));
+        let direct = if member.is_empty() { format!("{root}::") } else { format!("{root}::{member}") };
+        if self.words(&direct) {
+            return true;
+        }
+        self.code.match_indices(&format!("{root}::{{")).any(|(at, open)| {
+            let rest = &self.code[at + open.len()..];
+            let group = rest.split(';').next().unwrap_or_default();
+            group.split(['{', '}', ',']).any(|m| m.trim().split("::").next() == Some(member) && !member.is_empty())
+        })
+    }
+
+    /// Whether `text` stands in the code at the border of a word.
+    fn words(&self, text: &str) -> bool {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        self.code.match_indices(text).any(|(at, _)| {
+            let before = self.code[..at].chars().next_back();
+            let after = self.code[at + text.len()..].chars().next();
+            !before.is_some_and(|c| word(c) || c == ':' || c == '.') && (text.ends_with(':') || !after.is_some_and(word))
+        })
+    }
+}
+
+fn offenders(rule: impl Fn(&Source) -> Option<String>) -> Vec<String> {
+    sources().iter().filter(|s| !s.is_test()).filter_map(|s| rule(s).map(|why| format!("{}: {why}", s.path))).collect()
+}
+
+#[test]
+fn the_engine_touches_nothing_outside() {
+    let banned = [
+        "tokio", "axum", "rusqlite", "reqwest", "nix", "rustix", "tracing", "std::fs", "std::env", "std::net", "std::process",
+        "std::thread", "std::time", "std::os", "crate::shell", "crate::cli", "crate::scripted",
+    ];
+    let found = offenders(|s| {
+        s.below("src/engine/").then(|| banned.iter().find(|b| s.names(b)).map(|b| format!("names {b}"))).flatten()
+    });
+    assert!(found.is_empty(), "{found:#?}");
+    let found = offenders(|s| (s.below("src/engine/") && (s.words("async fn") || s.code.contains(".await"))).then(|| "is async".to_owned()));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn sql_and_scripts_have_one_home_each() {
+    let found = offenders(|s| (!s.below("src/shell/store") && s.names("rusqlite")).then(|| "names rusqlite".to_owned()));
+    assert!(found.is_empty(), "{found:#?}");
+    let found = offenders(|s| (!s.below("src/engine/script") && s.names("rhai")).then(|| "names rhai".to_owned()));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn adapters_do_not_know_one_another() {
+    // Rows of the local tracker and forge live in the store; the local forge is made of git.
+    let allowed: [(&str, &[&str]); 5] = [
+        ("store", &[]),
+        ("git", &[]),
+        ("process", &[]),
+        ("tracker", &["store"]),
+        ("forge", &["git", "store"]),
+    ];
+    for (adapter, may) in allowed {
+        let others = ["store", "git", "process", "tracker", "forge", "perform", "run", "web", "door", "view"];
+        let found = offenders(|s| {
+            let own = format!("src/shell/{adapter}");
+            (s.below(&own))
+                .then(|| {
+                    others
+                        .iter()
+                        .filter(|o| **o != adapter && !may.contains(o))
+                        .find(|o| s.words(&format!("crate::shell::{o}")) || s.words(&format!("crate::shell::{o}::")))
+                        .map(|o| format!("names {o}"))
+                })
+                .flatten()
+        });
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn only_the_loop_calls_step_and_only_the_queue_calls_schedule() {
+    let calls = |s: &Source, call: &str| s.words(call);
+    let step = offenders(|s| {
+        (!s.below("src/engine/") && s.path != "src/shell/run.rs" && calls(s, "step::step")).then(|| "calls step".to_owned())
+    });
+    assert!(step.is_empty(), "{step:#?}");
+    let schedule = offenders(|s| {
+        (!s.below("src/engine/") && s.path != "src/shell/queue.rs" && s.names("crate::engine::schedule")).then(|| "names schedule".to_owned())
+    });
+    assert!(schedule.is_empty(), "{schedule:#?}");
+}
+
+#[test]
+fn the_command_line_reaches_the_world_through_the_shell() {
+    let found = offenders(|s| (s.below("src/shell/") && s.words("crate::cli")).then(|| "names the command line".to_owned()));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn terminal_is_defined_once() {
+    let found: Vec<String> = sources()
+        .iter()
+        .filter(|s| !s.is_test() && s.path != "src/engine/model/task.rs")
+        .filter(|s| s.code.contains("Phase::Done | Phase::Cancelled)") || s.code.contains("Phase::Cancelled | Phase::Done)"))
+        .map(|s| s.path.clone())
+        .collect();
+    assert!(found.is_empty(), "a second definition of \"over\": {found:#?}");
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let marks = ["todo!(", "unimplemented!(", "dbg!("];
+    let found: Vec<String> = sources()
+        .iter()
+        .filter_map(|s| marks.iter().find(|m| s.whole.contains(*m)).map(|m| format!("{}: {m}", s.path)))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
