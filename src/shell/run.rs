@@ -30,7 +30,10 @@ impl Busy {
     /// Takes `key`; `None` while someone has it. It is given back on drop.
     pub fn take(self: &Arc<Self>, key: String) -> Option<Held> {
         let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        held.insert(key.clone()).then(|| Held { busy: Arc::clone(self), key })
+        held.insert(key.clone()).then(|| Held {
+            busy: Arc::clone(self),
+            key,
+        })
     }
 }
 

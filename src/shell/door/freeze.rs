@@ -31,8 +31,17 @@ impl Service {
         check_text(reason, "the reason", true)?;
         let project = self.project_named(project)?;
         let now = self.now();
-        let freeze = Freeze { level, reason: reason.trim().to_owned(), since: now, by: actor.label() };
-        let wider = |repo: &Repo| repo.freeze.as_ref().is_none_or(|f| f.level == FreezeLevel::Merge && level == FreezeLevel::All);
+        let freeze = Freeze {
+            level,
+            reason: reason.trim().to_owned(),
+            since: now,
+            by: actor.label(),
+        };
+        let wider = |repo: &Repo| {
+            repo.freeze
+                .as_ref()
+                .is_none_or(|f| f.level == FreezeLevel::Merge && level == FreezeLevel::All)
+        };
         self.change(project, actor, |repo| {
             if wider(repo) {
                 repo.freeze = Some(freeze.clone());
@@ -70,7 +79,11 @@ impl Service {
             if after == before {
                 return Ok(frozen);
             }
-            let wake = if frozen.cleared { self.looks(project, &after, actor) } else { Vec::new() };
+            let wake = if frozen.cleared {
+                self.looks(project, &after, actor)
+            } else {
+                Vec::new()
+            };
             match self.store.change_repo(after, before.version, wake).await {
                 Ok(()) => {
                     self.wake();
@@ -85,13 +98,20 @@ impl Service {
 
     /// Every unfinished task of the repository looks again: what waited for the thaw goes on.
     fn looks(&self, project: &Project, repo: &Repo, actor: &Actor) -> Vec<NewEvent> {
-        let target = |task| Target { project: project.name.clone(), repo: project.repo, task: Some(task), issue: None };
+        let target = |task| Target {
+            project: project.name.clone(),
+            repo: project.repo,
+            task: Some(task),
+            issue: None,
+        };
         let event = |task| NewEvent {
             target: target(task),
             at: self.now(),
             cause: None,
             actor: actor.clone(),
-            body: Body::Poked { by: Name::new("the freeze was lifted") },
+            body: Body::Poked {
+                by: Name::new("the freeze was lifted"),
+            },
             dedupe: None,
         };
         repo.lane.iter().map(|seat| event(seat.task)).collect()
