@@ -37,7 +37,15 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_new(&self, project: &str, title: &str, text: &str, labels: &[String], start: bool, actor: Actor) -> Result<Made, DoorError> {
+    pub async fn issue_new(
+        &self,
+        project: &str,
+        title: &str,
+        text: &str,
+        labels: &[String],
+        start: bool,
+        actor: Actor,
+    ) -> Result<Made, DoorError> {
         require(&actor, &[Role::Operator, Role::Approver], "make issues")?;
         let project = self.project_named(Some(project))?;
         check_line(title, "the title")?;
@@ -69,7 +77,11 @@ impl Service {
             (true, Some(why)) => format!("made, but it will not start: {why}"),
             (false, _) => format!("made; start it with signalbox task status {item} {starting:?}"),
         };
-        Ok(Made { item, number: issue.number, message })
+        Ok(Made {
+            item,
+            number: issue.number,
+            message,
+        })
     }
 
     /// A person comments on an issue.
@@ -86,9 +98,17 @@ impl Service {
         if let Some((name, _)) = &meant {
             may_signal(rules, &found, name, actor)?;
         }
-        let event = meant.as_ref().map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
-        let comment = NewComment { key: None, author: actor.label(), body: text.to_owned() };
-        self.store.issue_comment(&found.project, &issue.id, comment, event, self.now()).await?;
+        let event = meant
+            .as_ref()
+            .map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
+        let comment = NewComment {
+            key: None,
+            author: actor.label(),
+            body: text.to_owned(),
+        };
+        self.store
+            .issue_comment(&found.project, &issue.id, comment, event, self.now())
+            .await?;
         self.wake();
         let message = match meant {
             Some((name, _)) if name != "answer" => format!("commented; that is the signal `{name}`"),
@@ -115,7 +135,10 @@ impl Service {
             return Ok(done(&found, format!("it stands at {status:?} already"), None));
         }
         let event = meant.map(|name| self.board_event(&found, name, None, actor));
-        let moved = self.store.issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now()).await?;
+        let moved = self
+            .store
+            .issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now())
+            .await?;
         self.wake();
         let message = match (moved, meant) {
             (None, _) => format!("it stands at {status:?} already"),
@@ -136,14 +159,19 @@ impl Service {
         let label = label.trim();
         let found = self.find(target).await?;
         let (issue, _) = self.on_board(&found)?;
-        let Some(project) = self.projects.get(&found.project) else { return Err(no_board(&found)) };
+        let Some(project) = self.projects.get(&found.project) else {
+            return Err(no_board(&found));
+        };
         may_label(project, label, actor)?;
         // The label may pass a gate that waits: the task looks again.
         let event = found.task.as_ref().filter(|t| !t.terminal()).map(|_| {
             let by = Name::from(format!("label {label} {}", if add { "added" } else { "removed" }));
             self.event(&found, Body::Poked { by }, actor, None)
         });
-        let changed = self.store.issue_label(&found.project, &issue.id, label, add, &actor.label(), event, self.now()).await?;
+        let changed = self
+            .store
+            .issue_label(&found.project, &issue.id, label, add, &actor.label(), event, self.now())
+            .await?;
         self.wake();
         let message = match (changed, add) {
             (Some(_), true) => format!("label {label:?} added"),
@@ -183,7 +211,12 @@ impl Service {
 
     /// The event of a signal on the board: its activity is the change's, filled in by the store.
     fn board_event(&self, found: &Found, name: &Name, text: Option<String>, actor: &Actor) -> NewEvent {
-        let signal = Signal { name: name.clone(), text, activity: String::new(), acted_at: self.now() };
+        let signal = Signal {
+            name: name.clone(),
+            text,
+            activity: String::new(),
+            acted_at: self.now(),
+        };
         self.event(found, Body::Signalled(signal), actor, None)
     }
 }
@@ -192,17 +225,30 @@ impl Service {
 fn started(project: &Project, actor: Actor, at: Millis) -> EventMaker {
     let (project, repo) = (project.name.clone(), project.repo);
     Box::new(move |issue, activity| NewEvent {
-        target: Target { project, repo, task: None, issue: Some(issue.id.clone()) },
+        target: Target {
+            project,
+            repo,
+            task: None,
+            issue: Some(issue.id.clone()),
+        },
         at,
         cause: None,
         actor,
-        body: Body::Signalled(Signal { name: Name::new("start"), text: None, activity: activity.to_owned(), acted_at: at }),
+        body: Body::Signalled(Signal {
+            name: Name::new("start"),
+            text: None,
+            activity: activity.to_owned(),
+            acted_at: at,
+        }),
         dedupe: None,
     })
 }
 
 fn no_board(found: &Found) -> DoorError {
-    DoorError::NotNow { why: format!("the issue of {} is not on the service's own board", found.label), help: Some("change it where it is".to_owned()) }
+    DoorError::NotNow {
+        why: format!("the issue of {} is not on the service's own board", found.label),
+        help: Some("change it where it is".to_owned()),
+    }
 }
 
 /// Refuses a title or label that is empty, long, or more than a line.
@@ -221,8 +267,20 @@ fn check_line(text: &str, what: &str) -> Result<(), DoorError> {
 
 /// A label that passes a human gate is a standing approval: it takes the role.
 fn may_label(project: &Project, label: &str, actor: &Actor) -> Result<(), DoorError> {
-    let orders = project.rules.auto.values().any(|order| order.label.eq_ignore_ascii_case(label.trim()));
-    if orders { require(actor, &[Role::Approver], &format!("set or take off the label {label:?}, which passes a gate")) } else { Ok(()) }
+    let orders = project
+        .rules
+        .auto
+        .values()
+        .any(|order| order.label.eq_ignore_ascii_case(label.trim()));
+    if orders {
+        require(
+            actor,
+            &[Role::Approver],
+            &format!("set or take off the label {label:?}, which passes a gate"),
+        )
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses a signal that the person may not send.
@@ -251,14 +309,23 @@ fn known_signal(rules: &Ruleset, name: &Name) -> bool {
 
 /// The status that starts work.
 fn start_status(rules: &Ruleset) -> Option<String> {
-    rules.signals.status.iter().find(|(_, signal)| **signal == "start").map(|(status, _)| status.clone())
+    rules
+        .signals
+        .status
+        .iter()
+        .find(|(_, signal)| **signal == "start")
+        .map(|(status, _)| status.clone())
 }
 
 /// Statuses that the project's board has: those of its stages, edges and signals.
 #[must_use]
 pub fn known_statuses(rules: &Ruleset) -> Vec<String> {
     let mut known: BTreeSet<String> = BTreeSet::from([INITIAL.to_owned()]);
-    let edges = rules.on.values().chain(rules.stages.values().flat_map(|s| s.on.values())).chain(rules.counters.values().map(|c| &c.spent));
+    let edges = rules
+        .on
+        .values()
+        .chain(rules.stages.values().flat_map(|s| s.on.values()))
+        .chain(rules.counters.values().map(|c| &c.spent));
     known.extend(edges.filter_map(|e| e.status.clone()));
     known.extend(rules.stages.values().filter_map(|s| s.status.clone()));
     known.extend(rules.entry.refused_status.clone());
@@ -276,11 +343,18 @@ pub fn known_statuses(rules: &Ruleset) -> Vec<String> {
 fn known_status(rules: &Ruleset, asked: &str) -> Result<String, DoorError> {
     let known = known_statuses(rules);
     let asked = asked.trim();
-    if let Some(found) = known.iter().find(|s| *s == asked).or_else(|| known.iter().find(|s| s.to_lowercase() == asked.to_lowercase())) {
+    if let Some(found) = known
+        .iter()
+        .find(|s| *s == asked)
+        .or_else(|| known.iter().find(|s| s.to_lowercase() == asked.to_lowercase()))
+    {
         return Ok(found.clone());
     }
     let shown: String = asked.chars().take(80).collect();
-    let nearest = near(asked, &known).first().map(|n| format!("did you mean {n:?}? ")).unwrap_or_default();
+    let nearest = near(asked, &known)
+        .first()
+        .map(|n| format!("did you mean {n:?}? "))
+        .unwrap_or_default();
     Err(DoorError::Bad {
         why: format!("the board has no status {shown:?}"),
         help: Some(format!("{nearest}statuses: {}", known.join(", "))),
@@ -297,7 +371,12 @@ fn comment_signal(rules: &Ruleset, text: &str) -> Option<(Name, String)> {
             return Some((name.clone(), rest.trim().to_owned()));
         }
     }
-    rules.signals.other_comment.clone().filter(|name| known_signal(rules, name)).map(|name| (name, said.to_owned()))
+    rules
+        .signals
+        .other_comment
+        .clone()
+        .filter(|name| known_signal(rules, name))
+        .map(|name| (name, said.to_owned()))
 }
 
 /// Why the entry check will refuse the issue, as far as that can be told now.
@@ -307,5 +386,6 @@ fn entry_warning(rules: &Ruleset, issue: &NewIssue) -> Option<String> {
     if length > entry.title_max as usize {
         return Some(format!("its title has {length} characters, {} are allowed", entry.title_max));
     }
-    (entry.description && issue.description.trim().is_empty()).then(|| "it says nothing about what is to be done (give it a text with -m)".to_owned())
+    (entry.description && issue.description.trim().is_empty())
+        .then(|| "it says nothing about what is to be done (give it a text with -m)".to_owned())
 }

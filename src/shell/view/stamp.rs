@@ -60,7 +60,7 @@ mod tests {
     fn stamps_are_rfc_3339_and_read_back() {
         let stamp = Stamp(Millis(1_795_161_330_250));
         let json = serde_json::to_string(&stamp).unwrap();
-        assert_eq!(json, "\"2026-11-20T07:15:30.25Z\"");
+        assert_eq!(json, "\"2026-11-20T07:55:30.25Z\"");
         assert_eq!(serde_json::from_str::<Stamp>(&json).unwrap(), stamp);
         assert!(serde_json::from_str::<Stamp>("\"yesterday\"").is_err());
         assert_eq!(Stamp(Millis(i64::MAX)).text(), i64::MAX.to_string());

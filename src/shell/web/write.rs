@@ -14,11 +14,16 @@ use super::error::ApiError;
 use super::reject::{Body, Path};
 use super::router::Web;
 
-type Answer = Result<Json<DoneView>, ApiError>;
+pub(super) type Answer = Result<Json<DoneView>, ApiError>;
 
-fn answer(done: Result<Done, DoorError>) -> Answer {
+pub(super) fn answer(done: Result<Done, DoorError>) -> Answer {
     let done = done?;
-    Ok(Json(DoneView { item: done.item, message: done.message, seq: done.seq.map(|s| s.0), number: done.number }))
+    Ok(Json(DoneView {
+        item: done.item,
+        message: done.message,
+        seq: done.seq.map(|s| s.0),
+        number: done.number,
+    }))
 }
 
 /// A new issue.
@@ -47,10 +52,22 @@ fn yes() -> bool {
 
 /// Makes an issue on the service's own board.
 #[utoipa::path(post, path = "/api/tasks", request_body = NewBody, responses((status = 201, body = DoneView), (status = 403, body = ErrorView)))]
-pub(super) async fn new(State(web): State<Web>, Caller(actor): Caller, Body(body): Body<NewBody>) -> Result<(StatusCode, Json<DoneView>), ApiError> {
+pub(super) async fn new(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Body(body): Body<NewBody>,
+) -> Result<(StatusCode, Json<DoneView>), ApiError> {
     let project = web.service.project_named(body.project.as_deref())?.name.clone();
-    let made = web.service.issue_new(&project, &body.title, &body.text, &body.labels, body.start, actor).await?;
-    let view = DoneView { item: made.item, message: made.message, seq: None, number: Some(made.number) };
+    let made = web
+        .service
+        .issue_new(&project, &body.title, &body.text, &body.labels, body.start, actor)
+        .await?;
+    let view = DoneView {
+        item: made.item,
+        message: made.message,
+        seq: None,
+        number: Some(made.number),
+    };
     Ok((StatusCode::CREATED, Json(view)))
 }
 
