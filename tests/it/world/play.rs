@@ -57,7 +57,7 @@ impl Playing<'_> {
             (&step.status, "status", json!({"status": step.to})),
             (&step.label, "label", json!({"label": step.name})),
             (&step.ci, "check", json!({"context": step.name, "state": step.is})),
-            (&step.review, "review", json!({"state": step.is, "text": text.clone().unwrap_or_default()})),
+            (&step.review, "review", json!({"verdict": step.is, "text": text.clone().unwrap_or_default()})),
         ];
         if let Some((Some(item), verb, body)) = acts.into_iter().find(|(item, ..)| item.is_some()) {
             return self.act(&format!("/{}/{verb}", item.replace('#', "%23")), &body, step);
