@@ -245,6 +245,7 @@ impl<'a> Draft<'a> {
     pub fn renew(&mut self) {
         super::actions::release(self);
         self.supersede();
+        self.task.control.slots.retain(|_, slot| slot.state != SlotState::Queued);
         self.close_review();
         self.decide(Decision::DropTimers);
         let ledger = &mut self.task.ledger;

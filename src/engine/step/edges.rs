@@ -112,6 +112,14 @@ pub(super) fn rerun(draft: &mut Draft<'_>, agent: &Name) {
     let ledger = &mut draft.task.ledger;
     ledger.round_base = ledger.head.as_ref().map(|h| h.sha.clone());
     ledger.runs.remove(agent);
+    // Whoever else was still at work belongs to the round gone by, and begins anew, too.
+    let stage = draft.stage();
+    let others = stage.into_iter().flat_map(|s| &s.work).filter(|other| *other != agent);
+    for other in others {
+        if !draft.task.control.slots.contains_key(other) {
+            draft.enqueue(other, JobKind::Agent, note.clone());
+        }
+    }
     draft.enqueue(agent, JobKind::Agent, note);
     draft.task.control.at = At::Work;
 }

@@ -172,6 +172,7 @@ fn close(draft: &mut Draft<'_>, slot: &Name, ok: bool) {
 /// The tries are spent: the edge `work.OUTCOME`, else `work.failed`, else parked for a person.
 fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
     let outcome = Name::new(report.end.outcome());
+    draft.because(format!("run {} of {} ended {outcome}, and its tries are spent", report.run, report.slot));
     close(draft, &report.slot, false);
     draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
     let detail = report.end.detail();

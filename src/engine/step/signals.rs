@@ -1,6 +1,6 @@
 //! What people say: approve, reject, answer, start again, stop, retry.
 
-use crate::engine::model::{At, Body, Mode, Name, Role, Signal, SlotState};
+use crate::engine::model::{At, Body, Mode, Name, Role, Signal, Slot, SlotState};
 use crate::engine::rules::{Edge, GateKind};
 
 use super::draft::{Draft, Say, clip};
@@ -204,6 +204,10 @@ fn works_anew(draft: &Draft<'_>) -> bool {
     let files = |gate: &str| matches!(draft.rules.gates.get(gate).map(|g| &g.kind), Some(GateKind::Files(_)));
     let own = reported.is_some_and(|(gate, outcome)| outcome != "waiting" && (files(gate) || asks_a_run(draft.rules, gate, 0)));
     let acted = reported.is_some_and(|(action, _)| stage.actions.iter().any(|a| a.name() == action));
+    let command = |(slot, s): (&Name, &Slot)| matches!(s.state, SlotState::Failed(_)) && !stage.work.contains(slot);
+    if draft.task.control.slots.iter().any(command) {
+        return false;
+    }
     look::working(draft) || (!acted && (own || draft.task.ledger.failure.is_some() || draft.task.control.mode == Mode::Question))
 }
 

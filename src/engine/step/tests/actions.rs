@@ -195,9 +195,10 @@ fn a_branch_that_is_behind_is_updated_before_testing_again() {
 }
 
 #[test]
-fn an_update_asked_for_by_a_member_of_a_composed_gate_is_followed() {
+fn an_update_that_a_wildcard_asks_for_is_followed() {
     let own = "schema = 1\nextends = \"enduro\"\n[gates.ready]\nall_of = [\"tests\", \"mergeable\"]\n[stages.testing]\npass = [\"ready\"]\n\
-               on.\"ready.fail\" = { to = \"development\", uses = \"rework\", note = \"fix_tests\" }\n";
+               on.\"ready.fail\" = { to = \"development\", uses = \"rework\", note = \"fix_tests\" }\n\
+               on.\"*.conflict\" = { to = \"development\", uses = \"rework\" }\non.\"*.behind\" = { rerun = \"tester\", uses = \"rebase\", update = true }\n";
     let rules = rules_of(&[("pipelines/mine.toml", own)], "mine", "");
     let mut w = World::on(rules).started().up_to("testing");
     w.behind = true;

@@ -105,7 +105,7 @@ fn b_adv_4_a_broken_verdict_never_advances_and_is_seen() {
 
 #[test]
 fn b_adv_4_an_unknown_gate_never_advances() {
-    let mut rules = crate::engine::step::tests::rules_with("orch", "");
+    let mut rules = rules_of(&[], "orch", "");
     Arc::get_mut(&mut rules).unwrap().gates.remove("verdict");
     let mut w = World::on(rules).started().up_to("review");
     w.verdict("reviewer", "12-review.md", "verdict", "APPROVED");

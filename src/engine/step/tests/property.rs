@@ -178,18 +178,12 @@ fn play(w: &mut World, what: &Move) {
     }
 }
 
-fn all_rules() -> [Arc<Ruleset>; 3] {
-    ["orch", "enduro", "local"].map(|pipeline| rules_with(pipeline, ""))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens(which in 0_usize..3, all in prop::collection::vec(moves(), 1..60)) {
-        static RULES: std::sync::OnceLock<[Arc<Ruleset>; 3]> = std::sync::OnceLock::new();
-        let rules = &RULES.get_or_init(all_rules)[which];
-        let mut w = World::on(Arc::clone(rules)).started();
+        let mut w = World::new(["orch", "enduro", "local"][which]).started();
         for what in &all {
             play(&mut w, what);
         }

@@ -63,7 +63,7 @@ fn since_is_when_the_wait_began_not_when_it_was_looked_at() {
 
 #[test]
 fn a_gate_of_time_names_when_it_is_over() {
-    let own = "schema = 1\nextends = \"local\"\n[gates.soak]\nwait = { span = \"10m\" }\n[stages.testing]\npass = [\"tests\", \"soak\", \"mergeable\"]\n";
+    let own = "schema = 1\nextends = \"local\"\n[gates.soak]\nwait = { for = \"10m\" }\n[stages.testing]\npass = [\"tests\", \"soak\", \"mergeable\"]\n";
     let rules = rules_of(&[("pipelines/mine.toml", own)], "mine", "");
     let mut w = World::on(rules).started().up_to("testing");
     let entered = w.task.ledger.visit.entered_at;

@@ -24,7 +24,7 @@ fn stops_in_full(w: &World) {
             _ => None,
         })
         .collect();
-    assert_eq!(order, ["withdraw", "timers", "clean-up"], "{:?}", w.decisions);
+    assert_eq!(order[order.len().saturating_sub(3)..], ["withdraw", "timers", "clean-up"], "{:?}", w.decisions);
 }
 
 #[test]
