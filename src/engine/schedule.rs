@@ -11,6 +11,9 @@ use crate::engine::model::{
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
+#[cfg(test)]
+mod tests;
+
 /// A job that waits.
 #[derive(Debug, Clone)]
 pub struct WaitingJob {
