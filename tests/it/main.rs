@@ -8,4 +8,6 @@
 
 mod imports;
 mod process;
+mod scenarios;
 mod scripted;
+mod world;
