@@ -155,6 +155,10 @@ fn reached(seen: &Json, until: &str) -> bool {
     if let Some(text) = until.strip_prefix("comment ") {
         return seen["comments"].as_array().is_some_and(|all| all.iter().any(|c| c["text"].as_str().is_some_and(|t| t.contains(text))));
     }
+    // A stage that is being entered is not stood at yet.
+    if seen["task"]["at"] == "entering" {
+        return false;
+    }
     if until.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
         return blocked(seen, until);
     }
