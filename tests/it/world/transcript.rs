@@ -20,6 +20,8 @@ static DIFFERENT: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\b[0-9a-f]{10}\b", "COMMIT"),
         (r"(?m)^[0-9a-f]{7,12} ", "COMMIT "),
         (r"\b([Rr]uns?[ /])\d+", "${1}N"),
+        // An agent commits in every second run, and whether this is one depends on the run's number.
+        (r"(: [a-z-]+) (?:by |\()([a-z]+)\)?", "${1} of ${2}"),
         (r"127\.0\.0\.1:\d+", "ADDRESS"),
     ];
     patterns.into_iter().filter_map(|(p, with)| Some((Regex::new(p).ok()?, with))).collect()
