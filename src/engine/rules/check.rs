@@ -9,7 +9,7 @@ use crate::engine::script::Scripts;
 use super::check_edges::Edges;
 use super::check_gates::gates;
 use super::check_parts::{agents, ambiguous, counters, serial, shown, signals, stop, unused};
-use super::diagnostic::{Place, Problem, Sink, nearest, quoted};
+use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, StageDraft};
 use super::reader::Sp;
 use super::{Action, Ruleset, Stage};
@@ -211,7 +211,7 @@ fn find_stage<'a>(draft: &'a Draft, name: &Sp<String>, empty: &'a StageDraft, si
         return Some(empty);
     }
     let problem = Problem::error(codes::UNKNOWN_STAGE, &name.at, format!("there is no stage {}", quoted(&name.v)));
-    let help = nearest(&name.v, draft.stages.keys().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
+    let help = sink.nearest(&name.v, draft.stages.keys().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
     sink.push(
         problem
             .label("unknown stage")

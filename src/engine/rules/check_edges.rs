@@ -6,7 +6,7 @@ use crate::engine::model::Name;
 
 use super::check::Scope;
 use super::codes;
-use super::diagnostic::{Place, Problem, list, quoted, suggest};
+use super::diagnostic::{Place, Problem, list, quoted};
 use super::draft::{Draft, EdgeDraft, StageDraft};
 use super::reader::Sp;
 use super::{Action, Edge, Gate};
@@ -209,7 +209,7 @@ impl<'a> Edges<'a> {
         let problem = Problem::error(codes::UNKNOWN_SIGNAL, at, format!("there is no signal {}", quoted(signal)));
         self.scope
             .sink
-            .push(problem.label("unknown signal").maybe_help(suggest(signal, known)));
+            .push(problem.label("unknown signal").maybe_help(self.scope.sink.suggest(signal, known)));
         false
     }
 
@@ -234,7 +234,7 @@ impl<'a> Edges<'a> {
         }
         let outcomes = stage.map(|s| self.outcomes(s)).unwrap_or_default();
         let problem = Problem::error(codes::DEAD_EDGE, &edge.at, format!("{} never comes out at {whom}", quoted(key)));
-        let near = super::diagnostic::nearest(key, outcomes.iter().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
+        let near = self.scope.sink.nearest(key, outcomes.iter().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
         let help = near.or_else(|| (!outcomes.is_empty()).then(|| format!("what comes out there: {}", list(&outcomes))));
         self.scope.sink.push(problem.label("never reached").maybe_help(help));
     }

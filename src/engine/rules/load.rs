@@ -1,16 +1,18 @@
 //! THE one loader: what `validate` passes, `serve` loads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::model::Name;
+use crate::engine::script::Scripts;
 
 use super::check::{self, Bound, Scope};
 use super::codes;
 use super::config::{Config, Language, Project};
 use super::decode;
 use super::decode_config;
-use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted, suggest};
+use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted};
 use super::files::{Files, MAX_FILE};
 use super::inputs::{Inputs, Settings};
 use super::merge;
@@ -54,13 +56,13 @@ pub fn load(files: &Files) -> Loaded {
     let small = size(files, &sink);
     let trees = Trees::read(&small, &sink);
     texts::check_all(&small, &sink);
-    let language = configure(&small, &trees, &mut loaded, &sink);
+    let (language, shared) = configure(&small, &trees, &mut loaded, &sink);
     for name in trees.0.keys() {
         let project = Unit {
             pipeline: Name::new(name),
             settings: None,
         };
-        if let Some((rules, _, _)) = build(&small, &trees, &project, language, &sink) {
+        if let Some((rules, _, _)) = build(&small, &trees, &shared, &project, language, &sink) {
             loaded.pipelines.insert(Name::new(name), Arc::new(rules));
         }
     }
@@ -94,38 +96,37 @@ fn size(files: &Files, sink: &Sink) -> Files {
     small
 }
 
-/// Reads `signalbox.toml`, if there is one, and binds its projects.
-fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> Language {
-    let Some(source) = files.get("signalbox.toml") else {
-        return Language::default();
-    };
+/// Reads `signalbox.toml`, if there is one, and binds its projects. What all pipelines share is
+/// read once, in the language that it names.
+fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> (Language, Shared) {
     let path: Arc<str> = Arc::from("signalbox.toml");
-    let Some(root) = parse(&path, &source.text, sink) else {
-        return Language::default();
+    let root = files.get(&path).and_then(|source| parse(&path, &source.text, sink));
+    let Some(table) = root.as_ref().and_then(Node::table) else {
+        return (Language::default(), Shared::gather(files, Language::default(), sink));
     };
-    let Some(table) = root.table() else { return Language::default() };
     secrets::scan(table, sink);
     let (config, projects) = decode_config::config(&path, table, sink);
     let language = config.as_ref().map(|c| c.language).unwrap_or_default();
+    let shared = Shared::gather(files, language, sink);
     for (name, placed) in &projects {
         if !trees.0.contains_key(placed.project.pipeline.as_str()) {
             let words = format!("there is no pipeline {}", quoted(&placed.project.pipeline));
             let problem = Problem::error(codes::PROJECT_PIPELINE, &placed.pipeline_at, words).label("not in pipelines/");
-            sink.push(problem.maybe_help(suggest(&placed.project.pipeline, trees.0.keys().map(String::as_str))));
+            sink.push(problem.maybe_help(sink.suggest(&placed.project.pipeline, trees.0.keys().map(String::as_str))));
             continue;
         }
         let unit = Unit {
             pipeline: placed.project.pipeline.clone(),
             settings: Some((&placed.project, placed)),
         };
-        if let Some((rules, inputs, origins)) = build(files, trees, &unit, language, sink) {
+        if let Some((rules, inputs, origins)) = build(files, trees, &shared, &unit, language, sink) {
             loaded.rulesets.insert(name.clone(), Arc::new(rules));
             loaded.inputs.insert(name.clone(), inputs);
             loaded.origins.insert(name.clone(), origins);
         }
     }
     loaded.config = config;
-    language
+    (language, shared)
 }
 
 /// The parsed pipelines by name; `None` where the syntax is broken.
@@ -175,7 +176,7 @@ impl Trees {
                     format!("there is no pipeline {}", quoted(parent)),
                 );
                 let known = self.0.keys().map(String::as_str).filter(|n| *n != next);
-                sink.push(problem.label("not in pipelines/").maybe_help(suggest(parent, known)));
+                sink.push(problem.label("not in pipelines/").maybe_help(sink.suggest(parent, known)));
                 return None;
             }
             next = parent;
@@ -199,7 +200,14 @@ pub struct Unit<'a> {
 }
 
 /// Builds one ruleset. `None` when it has errors, or is meant to be extended only.
-pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink: &Sink) -> Option<(Ruleset, Inputs, Origins)> {
+pub fn build(
+    files: &Files,
+    trees: &Trees,
+    shared: &Shared,
+    unit: &Unit,
+    language: Language,
+    sink: &Sink,
+) -> Option<(Ruleset, Inputs, Origins)> {
     let before = sink.errors();
     let (mut root, chain) = trees.merged(&unit.pipeline, sink)?;
     if let Some((project, _)) = unit.settings {
@@ -216,15 +224,14 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
         }
         return None;
     };
-    let texts = Texts::gather(files, language, sink);
-    let (scripts, compiled) = scripts(files, &draft);
+    let (scripts, compiled) = shared.scripts(files, &draft);
     let scope = Scope {
         sink,
-        messages: &texts.messages,
-        prompts: &texts.prompts,
+        messages: &shared.messages,
+        prompts: &shared.prompts,
         scripts: &scripts,
         compiled,
-        clean: sink.errors() == before,
+        clean: sink.errors() == before && !shared.broken,
         file: own,
         bound: unit.settings.map(|(project, placed)| Bound {
             prefix: &project.prefix,
@@ -234,7 +241,7 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
         }),
     };
     let mut rules = check::ruleset(&draft, &flow.v, scope)?;
-    if sink.errors() != before {
+    if sink.errors() != before || shared.broken {
         return None;
     }
     let inputs = inputs(files, &rules, &chain, unit, language);
@@ -242,13 +249,20 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
     Some((rules, inputs, Origins::of(&root, files)))
 }
 
-struct Texts {
+/// What all pipelines share, read once.
+pub struct Shared {
     messages: BTreeMap<Name, String>,
     prompts: BTreeMap<Name, String>,
+    /// Whether some message is wrong: no pipeline can be used then.
+    broken: bool,
+    /// Scripts compiled together, by the names of their files.
+    compiled: RefCell<BTreeMap<Vec<String>, Scripts>>,
 }
 
-impl Texts {
-    fn gather(files: &Files, language: Language, sink: &Sink) -> Self {
+impl Shared {
+    /// Reads messages and prompts.
+    pub fn gather(files: &Files, language: Language, sink: &Sink) -> Self {
+        let before = sink.errors();
         let mut messages = BTreeMap::new();
         for path in texts::message_paths(language) {
             if let Some(source) = files.get(&path) {
@@ -262,22 +276,28 @@ impl Texts {
         Self {
             messages,
             prompts: prompts.collect(),
+            broken: sink.errors() != before,
+            compiled: RefCell::default(),
         }
     }
-}
 
-/// The scripts that gates of this pipeline name, and what they compile to. A script that does
-/// not compile has been reported with all files.
-fn scripts(files: &Files, draft: &Draft) -> (BTreeMap<String, String>, crate::engine::script::Scripts) {
-    let named = draft.gates.values().filter_map(|g| match &g.v.0 {
-        Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
-        _ => None,
-    });
-    let sources: BTreeMap<String, String> = named
-        .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
-        .collect();
-    let compiled = plug::compile(&sources).unwrap_or_default();
-    (sources, compiled)
+    /// The scripts that gates of this pipeline name, and what they compile to. A script that does
+    /// not compile has been reported with all files.
+    fn scripts(&self, files: &Files, draft: &Draft) -> (BTreeMap<String, String>, Scripts) {
+        let named = draft.gates.values().filter_map(|g| match &g.v.0 {
+            Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
+            _ => None,
+        });
+        let sources: BTreeMap<String, String> = named
+            .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
+            .collect();
+        let mut known = self.compiled.borrow_mut();
+        let compiled = known
+            .entry(sources.keys().cloned().collect())
+            .or_insert_with(|| plug::compile(&sources).unwrap_or_default());
+        let compiled = compiled.clone();
+        (sources, compiled)
+    }
 }
 
 fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, language: Language) -> Inputs {

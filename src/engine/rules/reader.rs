@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::engine::model::{Millis, Name};
 
 use super::codes;
-use super::diagnostic::{Place, Problem, Sink, list, nearest, quoted};
+use super::diagnostic::{Place, Problem, Sink, list, quoted};
 use super::tree::{Entry, Node, Table, Value};
 use super::value;
 
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         let text = self.text(key)?;
         let found = words.iter().find(|w| **w == text.v).copied();
         if found.is_none() {
-            let near = nearest(&text.v, words.iter().copied()).map(|w| format!("did you mean {}?", quoted(w)));
+            let near = self.sink.nearest(&text.v, words.iter().copied()).map(|w| format!("did you mean {}?", quoted(w)));
             let problem = Problem::error(codes::CHOICE, &text.at, format!("{} cannot be {}", quoted(key), quoted(&text.v)));
             self.sink
                 .push(problem.label(format!("must be one of {}", list(words))).maybe_help(near));
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let words = format!("{} has no key {}", self.what, quoted(&entry.key));
-            let help = match nearest(&entry.key, asked.iter().copied()) {
+            let help = match self.sink.nearest(&entry.key, asked.iter().copied()) {
                 Some(near) => format!("did you mean {}?", quoted(near)),
                 None => format!("the keys are {}; keys of your own begin with `x-`", list(&asked)),
             };
