@@ -1,14 +1,20 @@
 //! Wire and run.
 
+use clap::Parser;
 use std::path::Path;
 use std::process::ExitCode;
-use clap::Parser;
 
 #[derive(clap::Parser)]
-struct Cli { #[command(flatten)] demo: signalbox::cli::demo::DemoArgs }
+struct Cli {
+    #[command(flatten)]
+    demo: signalbox::cli::demo::DemoArgs,
+}
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let code = match args.first().map(String::as_str) {
         Some("run-shim") if args.len() == 2 => signalbox::cli::run_shim::run(Path::new(&args[1])),

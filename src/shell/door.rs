@@ -11,7 +11,6 @@ mod people;
 mod possible;
 mod signal;
 
-
 pub use board::{INITIAL, NewTask, known_statuses};
 pub use find::Found;
 pub use people::{Door, person};
@@ -78,11 +77,17 @@ pub enum DoorError {
 
 impl DoorError {
     pub(crate) fn bad(why: impl Into<String>) -> Self {
-        Self::Bad { why: why.into(), help: None }
+        Self::Bad {
+            why: why.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn not_now(why: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::NotNow { why: why.into(), help: Some(help.into()) }
+        Self::NotNow {
+            why: why.into(),
+            help: Some(help.into()),
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 pub mod clock;
 pub mod config;
 pub mod crash;
+pub mod door;
 pub mod embedded;
 pub mod forge;
 pub mod front_matter;
-pub mod door;
 mod gather;
 pub mod git;
 mod launch;

@@ -27,7 +27,10 @@ impl Busy {
     /// Takes `key`; `None` while someone has it. It is given back on drop.
     pub fn take(self: &Arc<Self>, key: String) -> Option<Held> {
         let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        held.insert(key.clone()).then(|| Held { busy: Arc::clone(self), key })
+        held.insert(key.clone()).then(|| Held {
+            busy: Arc::clone(self),
+            key,
+        })
     }
 }
 
@@ -133,7 +136,10 @@ async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result
 async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
     let now = clock::now();
     let Some(project) = service.projects.get(&target.project) else {
-        service.store.drop_event(event.seq, &format!("no project `{}` is configured", target.project), now).await?;
+        service
+            .store
+            .drop_event(event.seq, &format!("no project `{}` is configured", target.project), now)
+            .await?;
         return Ok(true);
     };
     let task = find(service, target, project.repo, &project.rules.hash).await?;

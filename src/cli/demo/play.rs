@@ -13,11 +13,16 @@ use super::timeline;
 
 const PROJECT: &str = "demo";
 const TITLE: &str = "Greet people by name";
-const TEXT: &str = "The greeting should contain the name of whoever is greeted.\n\nAcceptance: a feature file with the new greeting, tests green.";
+const TEXT: &str =
+    "The greeting should contain the name of whoever is greeted.\n\nAcceptance: a feature file with the new greeting, tests green.";
 
 /// The scripted person.
 fn person() -> Actor {
-    Actor::Person { name: "demo".to_owned(), via: Via::Cli, roles: vec![Role::Viewer, Role::Operator, Role::Approver] }
+    Actor::Person {
+        name: "demo".to_owned(),
+        via: Via::Cli,
+        roles: vec![Role::Viewer, Role::Operator, Role::Approver],
+    }
 }
 
 /// The default branch before anything was done.
@@ -54,14 +59,21 @@ pub async fn to_the_end(service: &Arc<Service>, item: &str) -> Result<(), String
             }
             decide(service, &task).await?;
         }
-        if tokio::time::timeout(Duration::from_secs(5), commits.changed()).await.is_ok_and(|r| r.is_err()) {
+        if tokio::time::timeout(Duration::from_secs(5), commits.changed())
+            .await
+            .is_ok_and(|r| r.is_err())
+        {
             return Err("the database was closed".to_owned());
         }
     }
 }
 
 fn ended(task: &Task) -> Result<(), String> {
-    if task.control.phase == Phase::Done { Ok(()) } else { Err(format!("{} ended at {}, not done", task.item, task.control.stage)) }
+    if task.control.phase == Phase::Done {
+        Ok(())
+    } else {
+        Err(format!("{} ended at {}, not done", task.item, task.control.stage))
+    }
 }
 
 /// Says what a person would say: yes, where someone is asked; no other way out of a dead end is taken.
@@ -71,7 +83,10 @@ async fn decide(service: &Arc<Service>, task: &Task) -> Result<(), String> {
     if let Some(first) = blockers.first() {
         timeline::progress(&first.text);
     }
-    if let Some(parked) = blockers.iter().find(|b| matches!(b.code, Code::Escalated | Code::NeedsInput | Code::ChecksFailed)) {
+    if let Some(parked) = blockers
+        .iter()
+        .find(|b| matches!(b.code, Code::Escalated | Code::NeedsInput | Code::ChecksFailed))
+    {
         return Err(format!("{} needs a person at {}: {}", task.item, task.control.stage, parked.text));
     }
     if blockers.iter().any(|b| b.code == Code::ApprovalWait) {
@@ -99,10 +114,21 @@ pub async fn watch(service: &Arc<Service>) -> Result<(), String> {
 /// Why the demo did not get through in time.
 pub async fn stuck(service: &Arc<Service>, item: &str, limit: u64) -> String {
     let task = service.store.task_by_item(item).await.ok().flatten();
-    let Some(task) = task else { return format!("the task did not begin within {limit} s") };
+    let Some(task) = task else {
+        return format!("the task did not begin within {limit} s");
+    };
     let all = service.blockers(std::slice::from_ref(&task)).await.unwrap_or_default();
-    let why: Vec<String> = all.get(&task.id).into_iter().flatten().map(|b| format!("{} {}", b.code.as_str(), b.text)).collect();
-    let why = if why.is_empty() { "its agent is at work".to_owned() } else { why.join("; ") };
+    let why: Vec<String> = all
+        .get(&task.id)
+        .into_iter()
+        .flatten()
+        .map(|b| format!("{} {}", b.code.as_str(), b.text))
+        .collect();
+    let why = if why.is_empty() {
+        "its agent is at work".to_owned()
+    } else {
+        why.join("; ")
+    };
     format!("{item} stands at {} after {limit} s: {why}", task.control.stage)
 }
 
@@ -125,7 +151,10 @@ pub async fn end_all(service: &Arc<Service>) -> usize {
             return open.len();
         }
         // Woken by the next commit; the time-out only makes the deadline hold.
-        if tokio::time::timeout(Duration::from_secs(1), commits.changed()).await.is_ok_and(|r| r.is_err()) {
+        if tokio::time::timeout(Duration::from_secs(1), commits.changed())
+            .await
+            .is_ok_and(|r| r.is_err())
+        {
             return open.len();
         }
     }
@@ -139,7 +168,10 @@ struct Follower {
 
 impl Follower {
     fn new() -> Self {
-        Self { place: 0, began: clock::now() }
+        Self {
+            place: 0,
+            began: clock::now(),
+        }
     }
 
     async fn tell(&mut self, service: &Service) -> Result<(), String> {

@@ -7,10 +7,13 @@ use crate::engine::model::Name;
 use crate::engine::script::Scripts;
 
 use super::check_edges::Edges;
+use super::check_flow;
 use super::check_gates::gates;
 use super::check_parts::{agents, ambiguous, counters, serial, shown, signals, stop, unused};
+use super::check_texts;
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, StageDraft};
+use super::invariant::invariants;
 use super::reader::Sp;
 use super::{Action, Ruleset, Stage};
 use super::{branches, codes, value};
@@ -78,6 +81,11 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let gates = gates(draft, &asked, &scope);
     let agents = agents(draft, &reached, &scope);
     ambiguous(draft, &gates, &agents, sink);
+    check_flow::passable(&reached, &gates, draft, &scope);
+    check_flow::merges_once(&reached, &scope);
+    check_flow::windows(draft, &reached, &scope);
+    check_flow::counters_fit(draft, &scope);
+    check_flow::later(draft, &reached, &scope);
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
     stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));
@@ -90,6 +98,10 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     shown(draft, &reached, &counters, sink);
     let signals = signals(draft, &gates, &scope);
     let serial_gate = serial(draft, &reached, &scope);
+    let invariants = invariants(draft, flow, &gates, &scope);
+    let all_edges = stages.values().flat_map(|s| s.on.values()).chain(on.values());
+    let spent = counters.values().map(|c| &c.spent);
+    check_texts::variables(agents.values(), all_edges.chain(spent), &scope);
     if scope.clean && sink.errors() == before {
         unused(draft, flow, &gates, &agents, &counters, &scope);
     }
@@ -124,6 +136,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
             .map(|(n, a)| (Name::new(n), a.v.clone()))
             .collect(),
         entry: draft.entry.clone(),
+        invariants,
         prompts,
         messages: scope.messages.clone(),
         vars: bound.map(|b| b.vars.clone()).unwrap_or_default(),
@@ -211,7 +224,9 @@ fn find_stage<'a>(draft: &'a Draft, name: &Sp<String>, empty: &'a StageDraft, si
         return Some(empty);
     }
     let problem = Problem::error(codes::UNKNOWN_STAGE, &name.at, format!("there is no stage {}", quoted(&name.v)));
-    let help = sink.nearest(&name.v, draft.stages.keys().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
+    let help = sink
+        .nearest(&name.v, draft.stages.keys().map(String::as_str))
+        .map(|n| format!("did you mean {}?", quoted(n)));
     sink.push(
         problem
             .label("unknown stage")
@@ -269,7 +284,8 @@ fn bare(stage: &StageDraft) -> Stage {
         status: stage.status.as_ref().map(|s| s.v.clone()),
         work: stage.work.iter().map(Sp::name).collect(),
         pass: stage.pass.iter().map(Sp::name).collect(),
-        actions: stage.actions.iter().map(|_| Action::Merge).collect(),
+        // Hooks have been refused: no ruleset is made of a pipeline that has some.
+        actions: stage.actions.iter().filter(|a| a.v == "merge").map(|_| Action::Merge).collect(),
         on: BTreeMap::new(),
     }
 }

@@ -79,17 +79,10 @@ impl<'a> Edges<'a> {
             }
         }
         for action in &stage.actions {
-            for outcome in Action::Merge.outcomes() {
-                self.answer(
-                    at,
-                    stage,
-                    &action.v,
-                    outcome,
-                    Of::Outcome,
-                    Some((name, &action.at)),
-                    &mut used,
-                    &mut out,
-                );
+            let (from, outcomes) = action_outcomes(&action.v, self.draft);
+            for outcome in outcomes {
+                let due = Some((name, &action.at));
+                self.answer(at, stage, from, outcome, Of::Outcome, due, &mut used, &mut out);
             }
         }
         if !stage.work.is_empty() {
@@ -229,12 +222,19 @@ impl<'a> Edges<'a> {
     /// An edge that nothing reaches: an error where it was written for this pipeline; an
     /// inherited one is simply not part of it.
     fn dead(&self, key: &str, edge: &Sp<EdgeDraft>, whom: &str, stage: Option<&StageDraft>) {
-        if !self.scope.own(&edge.at) {
+        // About a gate that is itself wrong nothing can be said.
+        let gate = key.split('.').next().unwrap_or_default();
+        let wrong = stage.is_some_and(|s| s.pass.iter().any(|g| g.v == gate)) && !self.gates.contains_key(gate);
+        if wrong || !self.scope.own(&edge.at) {
             return;
         }
         let outcomes = stage.map(|s| self.outcomes(s)).unwrap_or_default();
         let problem = Problem::error(codes::DEAD_EDGE, &edge.at, format!("{} never comes out at {whom}", quoted(key)));
-        let near = self.scope.sink.nearest(key, outcomes.iter().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
+        let near = self
+            .scope
+            .sink
+            .nearest(key, outcomes.iter().map(String::as_str))
+            .map(|n| format!("did you mean {}?", quoted(n)));
         let help = near.or_else(|| (!outcomes.is_empty()).then(|| format!("what comes out there: {}", list(&outcomes))));
         self.scope.sink.push(problem.label("never reached").maybe_help(help));
     }
@@ -247,11 +247,29 @@ impl<'a> Edges<'a> {
             }
         }
         for action in &stage.actions {
-            out.extend(Action::Merge.outcomes().iter().map(|o| format!("{}.{o}", action.v)));
+            let (from, outcomes) = action_outcomes(&action.v, self.draft);
+            out.extend(outcomes.iter().map(|o| format!("{from}.{o}")));
         }
         if !stage.work.is_empty() {
             out.push("work.failed".to_owned());
         }
         out
     }
+}
+
+/// What edges call an action, and its outcomes besides `ok`.
+fn action_outcomes<'d>(action: &'d str, draft: &Draft) -> (&'d str, &'static [&'static str]) {
+    let Some(hook) = action.strip_prefix("hook:") else {
+        return (action, Action::Merge.outcomes());
+    };
+    // Only a hook after which the running revision is asked can find another one.
+    let asks = draft.later.hooks.get(hook).is_some_and(|h| h.v.revision);
+    (
+        "hook",
+        if asks {
+            &["failed", "unknown", "mismatch"]
+        } else {
+            &["failed", "unknown"]
+        },
+    )
 }

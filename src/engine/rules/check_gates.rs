@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::model::{FactKey, Name};
 
 use super::check::Scope;
+use super::check_scripts;
 use super::codes;
 use super::diagnostic::{Problem, quoted};
 use super::draft::{ClauseDraft, Draft, KindDraft};
@@ -138,6 +139,7 @@ fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
             returns,
         } => {
             check_function(function, reads, scope)?;
+            check_scripts::check(function, reads, returns, scope);
             let outcomes = returns.iter().map(|o| o.v.as_str()).chain(["error"]).collect();
             let facts: BTreeSet<FactKey> = reads.values().cloned().collect();
             let kind = GateKind::Script {
@@ -256,7 +258,10 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         return None;
     };
     if !scope.scripts.contains_key(file) {
-        let help = scope.sink.suggest(file, scope.scripts.keys().map(String::as_str)).or_else(|| Some("scripts lie in rules/".to_owned()));
+        let help = scope
+            .sink
+            .suggest(file, scope.scripts.keys().map(String::as_str))
+            .or_else(|| Some("scripts lie in rules/".to_owned()));
         unknown(format!("there is no script {}", quoted(file)), help);
         return None;
     }

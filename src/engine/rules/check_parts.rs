@@ -23,7 +23,9 @@ pub fn agents(draft: &Draft, reached: &Reached, scope: &Scope) -> BTreeMap<Name,
         let Some(agent) = draft.agents.get(&name.v) else {
             let problem = Problem::error(codes::UNKNOWN_AGENT, &name.at, format!("there is no agent {}", quoted(&name.v)));
             let known = draft.agents.keys().map(String::as_str);
-            scope.sink.push(problem.label("unknown agent").maybe_help(scope.sink.suggest(&name.v, known)));
+            scope
+                .sink
+                .push(problem.label("unknown agent").maybe_help(scope.sink.suggest(&name.v, known)));
             continue;
         };
         if let Some(resolved) = agent_of(name, agent, scope) {

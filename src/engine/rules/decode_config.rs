@@ -9,10 +9,12 @@ use super::codes;
 use super::config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
 use super::decode::schema;
 use super::diagnostic::{Place, Problem, Sink, quoted};
+use super::later_config::{self, remote};
 use super::merge::{Override, split};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Table, Value};
 use super::value;
+use super::{GateKind, Ruleset};
 
 /// A project and the places that findings about it point at.
 pub struct Placed {
@@ -29,7 +31,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let before = sink.errors();
     let r = Reader::new(root, &Place::start(path), "`signalbox.toml`", sink);
     schema(&r);
-    r.not_yet(&["chat", "limits"]);
+    later_config::tables(&r);
     let data = r.text("data").map_or_else(|| "data".to_owned(), |d| d.v);
     let listen = r.text("listen");
     let max_concurrency = positive(&r, "max_concurrency").unwrap_or(1);
@@ -41,7 +43,6 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let listen = address(listen.as_ref(), api.token.is_some(), sink);
     let people = people(&r);
     let placed = projects(&r);
-    shared(&placed, sink);
     r.finish();
     let config = (sink.errors() == before).then(|| Config {
         data,
@@ -68,7 +69,7 @@ fn api(r: &Reader) -> Api {
 }
 
 /// A secret: by reference only.
-fn secret(r: &Reader, key: &'static str) -> Option<Secret> {
+pub fn secret(r: &Reader, key: &'static str) -> Option<Secret> {
     let entry = r.entry(key)?;
     if let Value::Str(_) = &entry.node.value {
         let problem = Problem::error(codes::SECRET, &entry.node.place, format!("{} stands here in clear", quoted(key)));
@@ -131,15 +132,28 @@ fn people(r: &Reader) -> People {
     people
 }
 
+/// What a project may share with no other one: how people call it, and what it is known by.
+struct Claim {
+    name: String,
+    at: Place,
+    claims: Vec<(&'static str, String)>,
+}
+
 fn projects(r: &Reader) -> BTreeMap<Name, Placed> {
     let mut out = BTreeMap::new();
+    let mut claimed = Vec::new();
     for entry in r.entries("projects") {
         let named = value::check_name(&entry.key, &entry.key_place, "a project", r.sink);
         let Some(p) = Reader::of(entry, format!("project {}", quoted(&entry.key)), r.sink) else {
             continue;
         };
-        let project = project(&p);
+        let (project, claims) = project(&p);
         p.finish();
+        claimed.push(Claim {
+            name: entry.key.clone(),
+            at: entry.key_place.clone(),
+            claims,
+        });
         if let (true, Some((project, pipeline_at))) = (named, project) {
             out.insert(
                 Name::new(&entry.key),
@@ -151,30 +165,39 @@ fn projects(r: &Reader) -> BTreeMap<Name, Placed> {
             );
         }
     }
+    shared(&claimed, r.sink);
     out
 }
 
-fn project(p: &Reader) -> Option<(Project, Place)> {
+fn project(p: &Reader) -> (Option<(Project, Place)>, Vec<(&'static str, String)>) {
     let pipeline = p.need_text("pipeline", "the name of a file in pipelines/, without .toml: pipeline = \"local\"");
     let prefix = p
         .need_text("prefix", "what work item ids begin with: prefix = \"ORCH\"")
         .filter(|x| check_prefix(x, p.sink));
-    let tracker = tracker(p);
-    let forge = forge(p);
+    let (tracker, forge) = (tracker(p), forge(p));
     let vars = vars(p);
     let set = overrides(p);
     let max_concurrency = positive(p, "max_concurrency");
-    let pipeline = pipeline?;
-    let project = Project {
-        pipeline: pipeline.name(),
-        prefix: prefix?.v,
-        tracker: tracker?,
-        forge: forge?,
-        vars,
-        set,
-        max_concurrency,
+    let claims = [
+        ("the prefix", prefix.as_ref().map(|x| x.v.clone())),
+        ("the tracker project", tracker.known),
+        ("the repository", forge.known),
+    ];
+    let claims = claims.into_iter().filter_map(|(what, known)| Some((what, known?))).collect();
+    let whole = || {
+        let pipeline = pipeline?;
+        let project = Project {
+            pipeline: pipeline.name(),
+            prefix: prefix?.v,
+            tracker: tracker.usable?,
+            forge: forge.usable?,
+            vars,
+            set,
+            max_concurrency,
+        };
+        Some((project, pipeline.at))
     };
-    Some((project, pipeline.at))
+    (whole(), claims)
 }
 
 fn check_prefix(prefix: &Sp<String>, sink: &Sink) -> bool {
@@ -193,26 +216,35 @@ fn check_prefix(prefix: &Sp<String>, sink: &Sink) -> bool {
     good
 }
 
-/// The table of a tracker or forge of the kind `local`; other kinds are refused by name.
-fn local<'a>(p: &Reader<'a>, key: &'static str, later: &[&'static str], help: &str) -> Option<Reader<'a>> {
+/// What a project is bound to: a thing of this version, or one that was refused.
+struct Found<T> {
+    usable: Option<T>,
+    /// What it is known by, so that two projects that share it are found.
+    known: Option<String>,
+}
+
+impl<T> Found<T> {
+    const NONE: Self = Self { usable: None, known: None };
+}
+
+/// Reads a tracker or forge: `local` by the kind's own reader, other kinds to be refused by name.
+fn bound<T>(p: &Reader, key: &'static str, later: &str, help: &str, local: impl Fn(&Reader) -> Found<T>) -> Found<T> {
     if !p.has(key) {
         p.entry(key);
         p.missing(key, help);
-        return None;
+        return Found::NONE;
     }
-    let t = p.table(key, format!("`{key}` of {}", p.what()))?;
-    let kind = t.need_text("kind", help)?;
-    if later.contains(&kind.v.as_str()) {
-        let words = format!("`{key}.kind` = {} is not available yet in this version", quoted(&kind.v));
-        p.sink.push(
-            Problem::error(codes::NOT_YET, &kind.at, words)
-                .label("not available yet")
-                .help(help),
-        );
-        for name in ["token", "secret"] {
-            secret(&t, name);
-        }
-        return None;
+    let Some(t) = p.table(key, format!("`{key}` of {}", p.what())) else {
+        return Found::NONE;
+    };
+    let Some(kind) = t.need_text("kind", help) else {
+        return Found::NONE;
+    };
+    if kind.v == later {
+        return Found {
+            usable: None,
+            known: remote(&t, &kind.v, &kind.at, key, help).map(|r| r.0),
+        };
     }
     if kind.v != "local" {
         let problem = Problem::error(
@@ -221,38 +253,54 @@ fn local<'a>(p: &Reader<'a>, key: &'static str, later: &[&'static str], help: &s
             format!("there is no {key} of the kind {}", quoted(&kind.v)),
         );
         p.sink.push(problem.label("unknown kind").help(help));
-        return None;
+        return Found::NONE;
     }
-    Some(t)
+    let found = local(&t);
+    t.finish();
+    found
 }
 
-fn tracker(p: &Reader) -> Option<Tracker> {
-    let t = local(p, "tracker", &["plane"], "tracker = { kind = \"local\" }")?;
-    t.finish();
-    Some(Tracker::Local)
-}
-
-fn forge(p: &Reader) -> Option<Forge> {
-    let help = "forge = { kind = \"local\", source = \"../my-repository\", default_branch = \"main\" }";
-    let t = local(p, "forge", &["gitea"], help)?;
-    let source = t.need_text("source", help);
-    let branch = t.text("default_branch");
-    t.finish();
-    if let Some(b) = &branch
-        && let Some(why) = super::branches::illegal(&b.v)
-    {
-        let problem = Problem::error(
-            codes::BRANCH_ILLEGAL,
-            &b.at,
-            format!("{} cannot name a branch: {why}", quoted(&b.v)),
-        );
-        p.sink.push(problem.label("not a branch name"));
-        return None;
-    }
-    Some(Forge::Local {
-        source: source?.v,
-        default_branch: branch.map_or_else(|| "main".to_owned(), |b| b.v),
+fn tracker(p: &Reader) -> Found<Tracker> {
+    bound(p, "tracker", "plane", "tracker = { kind = \"local\" }", |_| Found {
+        usable: Some(Tracker::Local),
+        known: None,
     })
+}
+
+fn forge(p: &Reader) -> Found<Forge> {
+    let help = "forge = { kind = \"local\", source = \"../my-repository\", default_branch = \"main\" }";
+    bound(p, "forge", "gitea", help, |t| {
+        let source = t.need_text("source", help);
+        let branch = t.text("default_branch");
+        let known = source.as_ref().map(|s| plain_path(&s.v));
+        let illegal = branch.as_ref().and_then(|b| Some((b, super::branches::illegal(&b.v)?)));
+        if let Some((b, why)) = illegal {
+            let words = format!("{} cannot name a branch: {why}", quoted(&b.v));
+            p.sink
+                .push(Problem::error(codes::BRANCH_ILLEGAL, &b.at, words).label("not a branch name"));
+            return Found { usable: None, known };
+        }
+        let default_branch = branch.map_or_else(|| "main".to_owned(), |b| b.v);
+        let usable = source.map(|s| Forge::Local {
+            source: s.v,
+            default_branch,
+        });
+        Found { usable, known }
+    })
+}
+
+/// A path without what does not change where it leads: `./a//b/` is `a/b`.
+fn plain_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        if part == ".." && parts.last().is_some_and(|p| *p != "..") {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }
 
 fn vars(p: &Reader) -> BTreeMap<String, String> {
@@ -323,25 +371,51 @@ fn overrides(p: &Reader) -> Vec<Override> {
     out
 }
 
-/// Projects must not share a prefix (ids would collide) nor a repository (two lanes, two leases).
-fn shared(projects: &BTreeMap<Name, Placed>, sink: &Sink) {
-    let all: Vec<_> = projects.iter().collect();
-    for (i, (name, one)) in all.iter().enumerate() {
-        for (other_name, other) in &all[..i] {
-            let Forge::Local { source, .. } = &one.project.forge;
-            let Forge::Local { source: other_source, .. } = &other.project.forge;
-            let what = if one.project.prefix == other.project.prefix {
-                format!("the prefix {}", quoted(&one.project.prefix))
-            } else if source.trim_end_matches('/') == other_source.trim_end_matches('/') {
-                format!("the repository {}", quoted(source))
+/// Projects must not share a prefix (ids would collide), a repository (two lanes, two leases) nor
+/// a tracker project (two tasks for one issue).
+fn shared(projects: &[Claim], sink: &Sink) {
+    let mut first: BTreeMap<(&str, &str), &Claim> = BTreeMap::new();
+    for one in projects {
+        for (what, known) in &one.claims {
+            if let Some(other) = first.get(&(*what, known.as_str())) {
+                let words = format!(
+                    "projects {} and {} share {what} {}",
+                    quoted(&other.name),
+                    quoted(&one.name),
+                    quoted(known)
+                );
+                let problem = Problem::error(codes::SHARED, &one.at, words)
+                    .label("the second one")
+                    .related(&other.at, "the first one");
+                sink.push(problem.help("give each project its own"));
             } else {
-                continue;
-            };
-            let words = format!("projects {} and {} share {what}", quoted(other_name), quoted(name));
-            let problem = Problem::error(codes::SHARED, &one.at, words)
-                .label("the second one")
-                .related(&other.at, "the first one");
-            sink.push(problem.help("give each project its own"));
+                first.insert((what, known), one);
+            }
         }
+    }
+}
+
+/// The human gates of a project's pipeline must find people enough in `[people]`.
+pub fn quorum(rules: &Ruleset, people: &People, placed: &Placed, sink: &Sink) {
+    let somebody = [&people.approver, &people.operator, &people.viewer].iter().any(|l| !l.is_empty());
+    for (name, gate) in &rules.gates {
+        let GateKind::Human { from, quorum, .. } = &gate.kind else {
+            continue;
+        };
+        let role = if *from == "operator" { &people.operator } else { &people.approver };
+        let listed: std::collections::BTreeSet<&String> = role.iter().collect();
+        // Where nobody is listed, the owner of the service decides.
+        let there = if somebody { listed.len() } else { 1 };
+        if usize::try_from(*quorum).unwrap_or(usize::MAX) <= there {
+            continue;
+        }
+        let words = format!(
+            "the gate {} waits for {quorum} of the role {}, and there {}",
+            quoted(name),
+            quoted(from),
+            if there == 1 { "is 1".to_owned() } else { format!("are {there}") }
+        );
+        let problem = Problem::error(codes::QUORUM, &placed.at, words).label("this project's tasks would wait for ever");
+        sink.push(problem.help(format!("list them: [people] {from} = [\"alice\", …]")));
     }
 }

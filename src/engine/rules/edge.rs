@@ -143,9 +143,11 @@ impl Edges<'_> {
                 &rerun.at,
                 format!("{} does not work in this stage", quoted(&rerun.v)),
             );
-            scope
-                .sink
-                .push(problem.label("not an agent of the stage").maybe_help(scope.sink.suggest(&rerun.v, known)));
+            scope.sink.push(
+                problem
+                    .label("not an agent of the stage")
+                    .maybe_help(scope.sink.suggest(&rerun.v, known)),
+            );
         }
         for (section, name) in [("note", &e.note), ("comment", &e.comment), ("ask", &e.ask)] {
             message(section, name.as_ref(), scope);

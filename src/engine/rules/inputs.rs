@@ -141,7 +141,7 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     let built = build(&files, &trees, &shared, &unit, inputs.language, &sink);
     let found = sink.into_sorted();
     match built {
-        Some((rules, _, _)) if !found.iter().any(|d| d.severity == Severity::Error) => Ok(rules),
+        Some(built) if !found.iter().any(|d| d.severity == Severity::Error) => Ok(built.rules),
         _ => Err(found),
     }
 }

@@ -14,6 +14,7 @@ use super::decode;
 use super::decode_config;
 use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted};
 use super::files::{Files, MAX_FILE};
+use super::here::Command;
 use super::inputs::{Inputs, Settings};
 use super::merge;
 use super::origins::Origins;
@@ -36,6 +37,10 @@ pub struct Loaded {
     pub inputs: BTreeMap<Name, Inputs>,
     /// Where the values of each project's pipeline were written.
     pub origins: BTreeMap<Name, Origins>,
+    /// Where the values of each pipeline with a flow were written.
+    pub pipeline_origins: BTreeMap<Name, Origins>,
+    /// The commands of the agents of all projects.
+    pub commands: Vec<Command>,
     /// All findings of all files, by file and place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -62,8 +67,9 @@ pub fn load(files: &Files) -> Loaded {
             pipeline: Name::new(name),
             settings: None,
         };
-        if let Some((rules, _, _)) = build(&small, &trees, &shared, &project, language, &sink) {
-            loaded.pipelines.insert(Name::new(name), Arc::new(rules));
+        if let Some(built) = build(&small, &trees, &shared, &project, language, &sink) {
+            loaded.pipelines.insert(Name::new(name), Arc::new(built.rules));
+            loaded.pipeline_origins.insert(Name::new(name), built.origins);
         }
     }
     loaded.diagnostics = sink.into_sorted();
@@ -119,10 +125,21 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
             pipeline: placed.project.pipeline.clone(),
             settings: Some((&placed.project, placed)),
         };
-        if let Some((rules, inputs, origins)) = build(files, trees, &shared, &unit, language, sink) {
+        if let Some(built) = build(files, trees, &shared, &unit, language, sink) {
+            let rules = built.rules;
+            let commands = built.commands.into_iter().map(|(agent, program, at)| Command {
+                project: name.clone(),
+                agent,
+                program,
+                at,
+            });
+            loaded.commands.extend(commands);
+            if let Some(config) = &config {
+                decode_config::quorum(&rules, &config.people, placed, sink);
+            }
             loaded.rulesets.insert(name.clone(), Arc::new(rules));
-            loaded.inputs.insert(name.clone(), inputs);
-            loaded.origins.insert(name.clone(), origins);
+            loaded.inputs.insert(name.clone(), built.inputs);
+            loaded.origins.insert(name.clone(), built.origins);
         }
     }
     loaded.config = config;
@@ -199,15 +216,20 @@ pub struct Unit<'a> {
     pub settings: Option<(&'a Project, &'a decode_config::Placed)>,
 }
 
+/// A ruleset and what belongs to it.
+pub struct Built {
+    /// The ruleset.
+    pub rules: Ruleset,
+    /// What it was made of.
+    pub inputs: Inputs,
+    /// Where its values were written.
+    pub origins: Origins,
+    /// The program of each agent, and where it was written.
+    pub commands: Vec<(Name, String, Place)>,
+}
+
 /// Builds one ruleset. `None` when it has errors, or is meant to be extended only.
-pub fn build(
-    files: &Files,
-    trees: &Trees,
-    shared: &Shared,
-    unit: &Unit,
-    language: Language,
-    sink: &Sink,
-) -> Option<(Ruleset, Inputs, Origins)> {
+pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, language: Language, sink: &Sink) -> Option<Built> {
     let before = sink.errors();
     let (mut root, chain) = trees.merged(&unit.pipeline, sink)?;
     if let Some((project, _)) = unit.settings {
@@ -246,7 +268,16 @@ pub fn build(
     }
     let inputs = inputs(files, &rules, &chain, unit, language);
     rules.hash = inputs.hash();
-    Some((rules, inputs, Origins::of(&root, files)))
+    let commands = rules.agents.keys().filter_map(|name| {
+        let run = draft.agents.get(name.as_str())?.v.run.as_ref()?;
+        Some((name.clone(), run.v.first()?.clone(), run.at.clone()))
+    });
+    Some(Built {
+        inputs,
+        origins: Origins::of(&root, files),
+        commands: commands.collect(),
+        rules,
+    })
 }
 
 /// What all pipelines share, read once.

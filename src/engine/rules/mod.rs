@@ -5,12 +5,17 @@
 //! (TOML with places) → `merge` (`extends`, `set`) → `decode*` (typed, unknown keys found) →
 //! `check*` (names, edges, branches) → [`Ruleset`]; `explain` has a page for every code.
 
+mod allow;
 mod branches;
 mod check;
 mod check_edges;
+mod check_flow;
 mod check_gates;
 mod check_parts;
+mod check_scripts;
+mod check_texts;
 pub mod codes;
+mod comments;
 mod config;
 mod decode;
 mod decode_config;
@@ -22,13 +27,19 @@ mod draft;
 mod edge;
 mod explain;
 mod files;
+mod here;
 mod inputs;
+mod invariant;
+mod later;
+mod later_config;
+mod later_tables;
 mod load;
 mod merge;
 mod origins;
 mod plug;
 mod reader;
 mod report;
+mod sarif;
 mod secrets;
 mod texts;
 mod tree;
@@ -38,13 +49,16 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use allow::allowed;
 pub use config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};
+pub use here::{Command, commands_here, unreadable};
 pub use inputs::{Inputs, Settings, revive};
 pub use load::{Loaded, load};
 pub use merge::Override;
 pub use origins::{Origin, Origins};
 pub use report::{SHOWN, render_human, render_json, summary};
+pub use sarif::{render_github, render_sarif};
 pub use types::*;

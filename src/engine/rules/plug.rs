@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::engine::render;
-use crate::engine::script::{ScriptProblem, Scripts};
+use crate::engine::script::{ProblemKind, ScriptProblem, Scripts};
+
+use super::codes;
+
+/// How the parser says that a limit is exceeded.
+const LIMITS: &[&str] = &["at most", "exceed", "too large", "too many", "Too many", "maximum"];
 
 /// A problem of a script: line and column from 1.
 pub struct ScriptIssue {
@@ -15,18 +20,38 @@ pub struct ScriptIssue {
     pub column: usize,
     /// What is wrong.
     pub message: String,
+    /// Its code.
+    pub code: &'static str,
 }
 
 impl From<ScriptProblem> for ScriptIssue {
     fn from(problem: ScriptProblem) -> Self {
-        Self { file: problem.file, line: problem.line.max(1), column: problem.column.max(1), message: problem.message }
+        let code = match problem.kind {
+            // The parser has one kind for all that it refuses; limits are told apart by its words.
+            ProblemKind::Syntax if LIMITS.iter().any(|w| problem.message.contains(w)) => codes::SCRIPT_LIMIT,
+            ProblemKind::Syntax | ProblemKind::Misplaced => codes::SCRIPT,
+            ProblemKind::UnknownFunction => codes::UNKNOWN_CALL,
+            ProblemKind::WrongArity => codes::CALL_ARITY,
+            ProblemKind::MixedComparison => codes::MIXED,
+        };
+        Self {
+            code,
+            file: problem.file,
+            line: problem.line.max(1),
+            column: problem.column.max(1),
+            message: problem.message,
+        }
     }
 }
 
 /// Compiles these scripts, by file name; what compiles is looked through for calls that cannot work.
 pub fn compile(sources: &BTreeMap<String, String>) -> Result<Scripts, Vec<ScriptIssue>> {
     let scripts = Scripts::compile(sources).map_err(|found| found.into_iter().map(ScriptIssue::from).collect::<Vec<_>>())?;
-    let found: Vec<ScriptIssue> = scripts.files().flat_map(|file| scripts.problems(file)).map(ScriptIssue::from).collect();
+    let found: Vec<ScriptIssue> = scripts
+        .files()
+        .flat_map(|file| scripts.problems(file))
+        .map(ScriptIssue::from)
+        .collect();
     if found.is_empty() { Ok(scripts) } else { Err(found) }
 }
 

@@ -71,10 +71,7 @@ fn report<'a>(d: &'a Diagnostic, files: &'a Files) -> Vec<Group<'a>> {
     let mut group = match (&d.span, text(&d.file)) {
         (Some(span), Some(source)) => {
             let line = |r: &Related| position(source, r.span.start).0;
-            let (near, others): (Vec<_>, Vec<_>) = d
-                .related
-                .iter()
-                .partition(|r| r.file == d.file && line(r).abs_diff(d.line) <= NEAR);
+            let (near, others): (Vec<_>, Vec<_>) = d.related.iter().partition(|r| r.file == d.file && line(r).abs_diff(d.line) <= NEAR);
             far = others;
             let spans: Vec<_> = near.iter().map(|r| (&r.span, r.label.as_str())).collect();
             title.element(snippet(&d.file, source, (span, &d.label), &spans))
@@ -97,12 +94,7 @@ fn report<'a>(d: &'a Diagnostic, files: &'a Files) -> Vec<Group<'a>> {
 
 /// The lines around some places of a file. Only they are given to the renderer, which would look
 /// through the whole source each time; a line that fills screens is not shown at all.
-fn snippet<'a>(
-    file: &'a str,
-    source: &'a str,
-    (span, label): (&Range<usize>, &'a str),
-    near: &[(&Range<usize>, &'a str)],
-) -> Element<'a> {
+fn snippet<'a>(file: &'a str, source: &'a str, (span, label): (&Range<usize>, &'a str), near: &[(&Range<usize>, &'a str)]) -> Element<'a> {
     let span = clamp(source, span);
     let first = near.iter().map(|(s, _)| s.start).fold(span.start, usize::min);
     let last = near.iter().map(|(s, _)| s.end).fold(span.end, usize::max);
@@ -121,9 +113,7 @@ fn snippet<'a>(
         let s = clamp(source, s);
         s.start - start..s.end - start
     };
-    let context = near
-        .iter()
-        .map(|(s, label)| AnnotationKind::Context.span(moved(s)).label(*label));
+    let context = near.iter().map(|(s, label)| AnnotationKind::Context.span(moved(s)).label(*label));
     Snippet::source(lines)
         .path(file)
         .line_start(usize::try_from(begins).unwrap_or(1))

@@ -86,12 +86,12 @@ fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
             file: Arc::from(path.as_str()),
             span: start..start.saturating_add(1),
         };
-        sink.push(Problem::error(codes::SCRIPT, &at, issue.message).label("here"));
+        sink.push(Problem::error(issue.code, &at, issue.message).label("here"));
     }
 }
 
 /// The byte of a line and column, both from 1.
-fn offset(text: &str, line: usize, column: usize) -> usize {
+pub fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = text.get(start..).unwrap_or_default();
     start + rest.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i)

@@ -60,7 +60,9 @@ pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
         Body::RunEnded(report) if present(report.visit) && report.head.is_some() => {
             (report.head.clone(), ledger.round_base.clone().or_else(|| report.start.clone()))
         }
-        Body::ActionEnded { visit, head: Some(head), .. } if present(*visit) => (Some(head.clone()), ledger.round_base.clone()),
+        Body::ActionEnded {
+            visit, head: Some(head), ..
+        } if present(*visit) => (Some(head.clone()), ledger.round_base.clone()),
         _ => (ledger.head.clone(), ledger.round_base.clone()),
     }
 }

@@ -66,11 +66,21 @@ impl Service {
         let warning = entry_warning(&project.rules, &row);
         let (name, repo, by, at) = (project.name.clone(), project.repo, actor.clone(), self.now());
         let make = move |issue: &IssueRow, activity: &str| NewEvent {
-            target: Target { project: name, repo, task: None, issue: Some(issue.id.clone()) },
+            target: Target {
+                project: name,
+                repo,
+                task: None,
+                issue: Some(issue.id.clone()),
+            },
             at,
             cause: None,
             actor: by,
-            body: Body::Signalled(Signal { name: Name::new("start"), text: None, activity: activity.to_owned(), acted_at: at }),
+            body: Body::Signalled(Signal {
+                name: Name::new("start"),
+                text: None,
+                activity: activity.to_owned(),
+                acted_at: at,
+            }),
             dedupe: None,
         };
         let issue = self.store.issue_create(row, new.start.then(|| Box::new(make) as _)).await?;
@@ -82,9 +92,17 @@ impl Service {
         let message = match (new.start, warning) {
             (true, None) => format!("started; follow it with signalbox show {item}"),
             (true, Some(why)) => format!("made, but it will not start: {why}"),
-            (false, _) => format!("made; start it with signalbox task status {item} {:?}", start_status(&project.rules).unwrap_or_default()),
+            (false, _) => format!(
+                "made; start it with signalbox task status {item} {:?}",
+                start_status(&project.rules).unwrap_or_default()
+            ),
         };
-        Ok(Done { item, message, seq: None, number: Some(issue.number) })
+        Ok(Done {
+            item,
+            message,
+            seq: None,
+            number: Some(issue.number),
+        })
     }
 
     /// A person comments on an issue.
@@ -100,9 +118,17 @@ impl Service {
         if let Some((name, _)) = &meant {
             may_signal(rules, &found, name, actor)?;
         }
-        let event = meant.as_ref().map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
-        let comment = NewComment { key: None, author: actor.label(), body: text.to_owned() };
-        self.store.issue_comment(&found.project, &issue.id, comment, event, self.now()).await?;
+        let event = meant
+            .as_ref()
+            .map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
+        let comment = NewComment {
+            key: None,
+            author: actor.label(),
+            body: text.to_owned(),
+        };
+        self.store
+            .issue_comment(&found.project, &issue.id, comment, event, self.now())
+            .await?;
         self.wake();
         let message = match meant {
             Some((name, _)) if name != "answer" => format!("commented; that is the signal `{name}`"),
@@ -130,7 +156,10 @@ impl Service {
         let event = meant.map(|name| self.board_event(&found, name, None, actor));
         // Told first, so that the service's next status is not held back by one that is taken in here.
         self.store.save_consumed(&found.project, &issue.id, &status, self.now()).await?;
-        let moved = self.store.issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now()).await?;
+        let moved = self
+            .store
+            .issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now())
+            .await?;
         self.wake();
         let message = match (moved, meant) {
             (None, _) => format!("it stands at {status:?} already"),
@@ -150,14 +179,19 @@ impl Service {
         let label = label.trim();
         let found = self.find(target).await?;
         let (issue, _) = self.on_board(&found)?;
-        let Some(project) = self.projects.get(&found.project) else { return Err(no_board(&found)) };
+        let Some(project) = self.projects.get(&found.project) else {
+            return Err(no_board(&found));
+        };
         may_label(project, label, actor)?;
         // The label may pass a gate that waits: the task looks again.
         let event = found.task.as_ref().filter(|t| !t.terminal()).map(|_| {
             let by = Name::from(format!("label {label} {}", if add { "added" } else { "removed" }));
             self.event(&found, Body::Poked { by }, actor, None)
         });
-        let changed = self.store.issue_label(&found.project, &issue.id, label, add, &actor.label(), event, self.now()).await?;
+        let changed = self
+            .store
+            .issue_label(&found.project, &issue.id, label, add, &actor.label(), event, self.now())
+            .await?;
         self.wake();
         let message = match (changed, add) {
             (Some(_), true) => format!("label {label:?} added"),
@@ -194,13 +228,21 @@ impl Service {
 
     /// The event of a signal on the board: its activity is the change's, filled in by the store.
     fn board_event(&self, found: &Found, name: &Name, text: Option<String>, actor: &Actor) -> NewEvent {
-        let signal = Signal { name: name.clone(), text, activity: String::new(), acted_at: self.now() };
+        let signal = Signal {
+            name: name.clone(),
+            text,
+            activity: String::new(),
+            acted_at: self.now(),
+        };
         self.event(found, Body::Signalled(signal), actor, None)
     }
 }
 
 fn no_board(found: &Found) -> DoorError {
-    DoorError::NotNow { why: format!("the issue of {} is not on the service's own board", found.label), help: Some("change it where it is".to_owned()) }
+    DoorError::NotNow {
+        why: format!("the issue of {} is not on the service's own board", found.label),
+        help: Some("change it where it is".to_owned()),
+    }
 }
 
 /// Refuses a title or label that is empty, long, or more than a line.
@@ -219,8 +261,20 @@ fn check_line(text: &str, what: &str) -> Result<(), DoorError> {
 
 /// A label that passes a human gate is a standing approval: it takes the role.
 fn may_label(project: &Project, label: &str, actor: &Actor) -> Result<(), DoorError> {
-    let orders = project.rules.auto.values().any(|order| order.label.eq_ignore_ascii_case(label.trim()));
-    if orders { require(actor, &[Role::Approver], &format!("set or take off the label {label:?}, which passes a gate")) } else { Ok(()) }
+    let orders = project
+        .rules
+        .auto
+        .values()
+        .any(|order| order.label.eq_ignore_ascii_case(label.trim()));
+    if orders {
+        require(
+            actor,
+            &[Role::Approver],
+            &format!("set or take off the label {label:?}, which passes a gate"),
+        )
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses a signal that the person may not send.
@@ -249,14 +303,23 @@ fn known_signal(rules: &Ruleset, name: &Name) -> bool {
 
 /// The status that starts work.
 fn start_status(rules: &Ruleset) -> Option<String> {
-    rules.signals.status.iter().find(|(_, signal)| **signal == "start").map(|(status, _)| status.clone())
+    rules
+        .signals
+        .status
+        .iter()
+        .find(|(_, signal)| **signal == "start")
+        .map(|(status, _)| status.clone())
 }
 
 /// Statuses that the project's board has: those of its stages, edges and signals.
 #[must_use]
 pub fn known_statuses(rules: &Ruleset) -> Vec<String> {
     let mut known: BTreeSet<String> = BTreeSet::from([INITIAL.to_owned()]);
-    let edges = rules.on.values().chain(rules.stages.values().flat_map(|s| s.on.values())).chain(rules.counters.values().map(|c| &c.spent));
+    let edges = rules
+        .on
+        .values()
+        .chain(rules.stages.values().flat_map(|s| s.on.values()))
+        .chain(rules.counters.values().map(|c| &c.spent));
     known.extend(edges.filter_map(|e| e.status.clone()));
     known.extend(rules.stages.values().filter_map(|s| s.status.clone()));
     known.extend(rules.entry.refused_status.clone());
@@ -274,11 +337,18 @@ pub fn known_statuses(rules: &Ruleset) -> Vec<String> {
 fn known_status(rules: &Ruleset, asked: &str) -> Result<String, DoorError> {
     let known = known_statuses(rules);
     let asked = asked.trim();
-    if let Some(found) = known.iter().find(|s| *s == asked).or_else(|| known.iter().find(|s| s.to_lowercase() == asked.to_lowercase())) {
+    if let Some(found) = known
+        .iter()
+        .find(|s| *s == asked)
+        .or_else(|| known.iter().find(|s| s.to_lowercase() == asked.to_lowercase()))
+    {
         return Ok(found.clone());
     }
     let shown: String = asked.chars().take(80).collect();
-    let nearest = near(asked, &known).first().map(|n| format!("did you mean {n:?}? ")).unwrap_or_default();
+    let nearest = near(asked, &known)
+        .first()
+        .map(|n| format!("did you mean {n:?}? "))
+        .unwrap_or_default();
     Err(DoorError::Bad {
         why: format!("the board has no status {shown:?}"),
         help: Some(format!("{nearest}statuses: {}", known.join(", "))),
@@ -295,7 +365,12 @@ fn comment_signal(rules: &Ruleset, text: &str) -> Option<(Name, String)> {
             return Some((name.clone(), rest.trim().to_owned()));
         }
     }
-    rules.signals.other_comment.clone().filter(|name| known_signal(rules, name)).map(|name| (name, said.to_owned()))
+    rules
+        .signals
+        .other_comment
+        .clone()
+        .filter(|name| known_signal(rules, name))
+        .map(|name| (name, said.to_owned()))
 }
 
 /// Why the entry check will refuse the issue, as far as that can be told now.
@@ -305,5 +380,6 @@ fn entry_warning(rules: &Ruleset, issue: &NewIssue) -> Option<String> {
     if length > entry.title_max as usize {
         return Some(format!("its title has {length} characters, {} are allowed", entry.title_max));
     }
-    (entry.description && issue.description.trim().is_empty()).then(|| "it says nothing about what is to be done (give it a text with -m)".to_owned())
+    (entry.description && issue.description.trim().is_empty())
+        .then(|| "it says nothing about what is to be done (give it a text with -m)".to_owned())
 }
