@@ -49,7 +49,8 @@ pub fn allowed(found: Vec<Diagnostic>, files: &Files, today: Date) -> Vec<Diagno
 const MARK: &str = "signalbox:";
 
 fn is_allow(comment: &str) -> bool {
-    comment.trim_start_matches('#').trim_start().starts_with(MARK)
+    let text = comment.trim_start_matches('#').trim_start();
+    text.strip_prefix(MARK).is_some_and(|rest| rest.trim_start().starts_with("allow"))
 }
 
 /// Makes findings about a comment.
@@ -67,9 +68,17 @@ fn finding<'a>(path: &'a str, files: &'a Files, comment: &Comment<'_>) -> impl F
             line,
             column,
             label: "this comment".to_owned(),
-            help: Some("the form is: # signalbox: allow SB0211 until 2027-03-31: why it is allowed".to_owned()),
+            help: Some(help(code).to_owned()),
             related: Vec::new(),
         }
+    }
+}
+
+fn help(code: &str) -> &'static str {
+    match code {
+        codes::ALLOW_FORM => "the form is: # signalbox: allow SB0211 until 2027-03-31: why it is allowed",
+        codes::ALLOW_EXPIRED => "mend what it allowed, or look at the reason anew and set a later date",
+        _ => "remove the comment",
     }
 }
 

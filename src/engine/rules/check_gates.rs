@@ -265,6 +265,10 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         unknown(format!("there is no script {}", quoted(file)), help);
         return None;
     }
+    // A script that cannot be compiled has been reported itself.
+    if !scope.compiled.files().any(|f| f == file) {
+        return None;
+    }
     let Some(takes) = plug::parameters(scope.scripts, &scope.compiled, file, name) else {
         let functions = plug::functions(scope.scripts, &scope.compiled, file);
         unknown(

@@ -68,10 +68,10 @@ fn missing(template: &str, what: &str, path: &str, bound: &Bound, scope: &Scope)
         let problem = Problem::error(codes::UNKNOWN_VAR, bound.at, words).label(format!("vars has no {}", quoted(var)));
         let there = Place {
             file: Arc::from(path),
-            span: 0..0,
+            span: template.find(&asked).map_or(0..0, |at| at..at.saturating_add(asked.len())),
         };
         let problem = if path.ends_with(".md") {
-            problem.related(&there, "asked for in this file")
+            problem.related(&there, "asked for here")
         } else {
             problem
         };

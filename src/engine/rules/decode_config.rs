@@ -300,6 +300,9 @@ fn plain_path(path: &str) -> String {
         }
     }
     let root = if path.starts_with('/') { "/" } else { "" };
+    if parts.is_empty() && root.is_empty() {
+        return ".".to_owned();
+    }
     format!("{root}{}", parts.join("/"))
 }
 

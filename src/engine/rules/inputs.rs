@@ -14,6 +14,7 @@ use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink};
 use super::files::Files;
 use super::load::{Shared, Trees, Unit, build};
 use super::merge::Override;
+use super::texts;
 use super::tree::Node;
 use super::{Ruleset, codes};
 
@@ -132,6 +133,7 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     }
     let sink = Sink::new(&files);
     let trees = Trees::read(&files, &sink);
+    texts::check_all(&files, &sink);
     let shared = Shared::gather(&files, inputs.language, &sink);
     let placed = inputs.settings.as_ref().map(|s| placed(&inputs.pipeline, s));
     let unit = Unit {

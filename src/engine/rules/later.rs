@@ -43,9 +43,8 @@ pub fn tables(r: &Reader) -> LaterDraft {
         t.finish();
         refuse_if(on, r, "budget");
     }
-    if r.has("maintenance") {
-        refuse_if(maintenance(r), r, "maintenance");
-    }
+    let maintained = maintenance(r);
+    refuse_if(maintained, r, "maintenance");
     for name in ["hooks", "watches"] {
         refuse_if(r.has(name), r, name);
     }

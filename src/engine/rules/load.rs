@@ -246,14 +246,15 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
         }
         return None;
     };
-    let (scripts, compiled) = shared.scripts(files, &draft);
+    let (scripts, compiled) = shared.scripts(files, &draft, sink);
+    let broken = shared.broken || compiled.broken;
     let scope = Scope {
         sink,
         messages: &shared.messages,
         prompts: &shared.prompts,
         scripts: &scripts,
-        compiled,
-        clean: sink.errors() == before && !shared.broken,
+        compiled: compiled.scripts,
+        clean: sink.errors() == before && !broken,
         file: own,
         bound: unit.settings.map(|(project, placed)| Bound {
             prefix: &project.prefix,
@@ -263,7 +264,7 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
         }),
     };
     let mut rules = check::ruleset(&draft, &flow.v, scope)?;
-    if sink.errors() != before || shared.broken {
+    if sink.errors() != before || broken {
         return None;
     }
     let inputs = inputs(files, &rules, &chain, unit, language);
@@ -287,7 +288,7 @@ pub struct Shared {
     /// Whether some message is wrong: no pipeline can be used then.
     broken: bool,
     /// Scripts compiled together, by the names of their files.
-    compiled: RefCell<BTreeMap<Vec<String>, Scripts>>,
+    compiled: RefCell<BTreeMap<Vec<String>, Compiled>>,
 }
 
 impl Shared {
@@ -312,9 +313,8 @@ impl Shared {
         }
     }
 
-    /// The scripts that gates of this pipeline name, and what they compile to. A script that does
-    /// not compile has been reported with all files.
-    fn scripts(&self, files: &Files, draft: &Draft) -> (BTreeMap<String, String>, Scripts) {
+    /// The scripts that gates of this pipeline name, and what they compile to.
+    fn scripts(&self, files: &Files, draft: &Draft, sink: &Sink) -> (BTreeMap<String, String>, Compiled) {
         let named = draft.gates.values().filter_map(|g| match &g.v.0 {
             Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
             _ => None,
@@ -323,12 +323,23 @@ impl Shared {
             .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
             .collect();
         let mut known = self.compiled.borrow_mut();
-        let compiled = known
-            .entry(sources.keys().cloned().collect())
-            .or_insert_with(|| plug::compile(&sources).unwrap_or_default());
+        let compiled = known.entry(sources.keys().cloned().collect()).or_insert_with(|| {
+            let (scripts, issues) = plug::compile(&sources);
+            let broken = !issues.is_empty();
+            texts::report_scripts(issues, files, sink);
+            Compiled { scripts, broken }
+        });
         let compiled = compiled.clone();
         (sources, compiled)
     }
+}
+
+/// Scripts compiled together.
+#[derive(Clone)]
+struct Compiled {
+    scripts: Scripts,
+    /// Whether something is wrong with one of them: the pipeline cannot be used then.
+    broken: bool,
 }
 
 fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, language: Language) -> Inputs {

@@ -44,15 +44,22 @@ impl From<ScriptProblem> for ScriptIssue {
     }
 }
 
-/// Compiles these scripts, by file name; what compiles is looked through for calls that cannot work.
-pub fn compile(sources: &BTreeMap<String, String>) -> Result<Scripts, Vec<ScriptIssue>> {
-    let scripts = Scripts::compile(sources).map_err(|found| found.into_iter().map(ScriptIssue::from).collect::<Vec<_>>())?;
-    let found: Vec<ScriptIssue> = scripts
-        .files()
-        .flat_map(|file| scripts.problems(file))
-        .map(ScriptIssue::from)
-        .collect();
-    if found.is_empty() { Ok(scripts) } else { Err(found) }
+/// Compiles these scripts, by file name, and looks through them for calls that cannot work. What
+/// cannot be compiled is left out; the issues are of all files.
+pub fn compile(sources: &BTreeMap<String, String>) -> (Scripts, Vec<ScriptIssue>) {
+    let mut issues: Vec<ScriptIssue> = Vec::new();
+    let scripts = Scripts::compile(sources).unwrap_or_else(|found| {
+        issues.extend(found.into_iter().map(ScriptIssue::from));
+        let broken = |file: &String| issues.iter().any(|i| i.file == *file);
+        let good = sources
+            .iter()
+            .filter(|(f, _)| !broken(f))
+            .map(|(f, t)| (f.clone(), t.clone()))
+            .collect();
+        Scripts::compile(&good).unwrap_or_default()
+    });
+    issues.extend(scripts.files().flat_map(|file| scripts.problems(file)).map(ScriptIssue::from));
+    (scripts, issues)
 }
 
 /// The names of a function's parameters, in order; `None` where there is no such function.

@@ -74,11 +74,12 @@ pub fn check_all(files: &Files, sink: &Sink) {
         if let Some(source) = files.get(&format!("rules/{name}.rhai")) {
             one.insert(format!("{name}.rhai"), source.text.clone());
         }
-        report_scripts(plug::compile(&one).err().unwrap_or_default(), files, sink);
+        report_scripts(plug::compile(&one).1, files, sink);
     }
 }
 
-fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
+/// Says what is wrong with scripts.
+pub fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink) {
     for issue in issues {
         let path = format!("rules/{}", issue.file);
         let start = files.get(&path).map_or(0, |s| offset(&s.text, issue.line, issue.column));
