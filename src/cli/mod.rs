@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
 pub mod demo;
+pub mod origin;
 pub mod run_shim;
 pub mod validate;

@@ -139,7 +139,12 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
             }
             loaded.rulesets.insert(name.clone(), Arc::new(rules));
             loaded.inputs.insert(name.clone(), built.inputs);
-            loaded.origins.insert(name.clone(), built.origins);
+            let mut origins = built.origins;
+            let own = table.get("projects").and_then(|e| e.node.table()?.get(name)?.node.table());
+            if let Some(own) = own {
+                origins.project(name, own, files);
+            }
+            loaded.origins.insert(name.clone(), origins);
         }
     }
     loaded.config = config;
@@ -275,7 +280,7 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
     });
     Some(Built {
         inputs,
-        origins: Origins::of(&root, files),
+        origins: Origins::of(&root, &rules, files),
         commands: commands.collect(),
         rules,
     })

@@ -58,7 +58,7 @@ pub use here::{Command, commands_here, unreadable};
 pub use inputs::{Inputs, Settings, revive};
 pub use load::{Loaded, load};
 pub use merge::Override;
-pub use origins::{Origin, Origins};
+pub use origins::{DEFAULT, Origin, Origins, origins};
 pub use report::{SHOWN, render_human, render_json, summary};
 pub use sarif::{render_github, render_sarif};
 pub use types::*;
