@@ -156,6 +156,7 @@ pub struct Sink<'f> {
     found: RefCell<Vec<Problem>>,
     seen: RefCell<HashSet<u64>>,
     errors: Cell<usize>,
+    good: RefCell<HashSet<String>>,
 }
 
 impl<'f> Sink<'f> {
@@ -166,7 +167,21 @@ impl<'f> Sink<'f> {
             found: RefCell::default(),
             seen: RefCell::default(),
             errors: Cell::new(0),
+            good: RefCell::default(),
         }
+    }
+
+    /// Whether `check` finds nothing wrong with a pattern. What was found good before is not looked
+    /// at again: pipelines on one base share their patterns.
+    pub fn good_once(&self, pattern: &str, check: impl FnOnce() -> bool) -> bool {
+        if self.good.borrow().contains(pattern) {
+            return true;
+        }
+        let good = check();
+        if good {
+            self.good.borrow_mut().insert(pattern.to_owned());
+        }
+        good
     }
 
     /// Errors pushed so far, repeated ones included: a section that raises it has failed.

@@ -1,10 +1,11 @@
 //! Where each value of a pipeline was written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::diagnostic::position;
+use super::diagnostic::{Place, position};
 use super::files::Files;
 use super::tree::{Entry, Table, Value};
 use super::value::show_duration;
@@ -41,7 +42,7 @@ impl Origins {
     /// The origins of a merged tree, as far as they are part of the rules made of it.
     pub(super) fn of(root: &Table, rules: &Ruleset, files: &Files) -> Self {
         let mut out = Self::default();
-        out.walk("", &effective(root, rules), files);
+        out.walk("", &effective(root, rules), &mut Lines::new(files));
         out.defaults(rules);
         out
     }
@@ -49,10 +50,10 @@ impl Origins {
     /// Adds what a project says about itself; its `set` is shown where it has effect.
     pub(super) fn project(&mut self, name: &str, table: &Table, files: &Files) {
         let own = Table(table.0.iter().filter(|e| e.key != "set").cloned().collect());
-        self.walk(&format!("projects.{name}"), &own, files);
+        self.walk(&format!("projects.{name}"), &own, &mut Lines::new(files));
     }
 
-    fn walk(&mut self, above: &str, table: &Table, files: &Files) {
+    fn walk(&mut self, above: &str, table: &Table, lines: &mut Lines) {
         for entry in table.0.iter().filter(|e| !e.key.starts_with("x-")) {
             let key = if entry.key.contains('.') {
                 format!("\"{}\"", entry.key)
@@ -61,16 +62,16 @@ impl Origins {
             };
             let path = if above.is_empty() { key } else { format!("{above}.{key}") };
             if let Value::Table(inner) = &entry.node.value {
-                self.walk(&path, inner, files);
+                self.walk(&path, inner, lines);
                 continue;
             }
             let place = &entry.key_place;
-            let (line, column) = files.get(&place.file).map_or((0, 0), |s| position(&s.text, place.span.start));
+            let (line, column) = lines.position(place);
             let value = entry.node.value.to_json().to_string();
             self.0.insert(
                 path,
                 Origin {
-                    file: files.shown(&place.file).to_owned(),
+                    file: lines.files.shown(&place.file).to_owned(),
                     line,
                     column,
                     value,
@@ -150,6 +151,34 @@ impl Origins {
             (path.clone(), origin)
         });
         serde_json::Value::Object(entries.collect())
+    }
+}
+
+/// Where the lines of files begin, each file looked through once.
+struct Lines<'a> {
+    files: &'a Files,
+    starts: BTreeMap<Arc<str>, Vec<usize>>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(files: &'a Files) -> Self {
+        Self {
+            files,
+            starts: BTreeMap::new(),
+        }
+    }
+
+    /// Line and column of a place, both from 1.
+    fn position(&mut self, place: &Place) -> (u32, u32) {
+        let Some(source) = self.files.get(&place.file) else { return (0, 0) };
+        let starts = self.starts.entry(Arc::clone(&place.file)).or_insert_with(|| {
+            let ends = source.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+            std::iter::once(0).chain(ends.map(|(i, _)| i.saturating_add(1))).collect()
+        });
+        let line = starts.partition_point(|s| *s <= place.span.start);
+        let start = starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let (_, column) = position(source.text.get(start..).unwrap_or_default(), place.span.start.saturating_sub(start));
+        (u32::try_from(line).unwrap_or(u32::MAX), column)
     }
 }
 

@@ -203,3 +203,29 @@ fn a_default_branch_of_the_project_s_own_must_be_protected() {
     let rules = good(&with_projects(&mended));
     assert_eq!(rules.rulesets["enduro"].branch.protected, ["trunk"]);
 }
+
+#[test]
+#[ignore = "a measurement, not a test: cargo test --release -- --ignored --nocapture a_hundred"]
+fn a_hundred_pipelines_are_checked_in_a_second() {
+    let mut files = shipped_files();
+    let mut config = "schema = 1\n".to_owned();
+    for n in 0..100 {
+        let own = shipped_files()
+            .get("pipelines/orch.toml")
+            .unwrap()
+            .text
+            .replace("schema = 1", "schema = 1\nx-n = 1");
+        files.insert(&format!("pipelines/p{n}.toml"), own, format!("pipelines/p{n}.toml"));
+        let project = "tracker = { kind = \"local\" }\nset = { \"agents.*.run\" = [\"./agent.sh\"] }\n";
+        config += &format!(
+            "[projects.p{n}]\npipeline = \"p{n}\"\nprefix = \"P{n}\"\n{project}forge = {{ kind = \"local\", source = \"{n}\" }}\n"
+        );
+    }
+    let begun = std::time::Instant::now();
+    assert!(load(&files).diagnostics.is_empty());
+    let pipelines = begun.elapsed();
+    files.insert("signalbox.toml", config, "signalbox.toml");
+    let begun = std::time::Instant::now();
+    assert_eq!(good(&files).rulesets.len(), 100);
+    println!("100 pipelines {pipelines:?}; with 100 projects on them {:?}", begun.elapsed());
+}
