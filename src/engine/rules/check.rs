@@ -15,7 +15,7 @@ use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, StageDraft};
 use super::invariant::invariants;
 use super::reader::Sp;
-use super::{Action, Ruleset, Stage};
+use super::{Action, Agent, AutoRule, Ruleset, Stage};
 use super::{branches, codes, value};
 
 /// What a pipeline is checked with.
@@ -81,11 +81,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let gates = gates(draft, &asked, &scope);
     let agents = agents(draft, &reached, &scope);
     ambiguous(draft, &gates, &agents, sink);
-    check_flow::passable(&reached, &gates, draft, &scope);
-    check_flow::merges_once(&reached, &scope);
-    check_flow::windows(draft, &reached, &scope);
-    check_flow::counters_fit(draft, &scope);
-    check_flow::later(draft, &reached, &scope);
+    check_flow::all(draft, &reached, &gates, &scope);
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
     stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));
@@ -99,19 +95,14 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let signals = signals(draft, &gates, &scope);
     let serial_gate = serial(draft, &reached, &scope);
     let invariants = invariants(draft, flow, &gates, &scope);
-    let all_edges = stages.values().flat_map(|s| s.on.values()).chain(on.values());
-    let spent = counters.values().map(|c| &c.spent);
-    check_texts::variables(agents.values(), all_edges.chain(spent), &scope);
+    let shown_by = stages.values().flat_map(|s| s.on.values()).chain(on.values());
+    check_texts::variables(agents.values(), shown_by.chain(counters.values().map(|c| &c.spent)), &scope);
     if scope.clean && sink.errors() == before {
         unused(draft, flow, &gates, &agents, &counters, &scope);
     }
     if sink.errors() != before {
         return None;
     }
-    let prompts = agents
-        .values()
-        .filter_map(|a| Some((a.prompt.clone(), scope.prompts.get(&a.prompt)?.clone())))
-        .collect();
     Some(Ruleset {
         pipeline: Name::new(scope.file.trim_start_matches("pipelines/").trim_end_matches(".toml")),
         hash: String::new(),
@@ -122,26 +113,33 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         sink: end,
         stages,
         gates,
-        agents,
         counters,
         on,
         signals,
         retry: draft.retry.clone(),
         serial_gate,
         stop: stop(draft),
-        auto: draft
-            .auto
-            .iter()
-            .filter(|_| draft.auto_on)
-            .map(|(n, a)| (Name::new(n), a.v.clone()))
-            .collect(),
+        auto: auto(draft),
         entry: draft.entry.clone(),
         invariants,
-        prompts,
+        prompts: prompts(&agents, &scope),
+        agents,
         messages: scope.messages.clone(),
         vars: bound.map(|b| b.vars.clone()).unwrap_or_default(),
         scripts: scope.compiled,
     })
+}
+
+/// The prompts of these agents.
+fn prompts(agents: &BTreeMap<Name, Agent>, scope: &Scope) -> BTreeMap<Name, String> {
+    let named = agents.values().map(|a| &a.prompt);
+    named.filter_map(|p| Some((p.clone(), scope.prompts.get(p)?.clone()))).collect()
+}
+
+/// Standing orders; none where they are switched off.
+fn auto(draft: &Draft) -> BTreeMap<Name, AutoRule> {
+    let on = draft.auto.iter().filter(|_| draft.auto_on);
+    on.map(|(n, a)| (Name::new(n), a.v.clone())).collect()
 }
 
 /// The stages of the flow with their places in it; unknown ones are reported and left out.

@@ -12,8 +12,17 @@ use super::draft::{Draft, KindDraft};
 use super::reader::Sp;
 use super::{Gate, GateKind};
 
+/// Checks the flow as a whole.
+pub fn all(draft: &Draft, reached: &Reached, gates: &BTreeMap<Name, Gate>, scope: &Scope) {
+    passable(reached, gates, draft, scope);
+    merges_once(reached, scope);
+    windows(draft, reached, scope);
+    counters_fit(draft, scope);
+    later(draft, reached, scope);
+}
+
 /// Every gate that a stage asks must be able to say `ok`: else no task gets past it.
-pub fn passable(reached: &Reached, gates: &BTreeMap<Name, Gate>, draft: &Draft, scope: &Scope) {
+fn passable(reached: &Reached, gates: &BTreeMap<Name, Gate>, draft: &Draft, scope: &Scope) {
     for (_, stage, s) in reached {
         for gate in &s.pass {
             let Some(why) = never_passes(gate.v.as_str(), gates, scope, 0) else {
@@ -59,7 +68,7 @@ fn never_passes(name: &str, gates: &BTreeMap<Name, Gate>, scope: &Scope, depth: 
 }
 
 /// What comes out once: a change is merged once, a merge is not asked for behind it.
-pub fn merges_once(reached: &Reached, scope: &Scope) {
+fn merges_once(reached: &Reached, scope: &Scope) {
     let mut first: Option<(&Sp<String>, &Sp<String>)> = None;
     for (_, stage, s) in reached {
         let Some(action) = s.actions.iter().find(|a| a.v == "merge") else {
@@ -80,7 +89,7 @@ pub fn merges_once(reached: &Reached, scope: &Scope) {
 }
 
 /// How long a stop may be put off is said for every irreversible action.
-pub fn windows(draft: &Draft, reached: &Reached, scope: &Scope) {
+fn windows(draft: &Draft, reached: &Reached, scope: &Scope) {
     for (_, _, s) in reached {
         for action in s.actions.iter().filter(|a| !draft.stop.critical.contains_key(&a.v)) {
             let words = format!("a stop during {} may be put off, and nothing says for how long", quoted(&action.v));
@@ -96,7 +105,7 @@ pub fn windows(draft: &Draft, reached: &Reached, scope: &Scope) {
 }
 
 /// A counter that allows more returns than a task may have runs bounds nothing.
-pub fn counters_fit(draft: &Draft, scope: &Scope) {
+fn counters_fit(draft: &Draft, scope: &Scope) {
     let Some(runs) = &draft.later.max_runs else { return };
     for (name, counter) in &draft.counters {
         if i64::from(counter.v.max) >= runs.v {
@@ -117,7 +126,7 @@ pub fn counters_fit(draft: &Draft, scope: &Scope) {
 }
 
 /// Hooks and watches that stages name, and the texts in them.
-pub fn later(draft: &Draft, reached: &Reached, scope: &Scope) {
+fn later(draft: &Draft, reached: &Reached, scope: &Scope) {
     let hooks = &draft.later.hooks;
     let hook = |name: &str, at: &Place| {
         if !hooks.contains_key(name) {

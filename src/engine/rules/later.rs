@@ -19,9 +19,11 @@ const PLACES: &[&str] = &["target", "id", "branch"];
 
 /// Reads the tables of a pipeline that this version does not have.
 pub fn tables(r: &Reader) -> LaterDraft {
-    let mut later = LaterDraft::default();
-    later.hooks = named(r, "hooks", "a hook", |h| hook(h));
-    later.watches = named(r, "watches", "a watch", |w| watch(w));
+    let mut later = LaterDraft {
+        hooks: named(r, "hooks", "a hook", hook),
+        watches: named(r, "watches", "a watch", watch),
+        max_runs: None,
+    };
     for (name, table) in [
         ("breaker", breaker as fn(&Reader)),
         ("preflight", preflight),

@@ -1,12 +1,11 @@
 //! THE one loader: what `validate` passes, `serve` loads.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::model::Name;
-use crate::engine::script::Scripts;
 
+use super::Ruleset;
 use super::check::{self, Bound, Scope};
 use super::codes;
 use super::config::{Config, Language, Project};
@@ -18,11 +17,10 @@ use super::here::Command;
 use super::inputs::{Inputs, Settings};
 use super::merge;
 use super::origins::Origins;
-use super::plug;
 use super::secrets;
+use super::shared::Shared;
 use super::texts;
 use super::tree::{Node, Table, parse};
-use super::{Ruleset, draft::Draft};
 
 /// What was loaded.
 #[derive(Debug, Default)]
@@ -284,67 +282,6 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
         commands: commands.collect(),
         rules,
     })
-}
-
-/// What all pipelines share, read once.
-pub struct Shared {
-    messages: BTreeMap<Name, String>,
-    prompts: BTreeMap<Name, String>,
-    /// Whether some message is wrong: no pipeline can be used then.
-    broken: bool,
-    /// Scripts compiled together, by the names of their files.
-    compiled: RefCell<BTreeMap<Vec<String>, Compiled>>,
-}
-
-impl Shared {
-    /// Reads messages and prompts.
-    pub fn gather(files: &Files, language: Language, sink: &Sink) -> Self {
-        let before = sink.errors();
-        let mut messages = BTreeMap::new();
-        for path in texts::message_paths(language) {
-            if let Some(source) = files.get(&path) {
-                messages.extend(texts::messages(&path, &source.text, sink));
-            }
-        }
-        let prompts = files.names("prompts", "md").filter_map(|n| {
-            let source = files.get(&format!("prompts/{n}.md"))?;
-            Some((Name::new(n), source.text.clone()))
-        });
-        Self {
-            messages,
-            prompts: prompts.collect(),
-            broken: sink.errors() != before,
-            compiled: RefCell::default(),
-        }
-    }
-
-    /// The scripts that gates of this pipeline name, and what they compile to.
-    fn scripts(&self, files: &Files, draft: &Draft, sink: &Sink) -> (BTreeMap<String, String>, Compiled) {
-        let named = draft.gates.values().filter_map(|g| match &g.v.0 {
-            Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
-            _ => None,
-        });
-        let sources: BTreeMap<String, String> = named
-            .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
-            .collect();
-        let mut known = self.compiled.borrow_mut();
-        let compiled = known.entry(sources.keys().cloned().collect()).or_insert_with(|| {
-            let (scripts, issues) = plug::compile(&sources);
-            let broken = !issues.is_empty();
-            texts::report_scripts(issues, files, sink);
-            Compiled { scripts, broken }
-        });
-        let compiled = compiled.clone();
-        (sources, compiled)
-    }
-}
-
-/// Scripts compiled together.
-#[derive(Clone)]
-struct Compiled {
-    scripts: Scripts,
-    /// Whether something is wrong with one of them: the pipeline cannot be used then.
-    broken: bool,
 }
 
 fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, language: Language) -> Inputs {

@@ -2,8 +2,10 @@
 //!
 //! [`load`] is THE one loader: `validate`, `serve` and every test use it. It reads texts
 //! ([`Files`]), never the disk. The stages of its work are the files of this folder: `tree`
-//! (TOML with places) → `merge` (`extends`, `set`) → `decode*` (typed, unknown keys found) →
-//! `check*` (names, edges, branches) → [`Ruleset`]; `explain` has a page for every code.
+//! (TOML with places) → `merge` (`extends`, `set`) → `decode*` (typed, unknown keys found; `later*`:
+//! read, checked and refused as not available yet) → `check*` (names, edges, flow, scripts, branches)
+//! → [`Ruleset`]. `explain` has a page for every code; `allow` takes away the warnings that comments
+//! allow; `report` and `sarif` write findings down.
 
 mod allow;
 mod branches;
@@ -20,6 +22,7 @@ mod config;
 mod decode;
 mod decode_config;
 mod decode_gates;
+mod decode_projects;
 mod decode_stages;
 mod decode_tables;
 mod diagnostic;
@@ -41,6 +44,7 @@ mod reader;
 mod report;
 mod sarif;
 mod secrets;
+mod shared;
 mod texts;
 mod tree;
 mod types;

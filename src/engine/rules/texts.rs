@@ -11,7 +11,7 @@ use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::files::Files;
 use super::plug;
 use super::reader::{Reader, wrong_type};
-use super::tree::{Value, parse};
+use super::tree::{Entry, Value, parse};
 
 const SECTIONS: &[&str] = &["note", "comment", "ask", "alert", "text"];
 
@@ -29,15 +29,19 @@ pub fn messages(path: &str, text: &str, sink: &Sink) -> BTreeMap<Name, String> {
                 wrong_type(sink, &entry.node, &quoted(&entry.key), "a string");
                 continue;
             };
-            if let Err(why) = plug::check_message(template) {
-                let words = format!("the template {} is wrong: {why}", quoted(&format!("{section}.{}", entry.key)));
-                sink.push(Problem::error(codes::MESSAGE, &entry.node.place, words).label("this template"));
-            }
+            sink.good_once(&format!("message {template}"), || message_is_good(section, entry, template, sink));
             out.insert(Name::from(format!("{section}.{}", entry.key)), template.clone());
         }
     }
     r.finish();
     out
+}
+
+fn message_is_good(section: &str, entry: &Entry, template: &str, sink: &Sink) -> bool {
+    let Err(why) = plug::check_message(template) else { return true };
+    let words = format!("the template {} is wrong: {why}", quoted(&format!("{section}.{}", entry.key)));
+    sink.push(Problem::error(codes::MESSAGE, &entry.node.place, words).label("this template"));
+    false
 }
 
 /// The paths of the messages of a language: what the language lacks is said in English.
