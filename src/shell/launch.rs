@@ -336,8 +336,7 @@ async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
 
 /// Gives the order to end a run; its end is noticed by whoever follows it.
 pub async fn stop(service: &Service, run: &RunRow, alive: &Alive, why: Kill) {
-    let grace = std::time::Duration::from_secs(20);
-    if let Err(error) = service.supervisor.stop(alive, &service.run_dir(run.id), why, grace).await {
+    if let Err(error) = service.supervisor.stop(alive, &service.run_dir(run.id), why, None).await {
         tracing::warn!(run = %run.id, %error, "the order to end a run could not be given");
     }
 }
