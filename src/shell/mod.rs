@@ -5,6 +5,7 @@ pub mod config;
 pub mod crash;
 pub mod door;
 pub mod embedded;
+mod first_start;
 pub mod forge;
 pub mod front_matter;
 mod gather;

@@ -171,10 +171,17 @@ fn world(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
             &["waiting"],
         ),
         KindDraft::Mergeable => make(GateKind::Mergeable, vec![FactKey::Mergeable], vec!["conflict", "behind"], &[]),
-        KindDraft::Command { run, timeout } => make(
+        KindDraft::Command {
+            run,
+            timeout,
+            env,
+            share_home,
+        } => make(
             GateKind::Command {
                 run: run.clone(),
                 timeout: *timeout,
+                env: env.clone(),
+                share_home: *share_home,
             },
             vec![],
             vec!["red"],

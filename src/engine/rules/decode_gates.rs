@@ -218,9 +218,13 @@ fn command(r: &Reader) -> Option<KindDraft> {
     let timeout = r
         .duration("timeout", Millis(1)..=Millis::secs(86_400))
         .unwrap_or(Millis::secs(1200));
+    let env = r.texts("env").map(|e| e.v.into_iter().map(|n| n.v).collect()).unwrap_or_default();
+    let share_home = r.choice("home", &["fresh", "service"]) == Some("service");
     Some(KindDraft::Command {
         run: run?.v.into_iter().map(|c| c.v).collect(),
         timeout,
+        env,
+        share_home,
     })
 }
 

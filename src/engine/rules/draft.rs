@@ -179,6 +179,10 @@ pub enum KindDraft {
         run: Vec<String>,
         /// `timeout`.
         timeout: Millis,
+        /// `env`.
+        env: Vec<String>,
+        /// `home`.
+        share_home: bool,
     },
     /// `human`.
     Human {

@@ -192,6 +192,10 @@ pub enum GateKind {
         run: Vec<String>,
         /// It is killed after this long.
         timeout: Millis,
+        /// Names of variables it inherits besides the built-in allow-list.
+        env: Vec<String>,
+        /// Whether HOME is the service's own instead of a fresh folder.
+        share_home: bool,
     },
     /// A person. Waits `waiting`.
     Human {
