@@ -18,6 +18,7 @@ pub mod run;
 pub mod service;
 mod settle;
 pub mod store;
+mod sweep;
 pub mod tracker;
 pub mod view;
 pub mod web;
