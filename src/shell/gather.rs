@@ -175,8 +175,9 @@ impl Gathering<'_> {
         let Some(bytes) = self.artefact(file).await? else {
             return Ok(Fact::Absent);
         };
-        let cut = &bytes[..bytes.len().min(TEXT_MAX)];
-        Ok(Fact::Known(Value::Text(String::from_utf8_lossy(cut).into_owned())))
+        let body = front_matter::body(&bytes);
+        let cut = &body[..body.len().min(TEXT_MAX)];
+        Ok(Fact::Known(Value::Text(String::from_utf8_lossy(cut).trim_start().to_owned())))
     }
 
     async fn checks(&self) -> Fact {

@@ -242,6 +242,7 @@ impl Settling<'_> {
                 }
             }
         }
+        self.service.store.record_push(self.task.id, &target).await?;
         match vault.push(&target, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => {}
             Push::Moved { .. } => return Err(LaunchError::Refused("the branch moved while it was pushed to".to_owned())),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::LazyLock;
 
 use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior, Value};
 
@@ -13,7 +14,7 @@ const FUEL: u64 = 50_000;
 pub(super) const OUTPUT: usize = 64 * 1024;
 
 /// Only what is listed here exists for templates; nothing reads a clock, a file or a loader.
-fn environment<'a>() -> Environment<'a> {
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     use minijinja::filters;
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -34,6 +35,10 @@ fn environment<'a>() -> Environment<'a> {
     env.add_filter("code", |text: &str| fence::code(text));
     env.add_test("defined", |value: &Value| !value.is_undefined());
     env
+});
+
+fn environment<'a>() -> &'a Environment<'a> {
+    &ENVIRONMENT
 }
 
 /// Longest `{{ … }}` or `{% … %}`, in bytes: its operators nest on the stack when it is compiled.
@@ -93,7 +98,7 @@ fn tag_length(bytes: &[u8]) -> usize {
 /// Renders a template. `Err` says what is wrong and in which line of it.
 pub(super) fn render(template: &str, context: Value) -> Result<String, String> {
     let env = environment();
-    let compiled = parse(&env, template)?;
+    let compiled = parse(env, template)?;
     let mut out = Capped(Vec::new());
     match compiled.render_captured_to(context, &mut out) {
         Ok(_) => Ok(String::from_utf8_lossy(&out.0).into_owned()),
@@ -115,7 +120,7 @@ pub fn placeholders(template: &str) -> BTreeSet<String> {
 /// Checks syntax and placeholders; returns sample values for the `vars` that it asks for.
 pub(super) fn check_placeholders(template: &str, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let env = environment();
-    let compiled = parse(&env, template)?;
+    let compiled = parse(env, template)?;
     let mut unknown: Vec<String> = compiled
         .undeclared_variables(false)
         .into_iter()

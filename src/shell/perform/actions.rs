@@ -240,6 +240,7 @@ impl Acting<'_> {
             .await?;
         self.record(&Intent::Update { commit: commit.clone() }).await?;
         let branch = self.project.task_branch(self.rules, self.task)?;
+        self.service.store.record_push(self.task.id, &commit).await?;
         match vault.push(&commit, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => self.updated(commit).await,
             Push::Moved { now } => Ok(Ended::new("head_moved", format!("the branch is at {}", now.unwrap_or_default()))),
