@@ -73,6 +73,9 @@ pub enum Command {
     Show {
         /// ORCH-001, ORCH-001~1 (an older one), #7 (row id) or project#3 (issue)
         item: String,
+        /// Take ITEM as a project or pipeline: print every value in force and the line it comes from
+        #[arg(long)]
+        origin: bool,
     },
     /// Why a task waits, and who can clear it
     Why {
@@ -228,6 +231,9 @@ pub struct Validate {
     /// Warnings count: exit 11
     #[arg(long)]
     pub strict: bool,
+    /// Check, too, that agents' commands can be run on this machine
+    #[arg(long)]
+    pub here: bool,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: super::validate::Format,

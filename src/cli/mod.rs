@@ -16,6 +16,7 @@ pub mod decide;
 pub mod demo;
 pub mod init;
 pub mod logs;
+pub mod origin;
 pub mod queue;
 pub mod run_shim;
 pub mod serve;
@@ -69,7 +70,7 @@ fn run(args: Args) -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
-        Command::Validate(_) | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
+        Command::Validate(_) | Command::Show { origin: true, .. } | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
         other => talk(&global, &other),
     }
 }
@@ -81,13 +82,18 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
             let dir = args.dir.as_deref().or(global.dir.as_deref());
             let format = if global.json { validate::Format::Json } else { args.format };
             let dir = dir.map_or_else(|| find::rules(global), |d| Some(d.to_owned()));
-            validate::run(
-                dir.as_deref(),
+            let request = validate::Request {
+                dir: dir.as_deref(),
                 format,
-                args.strict,
-                args.explain.as_deref(),
-                &crate::shell::embedded::embedded(),
-            )
+                strict: args.strict,
+                here: args.here,
+                explain: args.explain.as_deref(),
+            };
+            validate::run(&request, &crate::shell::embedded::embedded())
+        }
+        Command::Show { item, .. } => {
+            let dir = find::rules(global);
+            origin::run(dir.as_deref(), &item, global.json, &crate::shell::embedded::embedded())
         }
         Command::RunShim { dir } => run_shim::run(&dir),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
@@ -118,7 +124,7 @@ fn talk(global: &args::Global, command: &Command) -> ExitCode {
 async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit::Failure> {
     match command {
         Command::Status => status::run(client, json).await,
-        Command::Show { item } => show::run(client, item, json).await,
+        Command::Show { item, .. } => show::run(client, item, json).await,
         Command::Why { item } => why::run(client, item, json).await,
         Command::Queue => queue::run(client, json).await,
         Command::Logs(logs) => logs::run(client, logs, json).await,

@@ -91,6 +91,9 @@ fn log_to_stderr(json: bool) {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
+    if let Some(config) = &settings.loaded.config {
+        web::free(config.listen).await.map_err(|e| other(&e))?;
+    }
     let service = Service::open(settings).await.map_err(|e| other(&e))?;
     let result = go(&service).await;
     service.store.clone().close().await;

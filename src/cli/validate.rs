@@ -1,13 +1,13 @@
 //! `signalbox validate [DIR]`: checks rules, touches nothing.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
+use jiff::civil::Date;
 use serde_json::json;
 
-use crate::engine::rules::{self, Files, Loaded, Severity, load};
-use crate::shell::config::{FileProblem, ReadProblem, read_dir};
+use crate::engine::rules::{self, Diagnostic, Files, Loaded, Severity, codes, load};
+use crate::shell::config::{ReadProblem, read_dir};
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -17,6 +17,25 @@ pub enum Format {
     Human,
     /// One JSON object.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Workflow commands: GitHub shows findings at the lines of a change.
+    Github,
+}
+
+/// What is to be checked, and how it is told.
+#[derive(Debug, Clone, Default)]
+pub struct Request<'a> {
+    /// The directory; the working directory by default.
+    pub dir: Option<&'a Path>,
+    /// How findings are written.
+    pub format: Format,
+    /// Whether warnings count.
+    pub strict: bool,
+    /// Whether agents' commands must be executable on this machine (a warning).
+    pub here: bool,
+    /// The code whose page is asked for, instead of a check.
+    pub explain: Option<&'a str>,
 }
 
 /// No findings, or none that count.
@@ -30,11 +49,11 @@ pub const ERRORS: i32 = 10;
 /// There are warnings, and `--strict` was given.
 pub const WARNINGS: i32 = 11;
 
-/// Checks the rules in `dir` (the working directory by default) over the embedded ones, or
-/// prints the page of a code. Returns the exit status.
-pub fn run(dir: Option<&Path>, format: Format, strict: bool, explain: Option<&str>, embedded: &Files) -> i32 {
+/// Checks rules over the embedded ones, or prints the page of a code. Returns the exit status.
+pub fn run(request: &Request, embedded: &Files) -> i32 {
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let (text, status) = answer(dir, format, strict, explain, embedded, color);
+    let today = jiff::Zoned::now().date();
+    let (text, status) = answer(request, embedded, today, color);
     let mut out = std::io::stdout().lock();
     // Whoever closes the pipe early (`| head`) has seen enough; anything else is a failure of ours.
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -43,23 +62,43 @@ pub fn run(dir: Option<&Path>, format: Format, strict: bool, explain: Option<&st
     }
 }
 
-fn answer(dir: Option<&Path>, format: Format, strict: bool, explain: Option<&str>, embedded: &Files, color: bool) -> (String, i32) {
-    if let Some(code) = explain {
+/// What [`run`] prints, and its exit status. `today` decides which inline exceptions still count.
+#[must_use]
+pub fn answer(request: &Request, embedded: &Files, today: Date, color: bool) -> (String, i32) {
+    if let Some(code) = request.explain {
         return page(code);
     }
-    let dir = dir.unwrap_or(Path::new("."));
+    let dir = request.dir.unwrap_or(Path::new("."));
     let (files, problems) = match read_dir(dir, embedded) {
         Ok(files) => (files, Vec::new()),
         Err(ReadProblem::Files { read, problems }) => (read, problems),
-        Err(problem) => return (refusal(format, &problem.to_string()), USAGE),
+        Err(problem) => return (refusal(request.format, &problem.to_string()), USAGE),
     };
-    let loaded = load(&files);
-    let status = status(&loaded, &problems, strict);
-    let text = match format {
-        Format::Human => human(&loaded, &problems, &files, dir, color),
-        Format::Json => with_files(&rules::render_json(&loaded.diagnostics), &problems),
+    let mut loaded = load(&files);
+    let mut found: Vec<Diagnostic> = problems.iter().map(|p| rules::unreadable(&p.shown, &p.why)).collect();
+    found.append(&mut loaded.diagnostics);
+    if request.here {
+        found.extend(rules::commands_here(&loaded.commands, &files, |program| executable(dir, program)));
+    }
+    let found = rules::allowed(found, &files, today);
+    let text = match request.format {
+        Format::Human => human(&loaded, &found, &files, dir, color),
+        Format::Json => rules::render_json(&found),
+        Format::Sarif => rules::render_sarif(&found, &files),
+        Format::Github => rules::render_github(&found),
     };
-    (text, status)
+    (text, status(&found, request.strict))
+}
+
+/// Whether a program can be executed here: `./…` from the directory of the rules, as the service
+/// does it, a plain name from PATH.
+fn executable(dir: &Path, program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return runs(&dir.join(program));
+    }
+    std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|p| runs(&p.join(program))))
 }
 
 fn page(code: &str) -> (String, i32) {
@@ -67,139 +106,55 @@ fn page(code: &str) -> (String, i32) {
     match rules::explain(&upper) {
         Some(page) => (format!("{upper}: {page}\n"), CLEAN),
         None => {
-            let words = format!("there is no code {code:?}; codes run from SB0101 to SB0606, as findings show them\n");
+            let (first, last) = (codes::ALL.first().unwrap_or(&""), codes::ALL.last().unwrap_or(&""));
+            let words = format!("there is no code {code:?}; codes run from {first} to {last}, as findings show them\n");
             (words, USAGE)
         }
     }
 }
 
+/// What is said when there is nothing to check, in a form that the reader understands.
 fn refusal(format: Format, words: &str) -> String {
     match format {
         Format::Human => format!("error: {words}\n"),
         Format::Json => format!(
             "{:#}\n",
-            json!({ "errors": 1, "warnings": 0, "diagnostics": [], "unreadable": [words], "omitted": 0 })
+            json!({ "errors": 1, "warnings": 0, "diagnostics": [], "refused": words, "omitted": 0 })
         ),
+        Format::Sarif => rules::render_sarif(&[rules::unreadable(".", words)], &Files::default()),
+        Format::Github => rules::render_github(&[rules::unreadable(".", words)]),
     }
 }
 
-fn status(loaded: &Loaded, problems: &[FileProblem], strict: bool) -> i32 {
-    if loaded.failed() || !problems.is_empty() {
+fn status(found: &[Diagnostic], strict: bool) -> i32 {
+    if found.iter().any(|d| d.severity == Severity::Error) {
         ERRORS
-    } else if strict && loaded.diagnostics.iter().any(|d| d.severity == Severity::Warning) {
+    } else if strict && !found.is_empty() {
         WARNINGS
     } else {
         CLEAN
     }
 }
 
-fn human(loaded: &Loaded, problems: &[FileProblem], files: &Files, dir: &Path, color: bool) -> String {
+fn human(loaded: &Loaded, found: &[Diagnostic], files: &Files, dir: &Path, color: bool) -> String {
     let mut out = String::new();
-    for problem in problems {
-        let _ = writeln!(
-            out,
-            "error[{}]: this file cannot be read\n --> {}\n  = note: {}\n",
-            rules::codes::UNREADABLE_FILE,
-            problem.shown,
-            problem.why
-        );
-    }
-    if !loaded.diagnostics.is_empty() {
-        out.push_str(&rules::render_human(&loaded.diagnostics, files, color));
+    if !found.is_empty() {
+        out.push_str(&rules::render_human(found, files, color));
         out.push_str("`signalbox validate --explain CODE` says more about a code\n");
     }
-    if problems.is_empty() && !loaded.failed() {
-        let _ = writeln!(
-            out,
-            "{}: {} projects, {} pipelines: fine",
+    if !found.iter().any(|d| d.severity == Severity::Error) {
+        let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+        let (projects, pipelines) = (loaded.rulesets.len(), loaded.pipelines.len());
+        let fine = format!(
+            "{}: {}, {}: fine\n",
             dir.display(),
-            loaded.rulesets.len(),
-            loaded.pipelines.len()
+            count(projects, "project"),
+            count(pipelines, "pipeline")
         );
+        out.push_str(&fine);
     }
     out
 }
 
-/// Adds files that cannot be read to the object of findings.
-fn with_files(json: &str, problems: &[FileProblem]) -> String {
-    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(json) else {
-        return json.to_owned();
-    };
-    let errors = value["errors"]
-        .as_u64()
-        .unwrap_or(0)
-        .saturating_add(u64::try_from(problems.len()).unwrap_or(0));
-    value["errors"] = json!(errors);
-    value["unreadable"] = problems
-        .iter()
-        .map(|p| json!({ "code": rules::codes::UNREADABLE_FILE, "file": p.shown, "message": p.why }))
-        .collect();
-    format!("{value:#}\n")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shell::embedded::embedded;
-
-    fn validate(files: &[(&str, &str)], strict: bool, format: Format) -> (String, i32) {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        answer(Some(dir.path()), format, strict, None, &embedded(), false)
-    }
-
-    const GOOD: &str = include_str!("../../tests/configs/valid/local/signalbox.toml");
-
-    #[test]
-    fn good_rules_are_fine() {
-        let (text, status) = validate(&[("signalbox.toml", GOOD)], true, Format::Human);
-        assert_eq!(status, CLEAN, "{text}");
-        assert!(text.contains("1 projects, 3 pipelines: fine"), "{text}");
-    }
-
-    #[test]
-    fn errors_are_10_and_are_shown_with_their_line() {
-        let (text, status) = validate(&[("signalbox.toml", "schema = 1\nlisten = 5\n")], false, Format::Human);
-        assert_eq!(status, ERRORS);
-        assert!(text.contains("SB0106") && text.contains("signalbox.toml:2:10"), "{text}");
-    }
-
-    #[test]
-    fn warnings_count_only_when_strict() {
-        let own = "schema = 1\nextends = \"local\"\n[counters.idle]\nmax = 1\n";
-        assert_eq!(validate(&[("pipelines/mine.toml", own)], false, Format::Human).1, CLEAN);
-        assert_eq!(validate(&[("pipelines/mine.toml", own)], true, Format::Human).1, WARNINGS);
-    }
-
-    #[test]
-    fn json_is_json() {
-        let (text, status) = validate(&[("signalbox.toml", "schema = 2")], false, Format::Json);
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((status, &value["diagnostics"][0]["code"]), (ERRORS, &json!("SB0107")));
-    }
-
-    #[test]
-    fn unreadable_files_are_errors_beside_the_others() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("signalbox.toml"), b"\xff\xfe").unwrap();
-        let (text, status) = answer(Some(dir.path()), Format::Json, false, None, &embedded(), false);
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((status, &value["errors"]), (ERRORS, &json!(1)));
-        assert!(value["unreadable"][0]["message"].as_str().unwrap().contains("UTF-16"));
-    }
-
-    #[test]
-    fn a_missing_directory_is_a_usage_error_and_pages_are_printed() {
-        assert_eq!(
-            answer(Some(Path::new("/nowhere/at/all")), Format::Human, false, None, &embedded(), false).1,
-            USAGE
-        );
-        let (text, status) = answer(None, Format::Human, false, Some("sb0303"), &embedded(), false);
-        assert!(status == CLEAN && text.starts_with("SB0303: "), "{text}");
-        assert_eq!(answer(None, Format::Human, false, Some("SB9999"), &embedded(), false).1, USAGE);
-    }
-}
+mod tests;

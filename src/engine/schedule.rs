@@ -175,7 +175,7 @@ fn lane(rules: &Ruleset, repo: &Repo, room: &Room, job: &WaitingJob, task: &Task
             "{} came first and is not finished: one task of this repository at a time",
             seat.item
         );
-        let clear = format!("signalbox show {0}    # or: signalbox stop {0}", seat.item);
+        let clear = format!("signalbox stop {}    # or wait until it is done", seat.item);
         found.push(Blocker {
             clear: Some(clear),
             ..blocker(Code::LaneHeld, text, job.since, Who::OtherTask)
@@ -289,7 +289,7 @@ fn action_waits(task: &Task, repo: &Repo, entered: Millis) -> Vec<Blocker> {
     }
     if let Some(lease) = repo.lease.as_ref().filter(|l| l.task != task.id) {
         let text = format!("{} holds the merge lease", lease.item);
-        let clear = Some(format!("signalbox show {0}    # or: signalbox stop {0}", lease.item));
+        let clear = Some(format!("signalbox stop {}    # or wait until it is done", lease.item));
         found.push(Blocker {
             clear,
             ..blocker(Code::LeaseHeld, text, lease.since, Who::OtherTask)

@@ -13,6 +13,9 @@ const FOLDERS: &[(&str, &str)] = &[("pipelines", "toml"), ("rules", "rhai"), ("p
 /// Files read per folder at most: a directory with more is not a directory of rules.
 const MAX_FILES: usize = 500;
 
+/// Bytes read in all at most.
+const MAX_TOTAL: usize = 16 * MAX_FILE;
+
 /// A file that cannot be read, and why in one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{shown}: {why}")]
@@ -63,14 +66,23 @@ pub fn read_dir(dir: &Path, embedded: &Files) -> Result<Files, ReadProblem> {
     }
     let mut files = embedded.clone();
     let mut problems = Vec::new();
-    let mut own = 0_usize;
+    let (mut own, mut total) = (0_usize, 0_usize);
     let mut take = |path: &str, problems: &mut Vec<FileProblem>| {
         let place = dir.join(path);
         let shown = place.strip_prefix(".").unwrap_or(&place).display().to_string();
+        if total > MAX_TOTAL {
+            let why = "the files before this one are larger than 16 MiB in all; is this the right directory?".to_owned();
+            // Once is enough: all others that follow are not read either.
+            if problems.last().is_none_or(|p: &FileProblem| p.why != why) {
+                problems.push(FileProblem { shown, why });
+            }
+            return;
+        }
         match read_file(&place) {
             Ok(None) => {}
             Ok(Some(text)) => {
                 own += 1;
+                total = total.saturating_add(text.len());
                 files.insert(path, text, shown);
             }
             Err(why) => problems.push(FileProblem { shown, why }),
@@ -226,6 +238,19 @@ mod tests {
                 .to_lowercase()
                 .contains("directory")
         );
+    }
+
+    #[test]
+    fn all_files_together_are_bounded() {
+        let dir = dir();
+        for n in 0..40 {
+            fs::write(dir.path().join(format!("pipelines/p{n:02}.toml")), vec![b'#'; MAX_FILE]).unwrap();
+        }
+        let Err(ReadProblem::Files { read, problems }) = read_dir(dir.path(), &Files::default()) else {
+            panic!("forty megabytes were read")
+        };
+        assert_eq!((read.0.len(), problems.len()), (17, 1), "{problems:?}");
+        assert!(problems[0].why.contains("16 MiB in all"));
     }
 
     #[test]

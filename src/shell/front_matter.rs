@@ -27,6 +27,16 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, String> {
     Ok(values)
 }
 
+/// What follows the front-matter: the text for people; all of it where there is no front-matter.
+#[must_use]
+pub fn body(bytes: &[u8]) -> &[u8] {
+    let Ok(text) = std::str::from_utf8(bytes) else { return bytes };
+    let Ok(yaml) = block(text) else { return bytes };
+    let end = yaml.as_ptr() as usize - text.as_ptr() as usize + yaml.len();
+    let closing = text[end..].find('\n').map_or(text.len(), |line| end + line + 1);
+    &bytes[closing..]
+}
+
 fn block(text: &str) -> Result<&str, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let rest = text
@@ -67,6 +77,14 @@ mod tests {
         assert_eq!(values["verdict"], "APPROVED");
         assert_eq!(values["run"], "abc");
         assert!(!values.contains_key("list"));
+    }
+
+    #[test]
+    fn the_body_is_what_follows() {
+        assert_eq!(super::body(b"---\nrun: x\n---\n\nWhich colour?\n"), b"\nWhich colour?\n");
+        assert_eq!(super::body(b"---\nrun: x\n---"), b"");
+        assert_eq!(super::body(b"Which colour?"), b"Which colour?");
+        assert_eq!(super::body(b"\xff"), b"\xff");
     }
 
     #[test]

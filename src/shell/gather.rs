@@ -31,16 +31,26 @@ pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Eve
     let remote = keys
         .iter()
         .any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
-    let fetched = if remote { project.vault.fetch().await } else { Ok(()) };
+    let fetched = if remote { fetch(project, rules, task, keys).await } else { Ok(()) };
     for key in keys {
         let needs_remote = matches!(key, FactKey::Head | FactKey::Mergeable | FactKey::Reviews);
         let fact = match (&fetched, needs_remote) {
-            (Err(error), true) => unreachable(error),
+            (Err(why), true) => unreachable(why),
             _ => gathering.one(key).await,
         };
         facts.0.insert(key.clone(), fact);
     }
     facts
+}
+
+/// Brings the vault up to date; first the forge itself, where it matters what people did to the
+/// default branch elsewhere.
+async fn fetch(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]) -> Result<(), String> {
+    let irreversible = rules.stages.get(&task.control.stage).is_some_and(|s| !s.actions.is_empty());
+    if irreversible || keys.contains(&FactKey::Mergeable) {
+        project.forge.sync().await.map_err(|e| e.to_string())?;
+    }
+    project.vault.fetch().await.map_err(|e| e.to_string())
 }
 
 struct Gathering<'a> {
@@ -165,8 +175,9 @@ impl Gathering<'_> {
         let Some(bytes) = self.artefact(file).await? else {
             return Ok(Fact::Absent);
         };
-        let cut = &bytes[..bytes.len().min(TEXT_MAX)];
-        Ok(Fact::Known(Value::Text(String::from_utf8_lossy(cut).into_owned())))
+        let body = front_matter::body(&bytes);
+        let cut = &body[..body.len().min(TEXT_MAX)];
+        Ok(Fact::Known(Value::Text(String::from_utf8_lossy(cut).trim_start().to_owned())))
     }
 
     async fn checks(&self) -> Fact {

@@ -101,6 +101,7 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
     let dir = service.run_dir(run.id);
     let spec = prepare(service, project, &rules, &task, run, &checkout, &dir, &start).await?;
     withdrawn(service, run).await?;
+    service.store.run_prepared(run.id, &start).await?;
     crash::point("before-spawn");
     let alive = service
         .supervisor
@@ -160,6 +161,7 @@ async fn make_branch(service: &Service, project: &Project, rules: &Ruleset, task
         .commit_files(&base, &[(path, text.into_bytes())], &message, &service.identity(), task.created_at)
         .await?;
     let branch = project.task_branch(rules, task)?;
+    service.store.record_push(task.id, &commit).await?;
     match project.vault.push(&commit, &branch, &Expected::Absent).await? {
         Push::Done | Push::Same => Ok(commit),
         Push::Moved { now: Some(now) } if now == commit => Ok(commit),
@@ -215,13 +217,19 @@ async fn prepare(
     };
     match run.kind {
         JobKind::Command => {
-            let Some(GateKind::Command { run: program, timeout }) = rules.gates.get(&run.slot).map(|g| &g.kind) else {
+            let Some(GateKind::Command {
+                run: program,
+                timeout,
+                env,
+                share_home,
+            }) = rules.gates.get(&run.slot).map(|g| &g.kind)
+            else {
                 return Err(LaunchError::Refused(format!("the rules have no command gate `{}`", run.slot)));
             };
             spec.program.clone_from(program);
             spec.deadline_ms = timeout.0;
             spec.grace_ms = 5000;
-            spec.env = environment(&[], &home, extra);
+            spec.env = environment(env, &home_of(*share_home, home), extra);
         }
         JobKind::Agent => {
             let Some(agent) = rules.agents.get(&run.slot) else {
@@ -236,13 +244,17 @@ async fn prepare(
             }
             spec.deadline_ms = agent.timeout.0;
             spec.grace_ms = agent.grace.0;
-            let own = std::env::var_os("HOME").map(PathBuf::from);
-            let home = if agent.share_home { own.unwrap_or(home) } else { home };
-            spec.env = environment(&agent.env, &home, extra);
+            spec.env = environment(&agent.env, &home_of(agent.share_home, home), extra);
         }
     }
     spec.program = project.resolve_program(spec.program);
     Ok(spec)
+}
+
+/// The service's own HOME where the rules share it, else the run's fresh one.
+fn home_of(shared: bool, fresh: PathBuf) -> PathBuf {
+    let own = std::env::var_os("HOME").map(PathBuf::from);
+    own.filter(|_| shared).unwrap_or(fresh)
 }
 
 async fn job(service: &Service, run: &RunRow) -> Result<JobRow, LaunchError> {
@@ -336,8 +348,7 @@ async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
 
 /// Gives the order to end a run; its end is noticed by whoever follows it.
 pub async fn stop(service: &Service, run: &RunRow, alive: &Alive, why: Kill) {
-    let grace = std::time::Duration::from_secs(20);
-    if let Err(error) = service.supervisor.stop(alive, &service.run_dir(run.id), why, grace).await {
+    if let Err(error) = service.supervisor.stop(alive, &service.run_dir(run.id), why, None).await {
         tracing::warn!(run = %run.id, %error, "the order to end a run could not be given");
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::model::{Event, Fact, FactKey, Phase, Task};
 use crate::engine::step;
 use crate::shell::service::Service;
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
-use crate::shell::{clock, crash, gather, launch, perform, queue};
+use crate::shell::{clock, crash, gather, launch, perform, queue, sweep};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
@@ -74,6 +74,9 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
             reaped = tokio::time::Instant::now();
             if let Err(error) = launch::recover(&service).await {
                 tracing::error!(%error, "runs without a follower could not be looked for");
+            }
+            if let Err(error) = sweep::branches(&service).await {
+                tracing::error!(%error, "pushes could not be looked for");
             }
         }
         let nap = nap(&service).await;

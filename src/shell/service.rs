@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
+use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::process::Supervisor;
@@ -53,7 +54,7 @@ pub enum StartError {
         error: ForgeError,
     },
     /// The database, while reading what was left.
-    #[error(transparent)]
+    #[error("{0}: see to the disk and the rights of the data directory, then start again; what was recorded is safe")]
     Store(#[from] StoreError),
 }
 
@@ -160,16 +161,16 @@ impl Service {
         let git = Git::find().await?;
         let data = settings.dir.join(&config.data);
         let host = hostname();
+        let first = FirstStart::look(&data);
         let store = Store::open(&data, &host)?;
-        let mut projects = BTreeMap::new();
-        let mut rules = BTreeMap::new();
-        for (name, rule) in &settings.loaded.rulesets {
-            let project = open_project(&git, &store, &config, &settings.dir, &data, name, rule).await?;
-            let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
-            store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
-            rules.insert(rule.hash.clone(), Arc::clone(rule));
-            projects.insert(name.clone(), project);
-        }
+        let (projects, rules) = match open_projects(&git, &store, &config, &settings, &data).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                store.close().await;
+                first.undo();
+                return Err(error);
+            }
+        };
         Ok(Arc::new(Self {
             store,
             config,
@@ -309,6 +310,22 @@ fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+type Opened = (BTreeMap<Name, Project>, BTreeMap<String, Arc<Ruleset>>);
+
+/// Every configured project with its rules, and the rules by their hash.
+async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Settings, data: &Path) -> Result<Opened, StartError> {
+    let mut projects = BTreeMap::new();
+    let mut rules = BTreeMap::new();
+    for (name, rule) in &settings.loaded.rulesets {
+        let project = open_project(git, store, config, &settings.dir, data, name, rule).await?;
+        let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
+        store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
+        rules.insert(rule.hash.clone(), Arc::clone(rule));
+        projects.insert(name.clone(), project);
+    }
+    Ok((projects, rules))
 }
 
 async fn open_project(

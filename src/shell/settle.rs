@@ -37,6 +37,8 @@ pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> R
 
 /// Ends a run of which nothing is accepted.
 pub async fn end_without_work(service: &Service, run: &RunRow, end: RunEnd) -> Result<(), StoreError> {
+    // Before the end is on record: nobody looks at the files of a run that has ended.
+    service.forget_run_files(run).await;
     let report = report(run, end.clone(), Usage::default());
     service.store.end_run(run.id, end, Some(report), None, clock::now()).await?;
     Ok(())
@@ -92,13 +94,14 @@ pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<()
     crash::point("before-end");
     end(service, &run, report.end.clone(), Some(report), effect).await?;
     crash::point("ended");
-    service.forget_run_files(&run).await;
     Ok(())
 }
 
 async fn end(service: &Service, run: &RunRow, end: RunEnd, report: Option<RunReport>, effect: i64) -> Result<(), StoreError> {
     let report = report.unwrap_or_else(|| self::report(run, end.clone(), Usage::default()));
     tracing::info!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "ended");
+    // Before the end is on record: nobody looks at the files of a run that has ended.
+    service.forget_run_files(run).await;
     service.store.end_run(run.id, end, Some(report), Some(effect), clock::now()).await?;
     Ok(())
 }
@@ -239,6 +242,7 @@ impl Settling<'_> {
                 }
             }
         }
+        self.service.store.record_push(self.task.id, &target).await?;
         match vault.push(&target, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => {}
             Push::Moved { .. } => return Err(LaunchError::Refused("the branch moved while it was pushed to".to_owned())),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::rules::load;
@@ -58,6 +59,8 @@ fn fail(why: &str) -> ExitCode {
 }
 
 async fn play(args: &DemoArgs) -> Result<(), String> {
+    // Listened to before anything is made: whatever ends the demo, it cleans up after itself.
+    let mut signals = Signals::listen()?;
     let setting = Setting::make(args).await?;
     let files = setting.files(args)?;
     let loaded = load(&files);
@@ -76,12 +79,20 @@ async fn play(args: &DemoArgs) -> Result<(), String> {
         let (service, stop) = (Arc::clone(&service), stop.clone());
         async move { service.work(stop).await }
     });
-    let result = if args.once {
-        once(args, &setting, &service).await
-    } else {
-        stay(&setting, &service, &stop).await
+    let doors = CancellationToken::new();
+    let shown = async {
+        if args.once {
+            once(args, &setting, &service).await
+        } else {
+            stay(&setting, &service, &doors).await
+        }
+    };
+    let result = tokio::select! {
+        result = shown => result,
+        () = signals.any() => interrupted(args),
     };
     let left = play::end_all(&service).await;
+    doors.cancel();
     stop.cancel();
     let worked = working.await.map_err(|e| format!("the service ended badly: {e}"))?;
     service.store.clone().close().await;
@@ -93,6 +104,30 @@ async fn play(args: &DemoArgs) -> Result<(), String> {
         ));
     }
     result
+}
+
+/// Ctrl-C is how a demo that stays up is meant to end.
+fn interrupted(args: &DemoArgs) -> Result<(), String> {
+    if args.once {
+        return Err("interrupted: its task is stopped, its files are removed".to_owned());
+    }
+    timeline::note("\nEnding: agents are stopped and the demo's files removed.");
+    Ok(())
+}
+
+/// The signals that end a demo.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let one = |kind| signal(kind).map_err(|e| format!("signals cannot be listened to: {e}"));
+        Ok(Self([one(SignalKind::interrupt())?, one(SignalKind::terminate())?, one(SignalKind::hangup())?]))
+    }
+
+    async fn any(&mut self) {
+        let [int, term, hup] = &mut self.0;
+        tokio::select! { _ = int.recv() => (), _ = term.recv() => (), _ = hup.recv() => () }
+    }
 }
 
 async fn once(args: &DemoArgs, setting: &Setting, service: &Arc<Service>) -> Result<(), String> {
@@ -112,21 +147,18 @@ async fn once(args: &DemoArgs, setting: &Setting, service: &Arc<Service>) -> Res
     setting.tell_result(service, &item, &before).await
 }
 
-async fn stay(setting: &Setting, service: &Arc<Service>, stop: &CancellationToken) -> Result<(), String> {
+async fn stay(setting: &Setting, service: &Arc<Service>, doors: &CancellationToken) -> Result<(), String> {
     let door = crate::shell::web::bind(service).await.map_err(|e| e.to_string())?;
-    let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
+    let serving = tokio::spawn(door.serve(Arc::clone(service), doors.clone()));
     let item = play::begin(service).await?;
     timeline::heading("The demo is up; the decisions are yours");
     setting.tell_how(service, &item);
     tokio::select! {
-        result = play::watch(service) => result?,
-        signal = tokio::signal::ctrl_c() => signal.map_err(|e| format!("cannot wait for Ctrl-C: {e}"))?,
-    }
-    timeline::note("Ending: agents are stopped and the demo's files removed.");
-    stop.cancel();
-    match serving.await {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(error) => Err(format!("the server ended badly: {error}")),
+        result = play::watch(service) => result,
+        served = serving => match served {
+            Ok(result) => result.map_err(|e| e.to_string()),
+            Err(error) => Err(format!("the server ended badly: {error}")),
+        },
     }
 }
 

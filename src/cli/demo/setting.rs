@@ -63,8 +63,11 @@ impl Setting {
     }
 
     /// Keeps the folder and says where it is.
-    pub fn keep(&self) -> PathBuf {
-        self.dir().to_path_buf()
+    pub fn keep(self) -> PathBuf {
+        match self.dir {
+            Dir::Temporary(dir) => dir.keep(),
+            Dir::Given(dir) => dir,
+        }
     }
 
     async fn lay_out(&self) -> Result<(), String> {

@@ -118,6 +118,7 @@ forge    = {{ kind = "local", source = "..", default_branch = {branch} }}   # yo
 "agents.*.run" = {agent}   # any program; the prompt comes on standard input; no shell
 {home}"agents.*.home" = "service"        # your own HOME instead of a fresh one: {home_why}
 "gates.local_tests.command.run" = {test}   # run in the task's checkout; exit 0 passes
+"gates.local_tests.command.home" = "service"   # with your own HOME: toolchains and caches live there; "fresh" for an empty one
 {protected}# "agents.*.env" = ["MY_API_KEY"]      # variables that agents inherit; the environment is empty else
 # "agents.developer.timeout" = "1h"
 # "counters.rework.max" = 4            # returns before a task is parked for you

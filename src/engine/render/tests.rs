@@ -178,6 +178,7 @@ fn rules(source: &str) -> Ruleset {
             description: true,
             refused_status: None,
         },
+        invariants: BTreeMap::new(),
         scripts: Scripts::compile(&BTreeMap::from([("staging.rhai".to_owned(), script)])).expect("it compiles"),
         prompts,
         messages: messages(source),

@@ -7,12 +7,15 @@ use crate::engine::model::Name;
 use crate::engine::script::Scripts;
 
 use super::check_edges::Edges;
+use super::check_flow;
 use super::check_gates::gates;
 use super::check_parts::{agents, ambiguous, counters, serial, shown, signals, stop, unused};
-use super::diagnostic::{Place, Problem, Sink, nearest, quoted};
+use super::check_texts;
+use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, StageDraft};
+use super::invariant::invariants;
 use super::reader::Sp;
-use super::{Action, Ruleset, Stage};
+use super::{Action, Agent, AutoRule, Ruleset, Stage};
 use super::{branches, codes, value};
 
 /// What a pipeline is checked with.
@@ -25,8 +28,8 @@ pub struct Scope<'a> {
     pub prompts: &'a BTreeMap<Name, String>,
     /// Scripts by file name.
     pub scripts: &'a BTreeMap<String, String>,
-    /// The same, compiled; `None` when that failed and was reported.
-    pub compiled: Option<Scripts>,
+    /// The same, compiled; those that cannot be are left out, and were reported.
+    pub compiled: Scripts,
     /// Whether everything could be read; else what is unused may only be misread.
     pub clean: bool,
     /// The pipeline's own file.
@@ -78,6 +81,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let gates = gates(draft, &asked, &scope);
     let agents = agents(draft, &reached, &scope);
     ambiguous(draft, &gates, &agents, sink);
+    check_flow::all(draft, &reached, &gates, &scope);
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
     stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));
@@ -90,16 +94,15 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     shown(draft, &reached, &counters, sink);
     let signals = signals(draft, &gates, &scope);
     let serial_gate = serial(draft, &reached, &scope);
+    let invariants = invariants(draft, flow, &gates, &scope);
+    let shown_by = stages.values().flat_map(|s| s.on.values()).chain(on.values());
+    check_texts::variables(agents.values(), shown_by.chain(counters.values().map(|c| &c.spent)), &scope);
     if scope.clean && sink.errors() == before {
         unused(draft, flow, &gates, &agents, &counters, &scope);
     }
     if sink.errors() != before {
         return None;
     }
-    let prompts = agents
-        .values()
-        .filter_map(|a| Some((a.prompt.clone(), scope.prompts.get(&a.prompt)?.clone())))
-        .collect();
     Some(Ruleset {
         pipeline: Name::new(scope.file.trim_start_matches("pipelines/").trim_end_matches(".toml")),
         hash: String::new(),
@@ -110,25 +113,33 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         sink: end,
         stages,
         gates,
-        agents,
         counters,
         on,
         signals,
         retry: draft.retry.clone(),
         serial_gate,
         stop: stop(draft),
-        auto: draft
-            .auto
-            .iter()
-            .filter(|_| draft.auto_on)
-            .map(|(n, a)| (Name::new(n), a.v.clone()))
-            .collect(),
+        auto: auto(draft),
         entry: draft.entry.clone(),
-        prompts,
+        invariants,
+        prompts: prompts(&agents, &scope),
+        agents,
         messages: scope.messages.clone(),
         vars: bound.map(|b| b.vars.clone()).unwrap_or_default(),
-        scripts: scope.compiled.unwrap_or_default(),
+        scripts: scope.compiled,
     })
+}
+
+/// The prompts of these agents.
+fn prompts(agents: &BTreeMap<Name, Agent>, scope: &Scope) -> BTreeMap<Name, String> {
+    let named = agents.values().map(|a| &a.prompt);
+    named.filter_map(|p| Some((p.clone(), scope.prompts.get(p)?.clone()))).collect()
+}
+
+/// Standing orders; none where they are switched off.
+fn auto(draft: &Draft) -> BTreeMap<Name, AutoRule> {
+    let on = draft.auto.iter().filter(|_| draft.auto_on);
+    on.map(|(n, a)| (Name::new(n), a.v.clone())).collect()
 }
 
 /// The stages of the flow with their places in it; unknown ones are reported and left out.
@@ -211,7 +222,9 @@ fn find_stage<'a>(draft: &'a Draft, name: &Sp<String>, empty: &'a StageDraft, si
         return Some(empty);
     }
     let problem = Problem::error(codes::UNKNOWN_STAGE, &name.at, format!("there is no stage {}", quoted(&name.v)));
-    let help = nearest(&name.v, draft.stages.keys().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
+    let help = sink
+        .nearest(&name.v, draft.stages.keys().map(String::as_str))
+        .map(|n| format!("did you mean {}?", quoted(n)));
     sink.push(
         problem
             .label("unknown stage")
@@ -269,7 +282,8 @@ fn bare(stage: &StageDraft) -> Stage {
         status: stage.status.as_ref().map(|s| s.v.clone()),
         work: stage.work.iter().map(Sp::name).collect(),
         pass: stage.pass.iter().map(Sp::name).collect(),
-        actions: stage.actions.iter().map(|_| Action::Merge).collect(),
+        // Hooks have been refused: no ruleset is made of a pipeline that has some.
+        actions: stage.actions.iter().filter(|a| a.v == "merge").map(|_| Action::Merge).collect(),
         on: BTreeMap::new(),
     }
 }

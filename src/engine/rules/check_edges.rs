@@ -6,7 +6,7 @@ use crate::engine::model::Name;
 
 use super::check::Scope;
 use super::codes;
-use super::diagnostic::{Place, Problem, list, quoted, suggest};
+use super::diagnostic::{Place, Problem, list, quoted};
 use super::draft::{Draft, EdgeDraft, StageDraft};
 use super::reader::Sp;
 use super::{Action, Edge, Gate};
@@ -79,17 +79,10 @@ impl<'a> Edges<'a> {
             }
         }
         for action in &stage.actions {
-            for outcome in Action::Merge.outcomes() {
-                self.answer(
-                    at,
-                    stage,
-                    &action.v,
-                    outcome,
-                    Of::Outcome,
-                    Some((name, &action.at)),
-                    &mut used,
-                    &mut out,
-                );
+            let (from, outcomes) = action_outcomes(&action.v, self.draft);
+            for outcome in outcomes {
+                let due = Some((name, &action.at));
+                self.answer(at, stage, from, outcome, Of::Outcome, due, &mut used, &mut out);
             }
         }
         if !stage.work.is_empty() {
@@ -209,7 +202,7 @@ impl<'a> Edges<'a> {
         let problem = Problem::error(codes::UNKNOWN_SIGNAL, at, format!("there is no signal {}", quoted(signal)));
         self.scope
             .sink
-            .push(problem.label("unknown signal").maybe_help(suggest(signal, known)));
+            .push(problem.label("unknown signal").maybe_help(self.scope.sink.suggest(signal, known)));
         false
     }
 
@@ -229,28 +222,21 @@ impl<'a> Edges<'a> {
     /// An edge that nothing reaches: an error where it was written for this pipeline; an
     /// inherited one is simply not part of it.
     fn dead(&self, key: &str, edge: &Sp<EdgeDraft>, whom: &str, stage: Option<&StageDraft>) {
-        if !self.scope.own(&edge.at) || self.unresolved(key, stage) {
+        // About a gate that is itself wrong nothing can be said.
+        let gate = key.split('.').next().unwrap_or_default();
+        let wrong = stage.is_some_and(|s| s.pass.iter().any(|g| g.v == gate)) && !self.gates.contains_key(gate);
+        if wrong || !self.scope.own(&edge.at) {
             return;
         }
         let outcomes = stage.map(|s| self.outcomes(s)).unwrap_or_default();
         let problem = Problem::error(codes::DEAD_EDGE, &edge.at, format!("{} never comes out at {whom}", quoted(key)));
-        let near = super::diagnostic::nearest(key, outcomes.iter().map(String::as_str)).map(|n| format!("did you mean {}?", quoted(n)));
+        let near = self
+            .scope
+            .sink
+            .nearest(key, outcomes.iter().map(String::as_str))
+            .map(|n| format!("did you mean {}?", quoted(n)));
         let help = near.or_else(|| (!outcomes.is_empty()).then(|| format!("what comes out there: {}", list(&outcomes))));
         self.scope.sink.push(problem.label("never reached").maybe_help(help));
-    }
-
-    /// Whether the edge may belong to a gate that was found wrong itself, and was reported.
-    fn unresolved(&self, key: &str, stage: Option<&StageDraft>) -> bool {
-        let from = key.split('.').next().unwrap_or_default();
-        let wrong = |s: &StageDraft| {
-            s.pass
-                .iter()
-                .any(|g| (from == "*" || from == g.v) && !self.gates.contains_key(g.v.as_str()))
-        };
-        match stage {
-            Some(stage) => wrong(stage),
-            None => self.flow.iter().filter_map(|n| self.draft.stages.get(&n.v)).any(|s| wrong(&s.v)),
-        }
     }
 
     fn outcomes(&self, stage: &StageDraft) -> Vec<String> {
@@ -261,11 +247,29 @@ impl<'a> Edges<'a> {
             }
         }
         for action in &stage.actions {
-            out.extend(Action::Merge.outcomes().iter().map(|o| format!("{}.{o}", action.v)));
+            let (from, outcomes) = action_outcomes(&action.v, self.draft);
+            out.extend(outcomes.iter().map(|o| format!("{from}.{o}")));
         }
         if !stage.work.is_empty() {
             out.push("work.failed".to_owned());
         }
         out
     }
+}
+
+/// What edges call an action, and its outcomes besides `ok`.
+fn action_outcomes<'d>(action: &'d str, draft: &Draft) -> (&'d str, &'static [&'static str]) {
+    let Some(hook) = action.strip_prefix("hook:") else {
+        return (action, Action::Merge.outcomes());
+    };
+    // Only a hook after which the running revision is asked can find another one.
+    let asks = draft.later.hooks.get(hook).is_some_and(|h| h.v.revision);
+    (
+        "hook",
+        if asks {
+            &["failed", "unknown", "mismatch"]
+        } else {
+            &["failed", "unknown"]
+        },
+    )
 }

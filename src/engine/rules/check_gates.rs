@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::model::{FactKey, Name};
 
 use super::check::Scope;
+use super::check_scripts;
 use super::codes;
-use super::diagnostic::{Problem, quoted, suggest};
+use super::diagnostic::{Problem, quoted};
 use super::draft::{ClauseDraft, Draft, KindDraft};
 use super::plug;
 use super::reader::Sp;
@@ -45,7 +46,7 @@ impl Walk<'_> {
             sink.push(
                 problem
                     .label("unknown gate")
-                    .maybe_help(suggest(&name.v, self.draft.gates.keys().map(String::as_str))),
+                    .maybe_help(sink.suggest(&name.v, self.draft.gates.keys().map(String::as_str))),
             );
             return None;
         };
@@ -138,6 +139,7 @@ fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
             returns,
         } => {
             check_function(function, reads, scope)?;
+            check_scripts::check(function, reads, returns, scope);
             let outcomes = returns.iter().map(|o| o.v.as_str()).chain(["error"]).collect();
             let facts: BTreeSet<FactKey> = reads.values().cloned().collect();
             let kind = GateKind::Script {
@@ -169,10 +171,17 @@ fn world(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
             &["waiting"],
         ),
         KindDraft::Mergeable => make(GateKind::Mergeable, vec![FactKey::Mergeable], vec!["conflict", "behind"], &[]),
-        KindDraft::Command { run, timeout } => make(
+        KindDraft::Command {
+            run,
+            timeout,
+            env,
+            share_home,
+        } => make(
             GateKind::Command {
                 run: run.clone(),
                 timeout: *timeout,
+                env: env.clone(),
+                share_home: *share_home,
             },
             vec![],
             vec!["red"],
@@ -213,7 +222,7 @@ fn human(signal: &Sp<String>, from: &str, quorum: u32, auto: Option<&Sp<String>>
     if !sources().any(|s| s.v.v == signal.v) {
         let words = format!("no status and no comment produces the signal {}", quoted(&signal.v));
         let known: Vec<&str> = sources().map(|s| s.v.v.as_str()).collect();
-        let near = super::diagnostic::nearest(&signal.v, known).map(|n| format!("did you mean {}?", quoted(n)));
+        let near = scope.sink.nearest(&signal.v, known).map(|n| format!("did you mean {}?", quoted(n)));
         let help = near.unwrap_or_else(|| format!("map one: [signals.status] \"Name on the board\" = \"{}\"", signal.v));
         scope.sink.push(
             Problem::error(codes::MUTE_GATE, &signal.at, words)
@@ -226,7 +235,7 @@ fn human(signal: &Sp<String>, from: &str, quorum: u32, auto: Option<&Sp<String>>
         && !draft.auto.contains_key(&auto.v)
     {
         let problem = Problem::error(codes::UNKNOWN_AUTO, &auto.at, format!("`auto` has no entry {}", quoted(&auto.v)));
-        let help = suggest(&auto.v, draft.auto.keys().map(String::as_str));
+        let help = scope.sink.suggest(&auto.v, draft.auto.keys().map(String::as_str));
         let help = help.unwrap_or_else(|| format!("add [auto] {} = {{ label = \"auto:{}\" }}", auto.v, auto.v));
         scope.sink.push(problem.label("unknown standing order").help(help));
         return None;
@@ -256,16 +265,22 @@ fn check_function(function: &Sp<String>, reads: &BTreeMap<String, FactKey>, scop
         return None;
     };
     if !scope.scripts.contains_key(file) {
-        let help = suggest(file, scope.scripts.keys().map(String::as_str)).or_else(|| Some("scripts lie in rules/".to_owned()));
+        let help = scope
+            .sink
+            .suggest(file, scope.scripts.keys().map(String::as_str))
+            .or_else(|| Some("scripts lie in rules/".to_owned()));
         unknown(format!("there is no script {}", quoted(file)), help);
         return None;
     }
-    let compiled = scope.compiled.as_ref()?;
-    let Some(takes) = plug::parameters(scope.scripts, compiled, file, name) else {
-        let functions = plug::functions(scope.scripts, compiled, file);
+    // A script that cannot be compiled has been reported itself.
+    if !scope.compiled.files().any(|f| f == file) {
+        return None;
+    }
+    let Some(takes) = plug::parameters(scope.scripts, &scope.compiled, file, name) else {
+        let functions = plug::functions(scope.scripts, &scope.compiled, file);
         unknown(
             format!("{} has no function {}", quoted(file), quoted(name)),
-            suggest(name, functions.iter().map(String::as_str)),
+            scope.sink.suggest(name, functions.iter().map(String::as_str)),
         );
         return None;
     };

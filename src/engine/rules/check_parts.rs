@@ -7,7 +7,7 @@ use crate::engine::model::Name;
 use super::check::Scope;
 use super::check_edges::SIGNALS;
 use super::codes;
-use super::diagnostic::{Place, Problem, Sink, list, quoted, suggest};
+use super::diagnostic::{Place, Problem, Sink, list, quoted};
 use super::draft::{AgentDraft, Draft, StageDraft};
 use super::edge;
 use super::reader::Sp;
@@ -23,7 +23,9 @@ pub fn agents(draft: &Draft, reached: &Reached, scope: &Scope) -> BTreeMap<Name,
         let Some(agent) = draft.agents.get(&name.v) else {
             let problem = Problem::error(codes::UNKNOWN_AGENT, &name.at, format!("there is no agent {}", quoted(&name.v)));
             let known = draft.agents.keys().map(String::as_str);
-            scope.sink.push(problem.label("unknown agent").maybe_help(suggest(&name.v, known)));
+            scope
+                .sink
+                .push(problem.label("unknown agent").maybe_help(scope.sink.suggest(&name.v, known)));
             continue;
         };
         if let Some(resolved) = agent_of(name, agent, scope) {
@@ -55,7 +57,7 @@ fn agent_of(name: &Sp<String>, agent: &Sp<AgentDraft>, scope: &Scope) -> Option<
         scope.sink.push(
             problem
                 .label(format!("prompts/{}.md is missing", prompt.v))
-                .maybe_help(suggest(&prompt.v, known)),
+                .maybe_help(scope.sink.suggest(&prompt.v, known)),
         );
     }
     if let (None, Some(bound)) = (&a.run, &scope.bound) {
@@ -154,7 +156,7 @@ pub fn signals(draft: &Draft, gates: &BTreeMap<Name, Gate>, scope: &Scope) -> Si
                     scope.sink.push(
                         problem
                             .label("unknown signal")
-                            .maybe_help(suggest(&signal.v.v, SIGNALS.iter().copied())),
+                            .maybe_help(scope.sink.suggest(&signal.v.v, SIGNALS.iter().copied())),
                     );
                 }
                 continue;
@@ -201,7 +203,7 @@ pub fn serial(draft: &Draft, reached: &Reached, scope: &Scope) -> SerialGate {
             scope.sink.push(
                 problem
                     .label("unknown stage")
-                    .maybe_help(suggest(&guard.v, reached.iter().map(|(_, n, _)| n.v.as_str()))),
+                    .maybe_help(scope.sink.suggest(&guard.v, reached.iter().map(|(_, n, _)| n.v.as_str()))),
             );
         }
     }

@@ -59,6 +59,10 @@ codes! {
     UNUSED = "SB0211";
     /// One name for two things.
     AMBIGUOUS = "SB0212";
+    /// No such hook.
+    UNKNOWN_HOOK = "SB0213";
+    /// No such watch.
+    UNKNOWN_WATCH = "SB0214";
 
     /// `flow` must go from `created` to `done`.
     FLOW_ENDS = "SB0301";
@@ -88,6 +92,18 @@ codes! {
     NO_PREVIOUS = "SB0313";
     /// An edge that does not say where the task goes.
     IDLE_EDGE = "SB0314";
+    /// A gate that can never say `ok`.
+    NO_PATH = "SB0315";
+    /// A counter larger than the run budget.
+    COUNTER_BUDGET = "SB0316";
+    /// A critical window without a bound.
+    NO_BOUND = "SB0317";
+    /// A second merge.
+    MERGE_TWICE = "SB0318";
+    /// An invariant about what is not there.
+    INVARIANT = "SB0319";
+    /// A human gate that wants more people than there are.
+    QUORUM = "SB0320";
 
     /// Not a duration.
     DURATION = "SB0401";
@@ -119,6 +135,10 @@ codes! {
     MAPPED_TWICE = "SB0414";
     /// A status is shown and is a signal.
     STATUS_BOTH = "SB0415";
+    /// A variable that the project does not define.
+    UNKNOWN_VAR = "SB0416";
+    /// A maintenance command that removes what is in use.
+    PRUNE = "SB0417";
 
     /// A script does not compile.
     SCRIPT = "SB0501";
@@ -128,6 +148,20 @@ codes! {
     MESSAGE = "SB0503";
     /// A prompt template is wrong.
     PROMPT = "SB0504";
+    /// A script calls a function that there is not.
+    UNKNOWN_CALL = "SB0505";
+    /// A script calls a function with another number of arguments.
+    CALL_ARITY = "SB0506";
+    /// A script compares values of different types.
+    MIXED = "SB0507";
+    /// A script returns what its gate does not declare.
+    UNDECLARED_OUTCOME = "SB0508";
+    /// A script reads a field that the fact does not have.
+    UNKNOWN_FIELD = "SB0509";
+    /// A script exceeds a limit.
+    SCRIPT_LIMIT = "SB0510";
+    /// An outcome is declared and never returned.
+    NEVER_RETURNED = "SB0511";
 
     /// Two projects share a prefix or a repository.
     SHARED = "SB0601";
@@ -141,4 +175,18 @@ codes! {
     SET_KEY = "SB0605";
     /// A listen address that is none, or is open without a token.
     LISTEN = "SB0606";
+    /// An agent's command cannot be executed here.
+    NOT_EXECUTABLE = "SB0607";
+
+    /// An inline `allow` that is not one.
+    ALLOW_FORM = "SB0701";
+    /// An inline `allow` of what cannot be allowed.
+    ALLOW_CODE = "SB0702";
+    /// An inline `allow` whose time is over.
+    ALLOW_EXPIRED = "SB0703";
+    /// An inline `allow` that nothing needs.
+    ALLOW_UNUSED = "SB0704";
 }
+
+/// Codes that can be warnings; only warnings can be silenced by an inline `allow`.
+pub const WARNINGS: &[&str] = &[NOTHING_TO_UNSET, UNUSED, NO_BOUND, NEVER_RETURNED, NOT_EXECUTABLE];

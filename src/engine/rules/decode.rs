@@ -8,6 +8,8 @@ use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{agents, auto, entry_check, retry, stop};
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, Named};
+use super::invariant::invariant;
+use super::later;
 use super::reader::{Reader, Sp};
 use super::tree::{Entry, Table};
 use super::value;
@@ -15,20 +17,8 @@ use super::value;
 /// Version of the rule language.
 pub const SCHEMA: i64 = 1;
 
-/// Tables of the language that this version does not have.
-const LATER: &[&str] = &[
-    "hooks",
-    "watches",
-    "breaker",
-    "preflight",
-    "budget",
-    "reconcile",
-    "maintenance",
-    "notify",
-    "depends",
-    "freeze",
-    "invariant",
-];
+/// Tables that are read into the ruleset, but that nothing looks at in this version.
+const LATER: &[&str] = &["invariant"];
 
 /// Reads the tree of a pipeline whose own file is `own`.
 pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
@@ -36,7 +26,6 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
     let r = Reader::new(root, &at, "a pipeline", sink);
     schema(&r);
     r.entry("extends");
-    r.not_yet(LATER);
     let flow = r.some_texts("flow");
     let (mut branch, mut protected) = (None, None);
     if let Some(b) = r.table("branch", "`branch`") {
@@ -67,8 +56,11 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         auto_on,
         auto,
         entry: entry_check(&r),
+        invariants: named(&r, "invariant", "an invariant", invariant),
+        later: later::tables(&r),
         at,
     };
+    r.not_yet(LATER);
     r.finish();
     draft
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::engine::model::Name;
 
 use super::codes;
-use super::config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
+use super::config::{Api, Config, Language, People, Project, Secret};
 use super::decode::schema;
+use super::decode_projects;
 use super::diagnostic::{Place, Problem, Sink, quoted};
-use super::merge::{Override, split};
-use super::reader::{Reader, Sp, wrong_type};
+use super::later_config;
+use super::reader::{Reader, Sp};
 use super::tree::{Table, Value};
-use super::value;
+use super::{GateKind, Ruleset};
 
 /// A project and the places that findings about it point at.
 pub struct Placed {
@@ -29,7 +30,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let before = sink.errors();
     let r = Reader::new(root, &Place::start(path), "`signalbox.toml`", sink);
     schema(&r);
-    r.not_yet(&["chat", "limits"]);
+    later_config::tables(&r);
     let data = r.text("data").map_or_else(|| "data".to_owned(), |d| d.v);
     let listen = r.text("listen");
     let max_concurrency = positive(&r, "max_concurrency").unwrap_or(1);
@@ -40,8 +41,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let api = api(&r);
     let listen = address(listen.as_ref(), api.token.is_some(), sink);
     let people = people(&r);
-    let placed = projects(&r);
-    shared(&placed, sink);
+    let placed = decode_projects::projects(&r);
     r.finish();
     let config = (sink.errors() == before).then(|| Config {
         data,
@@ -55,7 +55,8 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     (config, placed)
 }
 
-fn positive(r: &Reader, key: &'static str) -> Option<u32> {
+/// A count of things at the same time.
+pub fn positive(r: &Reader, key: &'static str) -> Option<u32> {
     r.int(key, 1..=64).and_then(|n| u32::try_from(n).ok())
 }
 
@@ -68,7 +69,7 @@ fn api(r: &Reader) -> Api {
 }
 
 /// A secret: by reference only.
-fn secret(r: &Reader, key: &'static str) -> Option<Secret> {
+pub fn secret(r: &Reader, key: &'static str) -> Option<Secret> {
     let entry = r.entry(key)?;
     if let Value::Str(_) = &entry.node.value {
         let problem = Problem::error(codes::SECRET, &entry.node.place, format!("{} stands here in clear", quoted(key)));
@@ -131,217 +132,27 @@ fn people(r: &Reader) -> People {
     people
 }
 
-fn projects(r: &Reader) -> BTreeMap<Name, Placed> {
-    let mut out = BTreeMap::new();
-    for entry in r.entries("projects") {
-        let named = value::check_name(&entry.key, &entry.key_place, "a project", r.sink);
-        let Some(p) = Reader::of(entry, format!("project {}", quoted(&entry.key)), r.sink) else {
+/// The human gates of a project's pipeline must find people enough in `[people]`.
+pub fn quorum(rules: &Ruleset, people: &People, placed: &Placed, sink: &Sink) {
+    let somebody = [&people.approver, &people.operator, &people.viewer].iter().any(|l| !l.is_empty());
+    for (name, gate) in &rules.gates {
+        let GateKind::Human { from, quorum, .. } = &gate.kind else {
             continue;
         };
-        let project = project(&p);
-        p.finish();
-        if let (true, Some((project, pipeline_at))) = (named, project) {
-            out.insert(
-                Name::new(&entry.key),
-                Placed {
-                    project,
-                    at: entry.key_place.clone(),
-                    pipeline_at,
-                },
-            );
+        let role = if *from == "operator" { &people.operator } else { &people.approver };
+        let listed: std::collections::BTreeSet<&String> = role.iter().collect();
+        // Where nobody is listed, the owner of the service decides.
+        let there = if somebody { listed.len() } else { 1 };
+        if usize::try_from(*quorum).unwrap_or(usize::MAX) <= there {
+            continue;
         }
-    }
-    out
-}
-
-fn project(p: &Reader) -> Option<(Project, Place)> {
-    let pipeline = p.need_text("pipeline", "the name of a file in pipelines/, without .toml: pipeline = \"local\"");
-    let prefix = p
-        .need_text("prefix", "what work item ids begin with: prefix = \"ORCH\"")
-        .filter(|x| check_prefix(x, p.sink));
-    let tracker = tracker(p);
-    let forge = forge(p);
-    let vars = vars(p);
-    let set = overrides(p);
-    let max_concurrency = positive(p, "max_concurrency");
-    let pipeline = pipeline?;
-    let project = Project {
-        pipeline: pipeline.name(),
-        prefix: prefix?.v,
-        tracker: tracker?,
-        forge: forge?,
-        vars,
-        set,
-        max_concurrency,
-    };
-    Some((project, pipeline.at))
-}
-
-fn check_prefix(prefix: &Sp<String>, sink: &Sink) -> bool {
-    let text = prefix.v.as_str();
-    let good = text.len() <= 10
-        && text.starts_with(|c: char| c.is_ascii_uppercase())
-        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-    if !good {
-        let problem = Problem::error(codes::BAD_NAME, &prefix.at, format!("{} cannot be a prefix", quoted(text)));
-        sink.push(
-            problem
-                .label("not a prefix")
-                .help("a capital letter, then capital letters and digits, 10 in all at most"),
+        let words = format!(
+            "the gate {} waits for {quorum} of the role {}, and there {}",
+            quoted(name),
+            quoted(from),
+            if there == 1 { "is 1".to_owned() } else { format!("are {there}") }
         );
-    }
-    good
-}
-
-/// The table of a tracker or forge of the kind `local`; other kinds are refused by name.
-fn local<'a>(p: &Reader<'a>, key: &'static str, later: &[&'static str], help: &str) -> Option<Reader<'a>> {
-    if !p.has(key) {
-        p.entry(key);
-        p.missing(key, help);
-        return None;
-    }
-    let t = p.table(key, format!("`{key}` of {}", p.what()))?;
-    let kind = t.need_text("kind", help)?;
-    if later.contains(&kind.v.as_str()) {
-        let words = format!("`{key}.kind` = {} is not available yet in this version", quoted(&kind.v));
-        p.sink.push(
-            Problem::error(codes::NOT_YET, &kind.at, words)
-                .label("not available yet")
-                .help(help),
-        );
-        for name in ["token", "secret"] {
-            secret(&t, name);
-        }
-        return None;
-    }
-    if kind.v != "local" {
-        let problem = Problem::error(
-            codes::CHOICE,
-            &kind.at,
-            format!("there is no {key} of the kind {}", quoted(&kind.v)),
-        );
-        p.sink.push(problem.label("unknown kind").help(help));
-        return None;
-    }
-    Some(t)
-}
-
-fn tracker(p: &Reader) -> Option<Tracker> {
-    let t = local(p, "tracker", &["plane"], "tracker = { kind = \"local\" }")?;
-    t.finish();
-    Some(Tracker::Local)
-}
-
-fn forge(p: &Reader) -> Option<Forge> {
-    let help = "forge = { kind = \"local\", source = \"../my-repository\", default_branch = \"main\" }";
-    let t = local(p, "forge", &["gitea"], help)?;
-    let source = t.need_text("source", help);
-    let branch = t.text("default_branch");
-    t.finish();
-    if let Some(b) = &branch
-        && let Some(why) = super::branches::illegal(&b.v)
-    {
-        let problem = Problem::error(
-            codes::BRANCH_ILLEGAL,
-            &b.at,
-            format!("{} cannot name a branch: {why}", quoted(&b.v)),
-        );
-        p.sink.push(problem.label("not a branch name"));
-        return None;
-    }
-    Some(Forge::Local {
-        source: source?.v,
-        default_branch: branch.map_or_else(|| "main".to_owned(), |b| b.v),
-    })
-}
-
-fn vars(p: &Reader) -> BTreeMap<String, String> {
-    let mut out = BTreeMap::new();
-    for entry in p.entries("vars") {
-        let lower = entry.key.to_lowercase();
-        if ["token", "secret", "password"].iter().any(|w| lower.contains(w)) {
-            let problem = Problem::error(
-                codes::SECRET,
-                &entry.node.place,
-                format!("{} looks like a secret in clear", quoted(&entry.key)),
-            );
-            p.sink.push(
-                problem
-                    .label("vars are shown and stored")
-                    .help("agents inherit secrets by `env`, never through rules"),
-            );
-        }
-        let text = match &entry.node.value {
-            Value::Str(s) => s.clone(),
-            Value::Int(i) => i.to_string(),
-            Value::Bool(b) => b.to_string(),
-            _ => {
-                wrong_type(p.sink, &entry.node, &quoted(&entry.key), "a string");
-                continue;
-            }
-        };
-        out.insert(entry.key.clone(), text);
-    }
-    out
-}
-
-fn overrides(p: &Reader) -> Vec<Override> {
-    let mut out = Vec::new();
-    for entry in p.entries("set") {
-        match split(&entry.key) {
-            Some(path) if path.len() == 1 && ["schema", "extends"].contains(&path[0].as_str()) => {
-                let problem = Problem::error(
-                    codes::SET_KEY,
-                    &entry.key_place,
-                    format!("{} cannot be set by a project", quoted(&entry.key)),
-                );
-                p.sink.push(
-                    problem
-                        .label("belongs to the pipeline")
-                        .help("write a pipeline of your own that extends this one"),
-                );
-            }
-            Some(path) => out.push(Override {
-                path,
-                place: entry.key_place.clone(),
-                node: entry.node.clone(),
-            }),
-            None => {
-                let problem = Problem::error(
-                    codes::SET_KEY,
-                    &entry.key_place,
-                    format!("{} is no path of keys", quoted(&entry.key)),
-                );
-                p.sink.push(
-                    problem
-                        .label("not a path")
-                        .help("keys joined by dots: \"agents.*.run\"; a key with dots in double quotes"),
-                );
-            }
-        }
-    }
-    out
-}
-
-/// Projects must not share a prefix (ids would collide) nor a repository (two lanes, two leases).
-fn shared(projects: &BTreeMap<Name, Placed>, sink: &Sink) {
-    let all: Vec<_> = projects.iter().collect();
-    for (i, (name, one)) in all.iter().enumerate() {
-        for (other_name, other) in &all[..i] {
-            let Forge::Local { source, .. } = &one.project.forge;
-            let Forge::Local { source: other_source, .. } = &other.project.forge;
-            let what = if one.project.prefix == other.project.prefix {
-                format!("the prefix {}", quoted(&one.project.prefix))
-            } else if source.trim_end_matches('/') == other_source.trim_end_matches('/') {
-                format!("the repository {}", quoted(source))
-            } else {
-                continue;
-            };
-            let words = format!("projects {} and {} share {what}", quoted(other_name), quoted(name));
-            let problem = Problem::error(codes::SHARED, &one.at, words)
-                .label("the second one")
-                .related(&other.at, "the first one");
-            sink.push(problem.help("give each project its own"));
-        }
+        let problem = Problem::error(codes::QUORUM, &placed.at, words).label("this project's tasks would wait for ever");
+        sink.push(problem.help(format!("list them: [people] {from} = [\"alice\", …]")));
     }
 }

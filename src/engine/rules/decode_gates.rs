@@ -7,6 +7,7 @@ use crate::engine::model::{FactKey, Millis};
 use super::codes;
 use super::diagnostic::{Problem, list, quoted};
 use super::draft::{ClauseDraft, GateDraft, KindDraft};
+use super::later;
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::value::{check_glob, check_name, check_path, usable};
@@ -23,13 +24,15 @@ const KINDS: &[&str] = &[
     "first_of",
     "all_of",
     "script",
+    "http",
 ];
 
 const FOLDER: &str = "the artefact folder";
 
 /// A gate: exactly one of the kinds.
 pub fn gate(r: &Reader) -> GateDraft {
-    r.not_yet(&["http", "enabled"]);
+    r.truth("enabled");
+    r.not_yet(&["enabled"]);
     let given: Vec<&'static str> = KINDS.iter().copied().filter(|k| r.has(k)).collect();
     for kind in KINDS {
         r.entry(kind);
@@ -37,9 +40,7 @@ pub fn gate(r: &Reader) -> GateDraft {
     match given.as_slice() {
         [kind] => GateDraft(read_kind(r, kind)),
         [] => {
-            if !r.has("http") {
-                r.missing("files", &format!("a gate is one of {}", list(KINDS)));
-            }
+            r.missing("files", &format!("a gate is one of {}", list(KINDS)));
             GateDraft(None)
         }
         [first, ..] => {
@@ -77,6 +78,10 @@ fn read_kind(r: &Reader, kind: &'static str) -> Option<KindDraft> {
         "command" => command(&inner),
         "human" => human(&inner),
         "wait" => wait(&inner),
+        "http" => {
+            r.not_yet(&["http"]);
+            Some(KindDraft::Http(later::http_gate(&inner)))
+        }
         _ => script(&inner),
     };
     inner.finish();
@@ -213,13 +218,18 @@ fn command(r: &Reader) -> Option<KindDraft> {
     let timeout = r
         .duration("timeout", Millis(1)..=Millis::secs(86_400))
         .unwrap_or(Millis::secs(1200));
+    let env = r.texts("env").map(|e| e.v.into_iter().map(|n| n.v).collect()).unwrap_or_default();
+    let share_home = r.choice("home", &["fresh", "service"]) == Some("service");
     Some(KindDraft::Command {
         run: run?.v.into_iter().map(|c| c.v).collect(),
         timeout,
+        env,
+        share_home,
     })
 }
 
 fn human(r: &Reader) -> Option<KindDraft> {
+    r.choice("shows", &["live_to_target"]);
     r.not_yet(&["shows"]);
     let signal = r.need_text("signal", "the signal that approves: signal = \"approve\"");
     let from = r.choice("from", &["approver", "operator"]).unwrap_or("approver");

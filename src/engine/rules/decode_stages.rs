@@ -1,6 +1,6 @@
 //! Stages, edges and counters, as written.
 
-use crate::engine::model::FreezeLevel;
+use crate::engine::model::{FreezeLevel, Millis};
 
 use super::codes;
 use super::diagnostic::{Problem, quoted};
@@ -12,12 +12,15 @@ pub const MAX_RETURNS: i64 = 20;
 
 /// A stage.
 pub fn stage(r: &Reader) -> StageDraft {
+    let watch = r.text("watch");
+    r.duration("grace", Millis(0)..=Millis::secs(86_400));
     r.not_yet(&["watch", "grace"]);
     StageDraft {
         status: r.text("status"),
         work: r.texts("work").map(|t| t.v).unwrap_or_default(),
         pass: r.texts("pass").map(|t| t.v).unwrap_or_default(),
         actions: actions(r),
+        watch,
         on: edges(r),
     }
 }
@@ -25,21 +28,24 @@ pub fn stage(r: &Reader) -> StageDraft {
 fn actions(r: &Reader) -> Vec<Sp<String>> {
     let mut kept: Vec<Sp<String>> = Vec::new();
     for action in r.texts("do").map(|t| t.v).unwrap_or_default() {
-        if let Some(hook) = action.v.strip_prefix("hook:") {
+        if let Some(first) = kept.iter().find(|a| a.v == action.v) {
+            let words = format!("a stage does {} once", quoted(&action.v));
+            let problem = Problem::error(codes::CONFLICT, &action.at, words).label("again here");
+            r.sink.push(problem.related(&first.at, "first here").help("remove one of the two"));
+        } else if let Some(hook) = action.v.strip_prefix("hook:") {
             let words = format!("hooks are not available yet in this version ({})", quoted(hook));
             r.sink.push(
                 Problem::error(codes::NOT_YET, &action.at, words)
                     .label("not available yet")
                     .help("the only action is `merge`"),
             );
-        } else if action.v != "merge" {
-            let problem = Problem::error(codes::CHOICE, &action.at, format!("there is no action {}", quoted(&action.v)));
-            r.sink.push(problem.label("unknown action").help("the only action is `merge`"));
-        } else if let Some(first) = kept.iter().find(|a| a.v == action.v) {
-            let problem = Problem::error(codes::CONFLICT, &action.at, "a stage merges once").label("again here");
-            r.sink.push(problem.related(&first.at, "first here").help("remove one of the two"));
-        } else {
             kept.push(action);
+        } else if action.v == "merge" {
+            kept.push(action);
+        } else {
+            let problem = Problem::error(codes::CHOICE, &action.at, format!("there is no action {}", quoted(&action.v)));
+            r.sink
+                .push(problem.label("unknown action").help("the actions are `merge` and `hook:NAME`"));
         }
     }
     kept
@@ -51,15 +57,6 @@ pub fn edges(r: &Reader) -> Named<EdgeDraft> {
     for entry in r.entries("on") {
         let parts: Vec<&str> = entry.key.split('.').collect();
         match parts.as_slice() {
-            ["hook", _] => {
-                let words = format!("hooks are not available yet in this version ({})", quoted(&entry.key));
-                r.sink.push(
-                    Problem::error(codes::NOT_YET, &entry.key_place, words)
-                        .label("not available yet")
-                        .help("remove the edge"),
-                );
-                continue;
-            }
             [from, outcome] if !from.is_empty() && !outcome.is_empty() => {}
             _ => {
                 let problem = Problem::error(codes::BAD_NAME, &entry.key_place, format!("{} names no edge", quoted(&entry.key)));

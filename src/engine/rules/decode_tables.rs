@@ -6,6 +6,7 @@ use super::codes;
 use super::decode::named;
 use super::diagnostic::{Problem, quoted};
 use super::draft::{AgentDraft, Named, StopDraft};
+use super::later;
 use super::merge;
 use super::reader::{Reader, Sp};
 use super::tree::{Entry, Node, Table, Value};
@@ -129,7 +130,7 @@ pub fn retry(r: &Reader) -> Retry {
         patterns: Vec::new(),
     };
     let Some(t) = r.table("retry", "`retry`") else { return retry };
-    t.not_yet(&["classify"]);
+    later::classify(&t);
     let small = |key: &'static str, least: i64, or: u8| t.int(key, least..=20).and_then(|n| u8::try_from(n).ok()).unwrap_or(or);
     retry.attempts = small("attempts", 1, retry.attempts);
     retry.transient = small("transient", 0, retry.transient);
@@ -165,18 +166,23 @@ pub fn stop(r: &Reader) -> StopDraft {
     let enabled = t.truth("enabled").unwrap_or(true);
     let mut critical = Named::new();
     for entry in t.entries("critical") {
-        if entry.key.starts_with("hook:") {
+        let hook = entry.key.starts_with("hook:");
+        if hook {
             let problem = Problem::error(codes::NOT_YET, &entry.key_place, "hooks are not available yet in this version");
             r.sink
                 .push(problem.label("not available yet").help("the only critical action is `merge`"));
-        } else if entry.key != "merge" {
+        }
+        if !hook && entry.key != "merge" {
             let problem = Problem::error(
                 codes::UNKNOWN_KEY,
                 &entry.key_place,
                 format!("there is no action {}", quoted(&entry.key)),
             );
-            r.sink
-                .push(problem.label("unknown action").help("the only critical action is `merge`"));
+            r.sink.push(
+                problem
+                    .label("unknown action")
+                    .help("the critical actions are `merge` and `hook:NAME`"),
+            );
         } else if let Some(v) = value::duration(&entry.node, &entry.key, &(Millis::secs(1)..=DAY), r.sink) {
             critical.insert(
                 entry.key.clone(),

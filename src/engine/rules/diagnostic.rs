@@ -1,6 +1,8 @@
 //! A finding: what is wrong, where, and how to mend it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,8 +10,11 @@ use serde::Serialize;
 
 use super::files::Files;
 
-/// Findings kept at most; the rest is only counted, so that a hostile file costs bounded memory.
-const KEPT: usize = 1000;
+/// Findings kept at most, so that a hopeless file costs bounded memory and time.
+pub const KEPT: usize = 10_000;
+
+/// After so many errors nearest words are no longer looked for: nobody reads that far.
+const SUGGESTED: usize = 200;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -148,8 +153,10 @@ impl Problem {
 #[derive(Debug)]
 pub struct Sink<'f> {
     files: &'f Files,
-    found: RefCell<Vec<Diagnostic>>,
+    found: RefCell<Vec<Problem>>,
+    seen: RefCell<HashSet<u64>>,
     errors: Cell<usize>,
+    good: RefCell<HashSet<String>>,
 }
 
 impl<'f> Sink<'f> {
@@ -158,8 +165,23 @@ impl<'f> Sink<'f> {
         Self {
             files,
             found: RefCell::default(),
+            seen: RefCell::default(),
             errors: Cell::new(0),
+            good: RefCell::default(),
         }
+    }
+
+    /// Whether `check` finds nothing wrong with a pattern. What was found good before is not looked
+    /// at again: pipelines on one base share their patterns.
+    pub fn good_once(&self, pattern: &str, check: impl FnOnce() -> bool) -> bool {
+        if self.good.borrow().contains(pattern) {
+            return true;
+        }
+        let good = check();
+        if good {
+            self.good.borrow_mut().insert(pattern.to_owned());
+        }
+        good
     }
 
     /// Errors pushed so far, repeated ones included: a section that raises it has failed.
@@ -170,49 +192,108 @@ impl<'f> Sink<'f> {
     /// Takes a finding.
     pub fn push(&self, problem: Problem) {
         if problem.severity == Severity::Error {
-            self.errors.set(self.errors.get() + 1);
+            self.errors.set(self.errors.get().saturating_add(1));
         }
-        let done = self.finish(problem);
         let mut found = self.found.borrow_mut();
-        if found.len() < KEPT && !found.contains(&done) {
-            found.push(done);
+        if found.len() < KEPT && self.seen.borrow_mut().insert(problem.identity()) {
+            found.push(problem);
         }
     }
 
-    fn finish(&self, p: Problem) -> Diagnostic {
-        let text = self.files.get(&p.place.file).map_or("", |s| s.text.as_str());
-        let span = (!p.whole && !text.is_empty()).then(|| clamp(text, &p.place.span));
-        let (line, column) = span.as_ref().map_or((0, 0), |s| position(text, s.start));
-        let related = p.related.into_iter().map(|(place, label)| {
-            let text = self.files.get(&place.file).map_or("", |s| s.text.as_str());
+    /// "did you mean …?", or the list of what there is; `None` once there are very many errors.
+    pub fn suggest<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+        (self.errors() < SUGGESTED).then(|| suggest(word, known)).flatten()
+    }
+
+    /// The known word nearest to a misspelt one; `None` once there are very many errors.
+    pub fn nearest<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        (self.errors() < SUGGESTED).then(|| nearest(word, known)).flatten()
+    }
+
+    /// All findings, by file and place.
+    pub fn into_sorted(self) -> Vec<Diagnostic> {
+        let mut problems = self.found.into_inner();
+        problems.sort_by(|a, b| a.order(self.files).cmp(&b.order(self.files)));
+        let mut cursor = Cursor::default();
+        problems.into_iter().map(|p| p.finish(self.files, &mut cursor)).collect()
+    }
+}
+
+impl Problem {
+    /// Two problems with the same identity are one.
+    fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.code, &self.place.file, &self.place.span, &self.message, &self.label).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What findings are sorted by.
+    fn order<'a>(&self, files: &'a Files) -> (&'a str, usize, Severity, &'static str)
+    where
+        Self: 'a,
+    {
+        let start = if self.whole { 0 } else { self.place.span.start };
+        let shown = files.get(&self.place.file).map_or("", |s| s.shown.as_str());
+        (shown, start, self.severity, self.code)
+    }
+
+    fn finish(self, files: &Files, cursor: &mut Cursor) -> Diagnostic {
+        let text = files.get(&self.place.file).map_or("", |s| s.text.as_str());
+        let span = (!self.whole && !text.is_empty()).then(|| clamp(text, &self.place.span));
+        let (line, column) = span.as_ref().map_or((0, 0), |s| cursor.position(&self.place.file, text, s.start));
+        let related = self.related.into_iter().map(|(place, label)| {
+            let text = files.get(&place.file).map_or("", |s| s.text.as_str());
             Related {
-                file: self.files.shown(&place.file).to_owned(),
+                file: files.shown(&place.file).to_owned(),
                 span: clamp(text, &place.span),
                 label,
             }
         });
         Diagnostic {
-            code: p.code,
-            severity: p.severity,
-            message: p.message,
-            file: self.files.shown(&p.place.file).to_owned(),
+            code: self.code,
+            severity: self.severity,
+            message: self.message,
+            file: files.shown(&self.place.file).to_owned(),
             span,
             line,
             column,
-            label: p.label,
-            help: p.help,
+            label: self.label,
+            help: self.help,
             related: related.collect(),
         }
     }
+}
 
-    /// All findings, by file and place.
-    pub fn into_sorted(self) -> Vec<Diagnostic> {
-        let mut found = self.found.into_inner();
-        found.sort_by(|a, b| {
-            let key = |d: &Diagnostic| (d.file.clone(), d.span.clone().map_or(0, |s| s.start), d.severity, d.code);
-            key(a).cmp(&key(b))
-        });
-        found
+/// Counts lines and columns of one file after another, each text once.
+#[derive(Debug, Default)]
+struct Cursor {
+    file: Option<Arc<str>>,
+    at: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Cursor {
+    /// Line and column of a byte; fast when it does not lie before the last one asked for.
+    fn position(&mut self, file: &Arc<str>, text: &str, at: usize) -> (u32, u32) {
+        if self.file.as_ref() != Some(file) || at < self.at {
+            *self = Self {
+                file: Some(Arc::clone(file)),
+                at: 0,
+                line: 1,
+                column: 1,
+            };
+        }
+        for c in text.get(self.at..at).unwrap_or_default().chars() {
+            if c == '\n' {
+                self.line = self.line.saturating_add(1);
+                self.column = 1;
+            } else {
+                self.column = self.column.saturating_add(1);
+            }
+        }
+        self.at = at;
+        (self.line, self.column)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::model::{FactKey, FreezeLevel, Millis};
 
 use super::diagnostic::Place;
+use super::later::HookDraft;
 use super::reader::Sp;
 use super::{AutoRule, Entry, Input, Retry};
 
@@ -54,6 +55,41 @@ pub struct Draft {
     pub auto: Named<AutoRule>,
     /// `entry`.
     pub entry: Entry,
+    /// `invariant`; `None` where one could not be read.
+    pub invariants: Named<Option<InvariantDraft>>,
+    /// Tables that have no engine yet.
+    pub later: LaterDraft,
+}
+
+/// Tables that have no engine yet, as far as others refer to them.
+#[derive(Debug, Default)]
+pub struct LaterDraft {
+    /// `hooks`.
+    pub hooks: Named<HookDraft>,
+    /// `watches`: their texts with placeholders.
+    pub watches: Named<Vec<Sp<String>>>,
+    /// `budget.task.max_runs`.
+    pub max_runs: Option<Sp<i64>>,
+}
+
+/// An invariant as it was written.
+#[derive(Debug)]
+pub struct InvariantDraft {
+    /// `action` or `stage`.
+    pub moment: MomentDraft,
+    /// `without`, or `with`.
+    pub needs: Vec<Sp<String>>,
+    /// `for = "same subject"`.
+    pub same_subject: bool,
+}
+
+/// The moment of an invariant as it was written.
+#[derive(Debug)]
+pub enum MomentDraft {
+    /// `action`.
+    Action(Sp<String>),
+    /// `stage`.
+    Stage(Sp<String>),
 }
 
 /// A stage as it was written.
@@ -67,6 +103,8 @@ pub struct StageDraft {
     pub pass: Vec<Sp<String>>,
     /// `do`.
     pub actions: Vec<Sp<String>>,
+    /// `watch`.
+    pub watch: Option<Sp<String>>,
     /// `on`.
     pub on: Named<EdgeDraft>,
 }
@@ -133,12 +171,18 @@ pub enum KindDraft {
     Review(Sp<String>),
     /// `mergeable`.
     Mergeable,
+    /// `http`: texts with placeholders.
+    Http(Vec<Sp<String>>),
     /// `command`.
     Command {
         /// `run`.
         run: Vec<String>,
         /// `timeout`.
         timeout: Millis,
+        /// `env`.
+        env: Vec<String>,
+        /// `home`.
+        share_home: bool,
     },
     /// `human`.
     Human {

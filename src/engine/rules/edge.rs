@@ -3,7 +3,7 @@
 use super::check::Scope;
 use super::check_edges::{Edges, Of};
 use super::codes;
-use super::diagnostic::{Problem, Sink, list, quoted, suggest};
+use super::diagnostic::{Problem, Sink, list, quoted};
 use super::draft::{Draft, EdgeDraft, Named, StageDraft};
 use super::reader::Sp;
 use super::{Edge, To};
@@ -99,7 +99,7 @@ impl Edges<'_> {
         let Some(target) = self.flow.iter().position(|s| s.v == to.v) else {
             let known = self.flow.iter().map(|s| s.v.as_str());
             let problem = Problem::error(codes::UNKNOWN_STAGE, &to.at, format!("the flow has no stage {}", quoted(&to.v)));
-            sink.push(problem.label("unknown stage").maybe_help(suggest(&to.v, known)));
+            sink.push(problem.label("unknown stage").maybe_help(sink.suggest(&to.v, known)));
             return false;
         };
         if target > at || target == 0 {
@@ -130,7 +130,7 @@ impl Edges<'_> {
                 scope.sink.push(
                     problem
                         .label("unknown counter")
-                        .maybe_help(suggest(&uses.v, self.draft.counters.keys().map(String::as_str))),
+                        .maybe_help(scope.sink.suggest(&uses.v, self.draft.counters.keys().map(String::as_str))),
                 );
             }
         }
@@ -143,9 +143,11 @@ impl Edges<'_> {
                 &rerun.at,
                 format!("{} does not work in this stage", quoted(&rerun.v)),
             );
-            scope
-                .sink
-                .push(problem.label("not an agent of the stage").maybe_help(suggest(&rerun.v, known)));
+            scope.sink.push(
+                problem
+                    .label("not an agent of the stage")
+                    .maybe_help(scope.sink.suggest(&rerun.v, known)),
+            );
         }
         for (section, name) in [("note", &e.note), ("comment", &e.comment), ("ask", &e.ask)] {
             message(section, name.as_ref(), scope);
@@ -169,7 +171,7 @@ fn message(section: &str, name: Option<&Sp<String>>, scope: &Scope) {
     scope.sink.push(
         problem
             .label(format!("not in [{section}] of messages/"))
-            .maybe_help(suggest(&name.v, known)),
+            .maybe_help(scope.sink.suggest(&name.v, known)),
     );
 }
 

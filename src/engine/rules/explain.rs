@@ -58,6 +58,10 @@ Names of stages, gates, agents, counters and signals begin with a small letter; 
 A stage, gate, agent, counter or standing order of this pipeline that its flow does not reach. Often a word was forgotten in `flow`, `pass` or `work`. Inherited definitions that are not reached are no part of the pipeline and are not reported."),
     ("SB0212", "one name for an agent and a gate
 Jobs are shown and recorded by the name of the agent or of the gate that they run for; one name for both could not be told apart."),
+    ("SB0213", "an unknown hook
+`do = [\"hook:NAME\"]` and `stop.critical` name hooks: [hooks.NAME] with `run`."),
+    ("SB0214", "an unknown watch
+`watch` of a stage names one of [watches.NAME]."),
     ("SB0301", "the ends of the flow
 `flow` begins with `created` and ends with `done`; the sink of cancelled tasks stands beside it. Everything that reads a task's state relies on these ends."),
     ("SB0302", "a stage twice in the flow
@@ -87,6 +91,18 @@ The serial gate lets one task at a time enter the first stage in which agents wo
 `to = \"previous\"` means the stage before in which agents work. The first one has none: say what a reject means there, usually `rerun`."),
     ("SB0314", "an edge that does not say where the task goes
 One of `to`, `rerun`, `ask`, `stay` (or `escalate`) is due. `update` merges the base into the branch first, and then something must look at the result again."),
+    ("SB0315", "a stage that no task gets past
+One of its gates can never say `ok`: no clause of `files` is `ok`, or the script never returns it. `done` cannot be reached then, whatever agents and people do."),
+    ("SB0316", "a counter larger than the run budget
+A counter that allows as many returns as the task may have runs in all is never spent: the budget ends the task first, without what the counter says should happen then. Lower `max`, or raise budget.task.max_runs."),
+    ("SB0317", "a critical window without a bound
+While an irreversible action is at work a stop is put off. `critical` of [stop] says for how long at most. A merge has five minutes when nothing is said (a warning), a hook must be given its bound."),
+    ("SB0318", "a second merge
+A change is merged once. A stage behind the merge that merges again would take the merge lease for a change that is no longer open, and hold up every other task of the repository."),
+    ("SB0319", "an invariant that says nothing
+It speaks of a gate, outcome, action or stage that this flow does not have, so it would hold whatever happens, and you would believe in a promise that nobody keeps. Name what there is; an inherited one that does not fit is taken away by `\"unset\"`."),
+    ("SB0320", "a human gate with too few people
+The gate wants `quorum` different people of a role, and [people] lists fewer. As soon as somebody is listed, only the lists count; where nobody is, the owner of the service decides alone."),
     ("SB0401", "not a duration
 A whole number and a unit: 500ms, 90s, 20m, 24h, 7d."),
     ("SB0402", "out of range
@@ -117,6 +133,10 @@ The text or list is empty, holds control characters, or is longer than 16 KiB.")
 Statuses are compared without regard to capital letters and outer spaces, so these two are one, and it is open which signal it means."),
     ("SB0415", "a status that is shown and is a signal
 The service writes this status and also takes it for a person's act. It could not tell its own writing from a person's."),
+    ("SB0416", "an undefined variable
+A template, hook or probe of this project's pipeline asks for `vars.NAME` (or `{var.NAME}`), and the project does not define it. The text could not be made when it is needed. Define it under `vars`, or ask in the template whether it is defined."),
+    ("SB0417", "a maintenance command that removes what is in use
+Pruning images, containers, volumes or the whole system, or everything regardless of age, takes away what running work needs. A build cache with an age filter (until=24h) may be pruned."),
     ("SB0501", "a script does not compile
 Scripts are Rhai without imports, loops over time or output. The message says what the parser met."),
     ("SB0502", "parameters that do not match
@@ -125,6 +145,20 @@ The names under `reads` are the parameters of the function; `args` is given besi
 The template cannot be parsed or uses something that is not there. It would fail when people are to be told something."),
     ("SB0504", "a prompt template is wrong
 The template cannot be parsed or uses something that is not there. The agent would never be started."),
+    ("SB0505", "a script calls an unknown function
+Neither the file nor the sandbox has a function of this name. The gate would come out as `error` when it is asked. Every script file stands alone: functions of other files cannot be called."),
+    ("SB0506", "a script calls a function with another number of arguments
+The call would fail when the gate is asked, and the gate come out as `error`."),
+    ("SB0507", "a script compares values of different types
+A text is never equal to a number: such a comparison hides a mistake, and is an error at run time."),
+    ("SB0508", "a script returns an undeclared outcome
+`returns` of the gate lists every outcome; each has its edge. One that is not listed would come out as `error`."),
+    ("SB0509", "a script reads a field that is not there
+The facts have fixed fields; the help line lists them. Only front-matter and JSON artefacts have fields of their own."),
+    ("SB0510", "a script exceeds a limit
+Files have 64 KiB at most, expressions 64 levels (32 within functions), texts 16 KiB, lists 1024 and maps 256 entries. A call is ended after 100 000 operations or 16 nested calls; that is seen only when the gate is asked."),
+    ("SB0511", "an outcome that is never returned (warning)
+`returns` declares it, but the function can be seen never to return it. Its edge answers nothing; perhaps a word is misspelt."),
     ("SB0601", "two projects share something
 With one prefix, ids would collide; with one repository, there would be two serial gates and two merge leases for one default branch."),
     ("SB0602", "a project's pipeline
@@ -137,4 +171,15 @@ Pipelines leave `run` to the project, because the same pipeline runs with differ
 Keys of `set` are paths in the pipeline, joined by dots; `*` stands for every key at its place; a key with dots in double quotes. `schema` and `extends` belong to the pipeline."),
     ("SB0606", "the listen address
 It is no address, or it can be reached from other machines while [api] has no token: everybody there could approve and merge."),
+    ("SB0607", "a command that cannot be executed here (warning, with --here)
+The agent's program is not there, or not executable, on this machine. Commands without a slash are looked for in PATH, those that begin with `./` in the folder of signalbox.toml. The machine that serves may be another one: without `--here` nothing is looked for."),
+    ("SB0701", "an `allow` that is not one (warning)
+The form is: # signalbox: allow SB0211 until 2027-03-31: why it is allowed
+It stands at the end of the line of the finding, or alone on the line before. The date and the reason are required: an exception without them is never looked at again."),
+    ("SB0702", "an `allow` of what cannot be allowed (warning)
+There is no such code, or findings with it are errors: rules with errors are not loaded, whatever a comment says."),
+    ("SB0703", "an `allow` whose time is over (warning)
+Its date has passed, so the finding is shown again. Mend it, or look at the reason anew and set a later date."),
+    ("SB0704", "an `allow` that nothing needs (warning)
+No finding of this code stands on its line any more. Remove it, lest it hide a later one."),
 ];

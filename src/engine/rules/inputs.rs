@@ -14,6 +14,8 @@ use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink};
 use super::files::Files;
 use super::load::{Trees, Unit, build};
 use super::merge::Override;
+use super::shared::Shared;
+use super::texts;
 use super::tree::Node;
 use super::{Ruleset, codes};
 
@@ -132,15 +134,17 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     }
     let sink = Sink::new(&files);
     let trees = Trees::read(&files, &sink);
+    texts::check_all(&files, &sink);
+    let shared = Shared::gather(&files, inputs.language, &sink);
     let placed = inputs.settings.as_ref().map(|s| placed(&inputs.pipeline, s));
     let unit = Unit {
         pipeline: inputs.pipeline.clone(),
         settings: placed.as_ref().map(|p| (&p.project, p)),
     };
-    let built = build(&files, &trees, &unit, inputs.language, &sink);
+    let built = build(&files, &trees, &shared, &unit, inputs.language, &sink);
     let found = sink.into_sorted();
     match built {
-        Some((rules, _, _)) if !found.iter().any(|d| d.severity == Severity::Error) => Ok(rules),
+        Some(built) if !found.iter().any(|d| d.severity == Severity::Error) => Ok(built.rules),
         _ => Err(found),
     }
 }

@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use crate::engine::model::Name;
 
+use super::Ruleset;
 use super::check::{self, Bound, Scope};
 use super::codes;
 use super::config::{Config, Language, Project};
 use super::decode;
 use super::decode_config;
-use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted, suggest};
+use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted};
 use super::files::{Files, MAX_FILE};
+use super::here::Command;
 use super::inputs::{Inputs, Settings};
 use super::merge;
 use super::origins::Origins;
-use super::plug;
 use super::secrets;
+use super::shared::Shared;
 use super::texts;
 use super::tree::{Node, Table, parse};
-use super::{Ruleset, draft::Draft};
 
 /// What was loaded.
 #[derive(Debug, Default)]
@@ -34,6 +35,10 @@ pub struct Loaded {
     pub inputs: BTreeMap<Name, Inputs>,
     /// Where the values of each project's pipeline were written.
     pub origins: BTreeMap<Name, Origins>,
+    /// Where the values of each pipeline with a flow were written.
+    pub pipeline_origins: BTreeMap<Name, Origins>,
+    /// The commands of the agents of all projects.
+    pub commands: Vec<Command>,
     /// All findings of all files, by file and place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -54,14 +59,15 @@ pub fn load(files: &Files) -> Loaded {
     let small = size(files, &sink);
     let trees = Trees::read(&small, &sink);
     texts::check_all(&small, &sink);
-    let language = configure(&small, &trees, &mut loaded, &sink);
+    let (language, shared) = configure(&small, &trees, &mut loaded, &sink);
     for name in trees.0.keys() {
         let project = Unit {
             pipeline: Name::new(name),
             settings: None,
         };
-        if let Some((rules, _, _)) = build(&small, &trees, &project, language, &sink) {
-            loaded.pipelines.insert(Name::new(name), Arc::new(rules));
+        if let Some(built) = build(&small, &trees, &shared, &project, language, &sink) {
+            loaded.pipelines.insert(Name::new(name), Arc::new(built.rules));
+            loaded.pipeline_origins.insert(Name::new(name), built.origins);
         }
     }
     loaded.diagnostics = sink.into_sorted();
@@ -94,38 +100,53 @@ fn size(files: &Files, sink: &Sink) -> Files {
     small
 }
 
-/// Reads `signalbox.toml`, if there is one, and binds its projects.
-fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> Language {
-    let Some(source) = files.get("signalbox.toml") else {
-        return Language::default();
-    };
+/// Reads `signalbox.toml`, if there is one, and binds its projects. What all pipelines share is
+/// read once, in the language that it names.
+fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> (Language, Shared) {
     let path: Arc<str> = Arc::from("signalbox.toml");
-    let Some(root) = parse(&path, &source.text, sink) else {
-        return Language::default();
+    let root = files.get(&path).and_then(|source| parse(&path, &source.text, sink));
+    let Some(table) = root.as_ref().and_then(Node::table) else {
+        return (Language::default(), Shared::gather(files, Language::default(), sink));
     };
-    let Some(table) = root.table() else { return Language::default() };
     secrets::scan(table, sink);
     let (config, projects) = decode_config::config(&path, table, sink);
     let language = config.as_ref().map(|c| c.language).unwrap_or_default();
+    let shared = Shared::gather(files, language, sink);
     for (name, placed) in &projects {
         if !trees.0.contains_key(placed.project.pipeline.as_str()) {
             let words = format!("there is no pipeline {}", quoted(&placed.project.pipeline));
             let problem = Problem::error(codes::PROJECT_PIPELINE, &placed.pipeline_at, words).label("not in pipelines/");
-            sink.push(problem.maybe_help(suggest(&placed.project.pipeline, trees.0.keys().map(String::as_str))));
+            sink.push(problem.maybe_help(sink.suggest(&placed.project.pipeline, trees.0.keys().map(String::as_str))));
             continue;
         }
         let unit = Unit {
             pipeline: placed.project.pipeline.clone(),
             settings: Some((&placed.project, placed)),
         };
-        if let Some((rules, inputs, origins)) = build(files, trees, &unit, language, sink) {
+        if let Some(built) = build(files, trees, &shared, &unit, language, sink) {
+            let rules = built.rules;
+            let commands = built.commands.into_iter().map(|(agent, program, at)| Command {
+                project: name.clone(),
+                agent,
+                program,
+                at,
+            });
+            loaded.commands.extend(commands);
+            if let Some(config) = &config {
+                decode_config::quorum(&rules, &config.people, placed, sink);
+            }
             loaded.rulesets.insert(name.clone(), Arc::new(rules));
-            loaded.inputs.insert(name.clone(), inputs);
+            loaded.inputs.insert(name.clone(), built.inputs);
+            let mut origins = built.origins;
+            let own = table.get("projects").and_then(|e| e.node.table()?.get(name)?.node.table());
+            if let Some(own) = own {
+                origins.project(name, own, files);
+            }
             loaded.origins.insert(name.clone(), origins);
         }
     }
     loaded.config = config;
-    language
+    (language, shared)
 }
 
 /// The parsed pipelines by name; `None` where the syntax is broken.
@@ -175,7 +196,7 @@ impl Trees {
                     format!("there is no pipeline {}", quoted(parent)),
                 );
                 let known = self.0.keys().map(String::as_str).filter(|n| *n != next);
-                sink.push(problem.label("not in pipelines/").maybe_help(suggest(parent, known)));
+                sink.push(problem.label("not in pipelines/").maybe_help(sink.suggest(parent, known)));
                 return None;
             }
             next = parent;
@@ -198,8 +219,20 @@ pub struct Unit<'a> {
     pub settings: Option<(&'a Project, &'a decode_config::Placed)>,
 }
 
+/// A ruleset and what belongs to it.
+pub struct Built {
+    /// The ruleset.
+    pub rules: Ruleset,
+    /// What it was made of.
+    pub inputs: Inputs,
+    /// Where its values were written.
+    pub origins: Origins,
+    /// The program of each agent, and where it was written.
+    pub commands: Vec<(Name, String, Place)>,
+}
+
 /// Builds one ruleset. `None` when it has errors, or is meant to be extended only.
-pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink: &Sink) -> Option<(Ruleset, Inputs, Origins)> {
+pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, language: Language, sink: &Sink) -> Option<Built> {
     let before = sink.errors();
     let (mut root, chain) = trees.merged(&unit.pipeline, sink)?;
     if let Some((project, _)) = unit.settings {
@@ -216,15 +249,15 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
         }
         return None;
     };
-    let texts = Texts::gather(files, language, sink);
-    let (scripts, compiled) = scripts(files, &draft, sink);
+    let (scripts, compiled) = shared.scripts(files, &draft, sink);
+    let broken = shared.broken || compiled.broken;
     let scope = Scope {
         sink,
-        messages: &texts.messages,
-        prompts: &texts.prompts,
+        messages: &shared.messages,
+        prompts: &shared.prompts,
         scripts: &scripts,
-        compiled,
-        clean: sink.errors() == before,
+        compiled: compiled.scripts,
+        clean: sink.errors() == before && !broken,
         file: own,
         bound: unit.settings.map(|(project, placed)| Bound {
             prefix: &project.prefix,
@@ -234,51 +267,21 @@ pub fn build(files: &Files, trees: &Trees, unit: &Unit, language: Language, sink
         }),
     };
     let mut rules = check::ruleset(&draft, &flow.v, scope)?;
-    if sink.errors() != before {
+    if sink.errors() != before || broken {
         return None;
     }
     let inputs = inputs(files, &rules, &chain, unit, language);
     rules.hash = inputs.hash();
-    Some((rules, inputs, Origins::of(&root, files)))
-}
-
-struct Texts {
-    messages: BTreeMap<Name, String>,
-    prompts: BTreeMap<Name, String>,
-}
-
-impl Texts {
-    fn gather(files: &Files, language: Language, sink: &Sink) -> Self {
-        let mut messages = BTreeMap::new();
-        for path in texts::message_paths(language) {
-            if let Some(source) = files.get(&path) {
-                messages.extend(texts::messages(&path, &source.text, sink));
-            }
-        }
-        let prompts = files.names("prompts", "md").filter_map(|n| {
-            let source = files.get(&format!("prompts/{n}.md"))?;
-            Some((Name::new(n), source.text.clone()))
-        });
-        Self {
-            messages,
-            prompts: prompts.collect(),
-        }
-    }
-}
-
-/// The scripts that gates of this pipeline name, and what they compile to.
-fn scripts(files: &Files, draft: &Draft, sink: &Sink) -> (BTreeMap<String, String>, Option<crate::engine::script::Scripts>) {
-    let named = draft.gates.values().filter_map(|g| match &g.v.0 {
-        Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
-        _ => None,
+    let commands = rules.agents.keys().filter_map(|name| {
+        let run = draft.agents.get(name.as_str())?.v.run.as_ref()?;
+        Some((name.clone(), run.v.first()?.clone(), run.at.clone()))
     });
-    let sources: BTreeMap<String, String> = named
-        .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
-        .collect();
-    let compiled = plug::compile(&sources)
-        .map_err(|issues| texts::report_scripts(issues, files, sink))
-        .ok();
-    (sources, compiled)
+    Some(Built {
+        inputs,
+        origins: Origins::of(&root, &rules, files),
+        commands: commands.collect(),
+        rules,
+    })
 }
 
 fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, language: Language) -> Inputs {

@@ -2,19 +2,27 @@
 //!
 //! [`load`] is THE one loader: `validate`, `serve` and every test use it. It reads texts
 //! ([`Files`]), never the disk. The stages of its work are the files of this folder: `tree`
-//! (TOML with places) → `merge` (`extends`, `set`) → `decode*` (typed, unknown keys found) →
-//! `check*` (names, edges, branches) → [`Ruleset`]; `explain` has a page for every code.
+//! (TOML with places) → `merge` (`extends`, `set`) → `decode*` (typed, unknown keys found; `later*`:
+//! read, checked and refused as not available yet) → `check*` (names, edges, flow, scripts, branches)
+//! → [`Ruleset`]. `explain` has a page for every code; `allow` takes away the warnings that comments
+//! allow; `report` and `sarif` write findings down.
 
+mod allow;
 mod branches;
 mod check;
 mod check_edges;
+mod check_flow;
 mod check_gates;
 mod check_parts;
+mod check_scripts;
+mod check_texts;
 pub mod codes;
+mod comments;
 mod config;
 mod decode;
 mod decode_config;
 mod decode_gates;
+mod decode_projects;
 mod decode_stages;
 mod decode_tables;
 mod diagnostic;
@@ -22,7 +30,12 @@ mod draft;
 mod edge;
 mod explain;
 mod files;
+mod here;
 mod inputs;
+mod invariant;
+mod later;
+mod later_config;
+mod later_tables;
 mod load;
 mod merge;
 mod origins;
@@ -30,7 +43,9 @@ mod patterns;
 mod plug;
 mod reader;
 mod report;
+mod sarif;
 mod secrets;
+mod shared;
 mod texts;
 mod tree;
 mod types;
@@ -39,14 +54,17 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use allow::allowed;
 pub use config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};
+pub use here::{Command, commands_here, unreadable};
 pub use inputs::{Inputs, Settings, revive};
 pub use load::{Loaded, load};
 pub use merge::Override;
-pub use origins::{Origin, Origins};
+pub use origins::{DEFAULT, Origin, Origins, origins};
 pub use patterns::{Patterns, literal};
 pub use report::{SHOWN, render_human, render_json, summary};
+pub use sarif::{render_github, render_sarif};
 pub use types::*;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::engine::model::{Millis, Name};
 
 use super::codes;
-use super::diagnostic::{Place, Problem, Sink, list, nearest, quoted};
+use super::diagnostic::{Place, Problem, Sink, list, quoted};
 use super::tree::{Entry, Node, Table, Value};
 use super::value;
 
@@ -167,6 +167,32 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A number of this range, whole or not.
+    pub fn number(&self, key: &'static str, range: &RangeInclusive<f64>) -> Option<f64> {
+        let entry = self.entry(key)?;
+        let number = match entry.node.value {
+            // Whole numbers of rules are small: nothing is lost.
+            Value::Int(i) => i32::try_from(i).map_or(f64::INFINITY, f64::from),
+            Value::Float(f) => f,
+            _ => return self.wrong(entry, "a number"),
+        };
+        if range.contains(&number) {
+            return Some(number);
+        }
+        let words = format!("{} must be between {} and {}", quoted(key), range.start(), range.end());
+        self.sink
+            .push(Problem::error(codes::RANGE, &entry.node.place, words).label("out of range"));
+        None
+    }
+
+    /// `run`: program and arguments, which must be there.
+    pub fn need_run(&self, help: &str) -> Vec<Sp<String>> {
+        if !self.has("run") {
+            self.missing("run", help);
+        }
+        self.some_texts("run").map(|t| t.v).unwrap_or_default()
+    }
+
     /// A duration of this range.
     pub fn duration(&self, key: &'static str, range: RangeInclusive<Millis>) -> Option<Millis> {
         let entry = self.entry(key)?;
@@ -178,7 +204,10 @@ impl<'a> Reader<'a> {
         let text = self.text(key)?;
         let found = words.iter().find(|w| **w == text.v).copied();
         if found.is_none() {
-            let near = nearest(&text.v, words.iter().copied()).map(|w| format!("did you mean {}?", quoted(w)));
+            let near = self
+                .sink
+                .nearest(&text.v, words.iter().copied())
+                .map(|w| format!("did you mean {}?", quoted(w)));
             let problem = Problem::error(codes::CHOICE, &text.at, format!("{} cannot be {}", quoted(key), quoted(&text.v)));
             self.sink
                 .push(problem.label(format!("must be one of {}", list(words))).maybe_help(near));
@@ -224,7 +253,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let words = format!("{} has no key {}", self.what, quoted(&entry.key));
-            let help = match nearest(&entry.key, asked.iter().copied()) {
+            let help = match self.sink.nearest(&entry.key, asked.iter().copied()) {
                 Some(near) => format!("did you mean {}?", quoted(near)),
                 None => format!("the keys are {}; keys of your own begin with `x-`", list(&asked)),
             };

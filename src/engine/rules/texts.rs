@@ -11,7 +11,7 @@ use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::files::Files;
 use super::plug;
 use super::reader::{Reader, wrong_type};
-use super::tree::{Value, parse};
+use super::tree::{Entry, Value, parse};
 
 const SECTIONS: &[&str] = &["note", "comment", "ask", "alert", "text"];
 
@@ -29,15 +29,19 @@ pub fn messages(path: &str, text: &str, sink: &Sink) -> BTreeMap<Name, String> {
                 wrong_type(sink, &entry.node, &quoted(&entry.key), "a string");
                 continue;
             };
-            if let Err(why) = plug::check_message(template) {
-                let words = format!("the template {} is wrong: {why}", quoted(&format!("{section}.{}", entry.key)));
-                sink.push(Problem::error(codes::MESSAGE, &entry.node.place, words).label("this template"));
-            }
+            sink.good_once(&format!("message {template}"), || message_is_good(section, entry, template, sink));
             out.insert(Name::from(format!("{section}.{}", entry.key)), template.clone());
         }
     }
     r.finish();
     out
+}
+
+fn message_is_good(section: &str, entry: &Entry, template: &str, sink: &Sink) -> bool {
+    let Err(why) = plug::check_message(template) else { return true };
+    let words = format!("the template {} is wrong: {why}", quoted(&format!("{section}.{}", entry.key)));
+    sink.push(Problem::error(codes::MESSAGE, &entry.node.place, words).label("this template"));
+    false
 }
 
 /// The paths of the messages of a language: what the language lacks is said in English.
@@ -74,7 +78,7 @@ pub fn check_all(files: &Files, sink: &Sink) {
         if let Some(source) = files.get(&format!("rules/{name}.rhai")) {
             one.insert(format!("{name}.rhai"), source.text.clone());
         }
-        report_scripts(plug::compile(&one).err().unwrap_or_default(), files, sink);
+        report_scripts(plug::compile(&one).1, files, sink);
     }
 }
 
@@ -87,12 +91,12 @@ pub fn report_scripts(issues: Vec<plug::ScriptIssue>, files: &Files, sink: &Sink
             file: Arc::from(path.as_str()),
             span: start..start.saturating_add(1),
         };
-        sink.push(Problem::error(codes::SCRIPT, &at, issue.message).label("here"));
+        sink.push(Problem::error(issue.code, &at, issue.message).label("here"));
     }
 }
 
 /// The byte of a line and column, both from 1.
-fn offset(text: &str, line: usize, column: usize) -> usize {
+pub fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = text.get(start..).unwrap_or_default();
     start + rest.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i)

@@ -9,6 +9,15 @@ use toml::de::{DeTable, DeValue};
 use super::codes;
 use super::diagnostic::{Place, Problem, Sink};
 
+/// Keys and array entries of one file at most: far more than any rules, few enough to look through.
+const MAX_NODES: usize = 4000;
+
+/// Syntax errors told per file at most: what comes later follows from the first ones.
+const MAX_ERRORS: usize = 1000;
+
+/// Repeated keys whose first place is looked for.
+const MAX_TWINS: usize = 50;
+
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
@@ -135,14 +144,16 @@ impl Node {
 pub fn parse(path: &Arc<str>, text: &str, sink: &Sink) -> Option<Node> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut broken = false;
-    for error in &errors {
+    for (i, error) in errors.iter().enumerate().take(MAX_ERRORS) {
         let at = Place {
             file: Arc::clone(path),
             span: error.span().unwrap_or(0..0),
         };
         if error.message() == "duplicate key" {
             let mut problem = Problem::error(codes::DUPLICATE_KEY, &at, "this key stands twice in its table").label("again here");
-            if let Some(first) = first_of(root.get_ref(), text, &at.span) {
+            if i < MAX_TWINS
+                && let Some(first) = first_of(root.get_ref(), text, &at.span)
+            {
                 problem = problem.related(
                     &Place {
                         file: Arc::clone(path),
@@ -157,8 +168,27 @@ pub fn parse(path: &Arc<str>, text: &str, sink: &Sink) -> Option<Node> {
             sink.push(syntax(&at, error.message(), error.span().is_some()));
         }
     }
-    let node = convert(path, DeValue::Table(root.get_ref().clone()), 0..0, sink);
-    (!broken).then_some(node)
+    if broken {
+        return None;
+    }
+    let root = DeValue::Table(root.into_inner());
+    if count(&root) > MAX_NODES {
+        let words = format!("this file holds more than {MAX_NODES} keys and entries: it cannot be a file of rules");
+        let problem = Problem::error(codes::UNREADABLE_FILE, &Place::start(path), words).whole_file();
+        sink.push(problem.help("remove it, or move it out of the folders that signalbox reads"));
+        return None;
+    }
+    Some(convert(path, root, 0..0, sink))
+}
+
+/// Keys and array entries of a value, itself included.
+fn count(value: &DeValue<'_>) -> usize {
+    let inner: usize = match value {
+        DeValue::Array(a) => a.iter().map(|v| count(v.get_ref())).sum(),
+        DeValue::Table(t) => t.iter().map(|(_, v)| count(v.get_ref())).sum(),
+        _ => 0,
+    };
+    inner.saturating_add(1)
 }
 
 fn syntax(at: &Place, words: &str, placed: bool) -> Problem {

@@ -46,6 +46,8 @@ pub struct Ruleset {
     pub auto: BTreeMap<Name, AutoRule>,
     /// Entry check QG-0.
     pub entry: Entry,
+    /// What must hold whenever something happens, by name.
+    pub invariants: BTreeMap<Name, Invariant>,
     /// Compiled scripts.
     pub scripts: Scripts,
     /// Prompt templates, by file name without `.md`.
@@ -190,6 +192,10 @@ pub enum GateKind {
         run: Vec<String>,
         /// It is killed after this long.
         timeout: Millis,
+        /// Names of variables it inherits besides the built-in allow-list.
+        env: Vec<String>,
+        /// Whether HOME is the service's own instead of a fresh folder.
+        share_home: bool,
     },
     /// A person. Waits `waiting`.
     Human {
@@ -346,4 +352,25 @@ pub struct Entry {
     pub description: bool,
     /// Status shown when the check fails.
     pub refused_status: Option<String>,
+}
+
+/// What the project says must hold at a moment: `never = { action = "merge", without = … }`, or
+/// the same said with `always` and `with`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invariant {
+    /// The moment.
+    pub moment: Moment,
+    /// `gate`, `outcome` that must have come out before, each of them.
+    pub needs: Vec<(Name, Name)>,
+    /// Whether they must have come out on the same subject, not on an older one.
+    pub same_subject: bool,
+}
+
+/// A moment that an invariant speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moment {
+    /// An action begins.
+    Action(Name),
+    /// A stage is entered.
+    Stage(Name),
 }

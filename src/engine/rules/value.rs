@@ -124,6 +124,10 @@ pub fn check_path(path: &Sp<String>, folder: &str, sink: &Sink) -> bool {
 
 /// A glob below a folder.
 pub fn check_glob(glob: &Sp<String>, folder: &str, sink: &Sink) -> bool {
+    sink.good_once(&format!("glob {}", glob.v), || glob_is_good(glob, folder, sink))
+}
+
+fn glob_is_good(glob: &Sp<String>, folder: &str, sink: &Sink) -> bool {
     if !check_path(glob, folder, sink) {
         return false;
     }
@@ -147,6 +151,10 @@ pub fn check_glob(glob: &Sp<String>, folder: &str, sink: &Sink) -> bool {
 
 /// A case-insensitive regular expression that says something.
 pub fn check_regex(pattern: &Sp<String>, sink: &Sink) -> bool {
+    sink.good_once(&format!("regex {}", pattern.v), || regex_is_good(pattern, sink))
+}
+
+fn regex_is_good(pattern: &Sp<String>, sink: &Sink) -> bool {
     let built = regex::RegexBuilder::new(&pattern.v)
         .case_insensitive(true)
         .size_limit(1 << 20)

@@ -97,6 +97,8 @@ impl Vault {
             }
             _ => return Err(self.remote().failed(&out.stderr)),
         };
+        // A fetch under way moves the same refs.
+        let _one_at_a_time = self.fetching.lock().await;
         self.point(&format!("refs/remotes/origin/{branch}"), sha).await?;
         Ok(answer)
     }
@@ -142,6 +144,7 @@ impl Vault {
                 Some(_) => return Err(self.remote().failed(&out.stderr)),
             },
         };
+        let _one_at_a_time = self.fetching.lock().await;
         self.call("update-ref")
             .args(["--no-deref", "-d"])
             .end()

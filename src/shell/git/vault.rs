@@ -20,7 +20,7 @@ pub struct Vault {
     bare: Bare,
     remote: Arc<Remote>,
     trust: Arc<Path>,
-    fetching: Arc<tokio::sync::Mutex<()>>,
+    pub(super) fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Deref for Vault {

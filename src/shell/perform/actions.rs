@@ -125,6 +125,7 @@ impl Acting<'_> {
     async fn merge(&self) -> Result<Ended, Failure> {
         let vault = &self.project.vault;
         let head = &self.intent.sha;
+        self.project.forge.sync().await?;
         vault.fetch().await?;
         if let Some(Intent::Merge { tree, .. }) = self.recorded()
             && let Some(commit) = self.project.forge.merged(&self.task.branch, head).await?
@@ -209,6 +210,7 @@ impl Acting<'_> {
     /// Merges the default branch into the task branch.
     async fn update(&self) -> Result<Ended, Failure> {
         let vault = &self.project.vault;
+        self.project.forge.sync().await?;
         vault.fetch().await?;
         let Some(now) = vault.branch(&self.task.branch).await? else {
             return Ok(Ended::new("refused", format!("branch {} is gone", self.task.branch)));
@@ -238,6 +240,7 @@ impl Acting<'_> {
             .await?;
         self.record(&Intent::Update { commit: commit.clone() }).await?;
         let branch = self.project.task_branch(self.rules, self.task)?;
+        self.service.store.record_push(self.task.id, &commit).await?;
         match vault.push(&commit, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => self.updated(commit).await,
             Push::Moved { now } => Ok(Ended::new("head_moved", format!("the branch is at {}", now.unwrap_or_default()))),

@@ -36,16 +36,16 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
     processes_gone(service, &runs).await?;
     crash::point("processes-gone");
     let mut report = vec!["processes gone".to_owned()];
-    let sha = what.sha.clone().or_else(|| runs.iter().rev().find_map(|r| r.start_sha.clone()));
+    let tip = tip(service, project, &task, what).await?;
     if what.archive {
-        report.push(archive(service, project, &rules, &task, sha.as_deref()).await?);
+        report.push(archive(service, project, &rules, &task, tip.as_deref()).await?);
     }
     if what.checkout {
         remove(&service.data.join("checkouts").join(format!("t{id}"))).await?;
         report.push("checkouts removed".to_owned());
     }
     if what.branch {
-        report.push(delete_branch(project, &rules, &task, sha.as_deref()).await?);
+        report.push(delete_branch(project, &rules, &task, tip.as_deref()).await?);
     }
     crash::point("cleaned");
     let event = what.report.then(|| NewEvent {
@@ -57,6 +57,19 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
         dedupe: Some(format!("cleaned-{}", row.id)),
     });
     Ok(service.store.effect_done(row.id, event, clock::now()).await?)
+}
+
+/// The commit that the clean-up is about: where the branch is now, if the service put it there,
+/// else the one recorded for the task. Somebody else's commit is never archived or deleted.
+async fn tip(service: &Service, project: &Project, task: &Task, what: &CleanUp) -> Result<Option<String>, Failure> {
+    let recorded = what.sha.clone().or_else(|| task.ledger.head.as_ref().map(|h| h.sha.clone()));
+    let Some(now) = project.vault.remote_branch(&task.branch).await? else { return Ok(recorded) };
+    if recorded.as_deref() == Some(now.as_str()) || service.store.pushed(task.id, &now).await? {
+        // What is archived is read from the vault: it must have the commit.
+        project.vault.fetch().await?;
+        return Ok(Some(now));
+    }
+    Ok(recorded)
 }
 
 /// Nothing is removed under a living process. A run that has exited and waits to be settled

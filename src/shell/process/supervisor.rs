@@ -96,14 +96,14 @@ impl Supervisor {
 
     /// Orders a run to end and returns; [`Supervisor::wait`] tells when it has. May be repeated: a
     /// repeated order can shorten the grace, never prolong it. Without a shim, what is left of
-    /// the run is ended here.
+    /// the run is ended here. Without a `grace` the run's own counts.
     ///
     /// # Errors
     /// When the order could not be given, or what is left could not be ended.
-    pub async fn stop(&self, alive: &Alive, dir: &Path, why: Kill, grace: Duration) -> Result<(), StopError> {
+    pub async fn stop(&self, alive: &Alive, dir: &Path, why: Kill, grace: Option<Duration>) -> Result<(), StopError> {
         let order = KillOrder {
             why,
-            grace_ms: Some(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX)),
+            grace_ms: grace.map(|g| i64::try_from(g.as_millis()).unwrap_or(i64::MAX)),
         };
         if let Err(error) = files::write_json(&dir.join(names::KILL), &order) {
             // Ending it matters more than the reason on record.

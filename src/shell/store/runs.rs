@@ -57,6 +57,46 @@ impl Store {
         .await
     }
 
+    /// The commit that a run is about to start from: on record before anything is started, so that
+    /// what it does counts whenever the service dies.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the run is not starting, [`StoreError::Gone`] when there is none.
+    pub async fn run_prepared(&self, run: RunId, start_sha: &str) -> Result<()> {
+        let start_sha = start_sha.to_owned();
+        self.write(move |conn| {
+            let sql = "UPDATE runs SET start_sha = ?2 WHERE id = ?1 AND state = 'starting'";
+            match exec(conn, sql, params![run.0, start_sha])? {
+                0 => by_id(conn, run)?.map_or(Err(StoreError::Gone), |_| Err(StoreError::Conflict)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// The service is about to put `sha` at the head of the task's branch.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such task.
+    pub async fn record_push(&self, task: TaskId, sha: &str) -> Result<()> {
+        let sha = sha.to_owned();
+        self.write(move |conn| {
+            let sql = "INSERT INTO pushes (task, sha) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            exec(conn, sql, params![task.0, sha]).map(|_| ())
+        })
+        .await
+    }
+
+    /// Whether the service put `sha` at the head of the task's branch, or was about to.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn pushed(&self, task: TaskId, sha: &str) -> Result<bool> {
+        let sha = sha.to_owned();
+        self.read(move |conn| one(conn, "SELECT EXISTS (SELECT 1 FROM pushes WHERE task = ?1 AND sha = ?2)", params![task.0, sha]))
+            .await
+    }
+
     /// The run's process was started.
     ///
     /// # Errors
@@ -64,7 +104,7 @@ impl Store {
     pub async fn run_started(&self, run: RunId, process: ProcessId, start_sha: Option<String>, now: Millis) -> Result<()> {
         self.write(move |conn| {
             let start = i64::try_from(process.start).map_err(|_| StoreError::refused("the process's start time is out of range"))?;
-            let sql = "UPDATE runs SET state = 'running', pid = ?2, pid_start = ?3, boot_id = ?4, start_sha = ?5, started_at = ?6 \
+            let sql = "UPDATE runs SET state = 'running', pid = ?2, pid_start = ?3, boot_id = ?4, start_sha = COALESCE(?5, start_sha), started_at = ?6 \
                        WHERE id = ?1 AND state = 'starting'";
             match exec(conn, sql, params![run.0, process.pid, start, process.boot_id, start_sha, now.0])? {
                 0 => by_id(conn, run)?.map_or(Err(StoreError::Gone), |_| Err(StoreError::Conflict)),

@@ -228,6 +228,8 @@ shapes! {
         head: Option<String>,
         /// The change request.
         change: Option<ChangeView>,
+        /// The repository that its branch and its merge are in.
+        repository: Option<String>,
         /// Pipeline, where its rules can be read.
         pipeline: Option<String>,
         /// Hash of the rules it runs under.

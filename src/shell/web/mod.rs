@@ -85,6 +85,14 @@ pub struct Door {
     socket: listen::Remove,
 }
 
+/// Whether the address can be listened on: asked before anything is written.
+///
+/// # Errors
+/// [`ServeError`], as [`bind`] would give it.
+pub async fn free(address: SocketAddr) -> Result<(), ServeError> {
+    listen::tcp(address).await.map(drop)
+}
+
 /// Binds the socket of the data directory and the configured address.
 ///
 /// # Errors

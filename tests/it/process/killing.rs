@@ -39,7 +39,7 @@ async fn the_deaf_are_killed_after_their_grace_with_all_they_started() {
     .await;
     let begun = Instant::now();
     supervisor()
-        .stop(&alive, &world.run_dir(), Kill::Stop, Duration::from_millis(700))
+        .stop(&alive, &world.run_dir(), Kill::Stop, Some(Duration::from_millis(700)))
         .await
         .expect("ordered");
     let exit = world.exit(&alive).await;
@@ -58,14 +58,14 @@ async fn a_listener_ends_at_once_and_the_reason_is_kept() {
     let alive = world.spawn(&world.scripted("hang")).await;
     until("the agent", || world.log().contains("Waiting").then_some(())).await;
     supervisor()
-        .stop(&alive, &world.run_dir(), Kill::Superseded, LONG)
+        .stop(&alive, &world.run_dir(), Kill::Superseded, Some(LONG))
         .await
         .expect("ordered");
     let exit = world.exit(&alive).await;
     assert_eq!((exit.killed, exit.signal, exit.survivors), (Some(Kill::Superseded), Some(15), 0));
     // An order that comes late changes nothing and is no error.
     supervisor()
-        .stop(&alive, &world.run_dir(), Kill::Stop, LONG)
+        .stop(&alive, &world.run_dir(), Kill::Stop, Some(LONG))
         .await
         .expect("late order");
 }
@@ -97,7 +97,7 @@ async fn a_repeated_order_does_not_end_the_grace() {
     let begun = Instant::now();
     for _ in 0..3 {
         supervisor()
-            .stop(&alive, &world.run_dir(), Kill::Stop, Duration::from_millis(1500))
+            .stop(&alive, &world.run_dir(), Kill::Stop, Some(Duration::from_millis(1500)))
             .await
             .expect("ordered");
         until("the order to be taken", || (!world.run_dir().join("kill").exists()).then_some(())).await;
@@ -138,7 +138,7 @@ async fn a_fork_bomb_is_ended() {
     let alive = world.spawn(&spec).await;
     until("some of the bomb", || (world.tagged().len() > 20).then_some(())).await;
     supervisor()
-        .stop(&alive, &world.run_dir(), Kill::Stop, Duration::from_millis(50))
+        .stop(&alive, &world.run_dir(), Kill::Stop, Some(Duration::from_millis(50)))
         .await
         .expect("ordered");
     assert_eq!(world.exit(&alive).await.killed, Some(Kill::Stop));
@@ -169,7 +169,7 @@ async fn a_wrong_start_time_is_not_trusted() {
     assert_eq!(supervisor().evidence(&run).await, Evidence::Gone);
     assert_eq!(supervisor().wait(&reused, &run).await, Outcome::Gone);
     supervisor()
-        .stop(&reused, &run, Kill::Stop, Duration::ZERO)
+        .stop(&reused, &run, Kill::Stop, Some(Duration::ZERO))
         .await
         .expect("nothing to stop");
     // Nor is the same pid and start time of another boot.
@@ -179,7 +179,7 @@ async fn a_wrong_start_time_is_not_trusted() {
         boot_id: "an-earlier-boot".into(),
     };
     supervisor()
-        .stop(&booted, &run, Kill::Stop, Duration::ZERO)
+        .stop(&booted, &run, Kill::Stop, Some(Duration::ZERO))
         .await
         .expect("nothing to stop");
     assert_eq!(supervisor().wait(&booted, &run).await, Outcome::Gone);

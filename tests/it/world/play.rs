@@ -57,7 +57,7 @@ impl Playing<'_> {
             (&step.status, "status", json!({"status": step.to})),
             (&step.label, "label", json!({"label": step.name})),
             (&step.ci, "check", json!({"context": step.name, "state": step.is})),
-            (&step.review, "review", json!({"state": step.is, "text": text.clone().unwrap_or_default()})),
+            (&step.review, "review", json!({"verdict": step.is, "text": text.clone().unwrap_or_default()})),
         ];
         if let Some((Some(item), verb, body)) = acts.into_iter().find(|(item, ..)| item.is_some()) {
             return self.act(&format!("/{}/{verb}", item.replace('#', "%23")), &body, step);
@@ -154,6 +154,10 @@ fn reached(seen: &Json, until: &str) -> bool {
     }
     if let Some(text) = until.strip_prefix("comment ") {
         return seen["comments"].as_array().is_some_and(|all| all.iter().any(|c| c["text"].as_str().is_some_and(|t| t.contains(text))));
+    }
+    // A stage that is being entered is not stood at yet.
+    if seen["task"]["at"] == "entering" {
+        return false;
     }
     if until.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
         return blocked(seen, until);

@@ -307,3 +307,11 @@ CREATE TABLE commit_statuses (
     updated_at  INTEGER NOT NULL,
     PRIMARY KEY (repo, sha, context)
 ) STRICT, WITHOUT ROWID;
+
+-- Commits that the service itself put, or was about to put, at the head of a task's branch: what
+-- a clean-up may delete the branch at.
+CREATE TABLE pushes (
+    task INTEGER NOT NULL REFERENCES tasks (id),
+    sha  TEXT    NOT NULL,
+    PRIMARY KEY (task, sha)
+) STRICT, WITHOUT ROWID;

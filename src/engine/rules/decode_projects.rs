@@ -1,0 +1,285 @@
+//! Projects, as `signalbox.toml` has them.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::Name;
+
+use super::codes;
+use super::config::{Forge, Project, Tracker};
+use super::decode_config::{Placed, positive};
+use super::diagnostic::{Place, Problem, Sink, quoted};
+use super::later_config::remote;
+use super::merge::{Override, split};
+use super::reader::{Reader, Sp, wrong_type};
+use super::tree::Value;
+use super::value;
+
+/// What is claimed ("the prefix"), and what it is known by.
+type Claims = Vec<(&'static str, String)>;
+
+/// What a project may share with no other one: how people call it, and what it is known by.
+struct Claim {
+    name: String,
+    at: Place,
+    claims: Claims,
+}
+
+/// Reads the projects; those that are wrong are reported and left out.
+pub fn projects(r: &Reader) -> BTreeMap<Name, Placed> {
+    let mut out = BTreeMap::new();
+    let mut claimed = Vec::new();
+    for entry in r.entries("projects") {
+        let named = value::check_name(&entry.key, &entry.key_place, "a project", r.sink);
+        let Some(p) = Reader::of(entry, format!("project {}", quoted(&entry.key)), r.sink) else {
+            continue;
+        };
+        let (project, claims) = project(&p);
+        p.finish();
+        claimed.push(Claim {
+            name: entry.key.clone(),
+            at: entry.key_place.clone(),
+            claims,
+        });
+        if let (true, Some((project, pipeline_at))) = (named, project) {
+            out.insert(
+                Name::new(&entry.key),
+                Placed {
+                    project,
+                    at: entry.key_place.clone(),
+                    pipeline_at,
+                },
+            );
+        }
+    }
+    shared(&claimed, r.sink);
+    out
+}
+
+fn project(p: &Reader) -> (Option<(Project, Place)>, Claims) {
+    let pipeline = p.need_text("pipeline", "the name of a file in pipelines/, without .toml: pipeline = \"local\"");
+    let prefix = p
+        .need_text("prefix", "what work item ids begin with: prefix = \"ORCH\"")
+        .filter(|x| check_prefix(x, p.sink));
+    let (tracker, forge) = (tracker(p), forge(p));
+    let vars = vars(p);
+    let set = overrides(p);
+    let max_concurrency = positive(p, "max_concurrency");
+    let claims = [
+        ("the prefix", prefix.as_ref().map(|x| x.v.clone())),
+        ("the tracker project", tracker.known),
+        ("the repository", forge.known),
+    ];
+    let claims = claims.into_iter().filter_map(|(what, known)| Some((what, known?))).collect();
+    let whole = || {
+        let pipeline = pipeline?;
+        let project = Project {
+            pipeline: pipeline.name(),
+            prefix: prefix?.v,
+            tracker: tracker.usable?,
+            forge: forge.usable?,
+            vars,
+            set,
+            max_concurrency,
+        };
+        Some((project, pipeline.at))
+    };
+    (whole(), claims)
+}
+
+fn check_prefix(prefix: &Sp<String>, sink: &Sink) -> bool {
+    let text = prefix.v.as_str();
+    let good = text.len() <= 10
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    if !good {
+        let problem = Problem::error(codes::BAD_NAME, &prefix.at, format!("{} cannot be a prefix", quoted(text)));
+        sink.push(
+            problem
+                .label("not a prefix")
+                .help("a capital letter, then capital letters and digits, 10 in all at most"),
+        );
+    }
+    good
+}
+
+/// What a project is bound to: a thing of this version, or one that was refused.
+struct Found<T> {
+    usable: Option<T>,
+    /// What it is known by, so that two projects that share it are found.
+    known: Option<String>,
+}
+
+impl<T> Found<T> {
+    const NONE: Self = Self { usable: None, known: None };
+}
+
+/// Reads a tracker or forge: `local` by the kind's own reader, other kinds to be refused by name.
+fn bound<T>(p: &Reader, key: &'static str, later: &str, help: &str, local: impl Fn(&Reader) -> Found<T>) -> Found<T> {
+    if !p.has(key) {
+        p.entry(key);
+        p.missing(key, help);
+        return Found::NONE;
+    }
+    let Some(t) = p.table(key, format!("`{key}` of {}", p.what())) else {
+        return Found::NONE;
+    };
+    let Some(kind) = t.need_text("kind", help) else {
+        return Found::NONE;
+    };
+    if kind.v == later {
+        return Found {
+            usable: None,
+            known: remote(&t, &kind.v, &kind.at, key, help).map(|r| r.0),
+        };
+    }
+    if kind.v != "local" {
+        let problem = Problem::error(
+            codes::CHOICE,
+            &kind.at,
+            format!("there is no {key} of the kind {}", quoted(&kind.v)),
+        );
+        p.sink.push(problem.label("unknown kind").help(help));
+        return Found::NONE;
+    }
+    let found = local(&t);
+    t.finish();
+    found
+}
+
+fn tracker(p: &Reader) -> Found<Tracker> {
+    bound(p, "tracker", "plane", "tracker = { kind = \"local\" }", |_| Found {
+        usable: Some(Tracker::Local),
+        known: None,
+    })
+}
+
+fn forge(p: &Reader) -> Found<Forge> {
+    let help = "forge = { kind = \"local\", source = \"../my-repository\", default_branch = \"main\" }";
+    bound(p, "forge", "gitea", help, |t| {
+        let source = t.need_text("source", help);
+        let branch = t.text("default_branch");
+        let known = source.as_ref().map(|s| plain_path(&s.v));
+        let illegal = branch.as_ref().and_then(|b| Some((b, super::branches::illegal(&b.v)?)));
+        if let Some((b, why)) = illegal {
+            let words = format!("{} cannot name a branch: {why}", quoted(&b.v));
+            p.sink
+                .push(Problem::error(codes::BRANCH_ILLEGAL, &b.at, words).label("not a branch name"));
+            return Found { usable: None, known };
+        }
+        let default_branch = branch.map_or_else(|| "main".to_owned(), |b| b.v);
+        let usable = source.map(|s| Forge::Local {
+            source: s.v,
+            default_branch,
+        });
+        Found { usable, known }
+    })
+}
+
+/// A path without what does not change where it leads: `./a//b/` is `a/b`.
+fn plain_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        if part == ".." && parts.last().is_some_and(|p| *p != "..") {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    if parts.is_empty() && root.is_empty() {
+        return ".".to_owned();
+    }
+    format!("{root}{}", parts.join("/"))
+}
+
+fn vars(p: &Reader) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for entry in p.entries("vars") {
+        let lower = entry.key.to_lowercase();
+        if ["token", "secret", "password"].iter().any(|w| lower.contains(w)) {
+            let problem = Problem::error(
+                codes::SECRET,
+                &entry.node.place,
+                format!("{} looks like a secret in clear", quoted(&entry.key)),
+            );
+            p.sink.push(
+                problem
+                    .label("vars are shown and stored")
+                    .help("agents inherit secrets by `env`, never through rules"),
+            );
+        }
+        let text = match &entry.node.value {
+            Value::Str(s) => s.clone(),
+            Value::Int(i) => i.to_string(),
+            Value::Bool(b) => b.to_string(),
+            _ => {
+                wrong_type(p.sink, &entry.node, &quoted(&entry.key), "a string");
+                continue;
+            }
+        };
+        out.insert(entry.key.clone(), text);
+    }
+    out
+}
+
+fn overrides(p: &Reader) -> Vec<Override> {
+    let mut out = Vec::new();
+    for entry in p.entries("set") {
+        match split(&entry.key) {
+            Some(path) if path.len() == 1 && ["schema", "extends"].contains(&path[0].as_str()) => {
+                let problem = Problem::error(
+                    codes::SET_KEY,
+                    &entry.key_place,
+                    format!("{} cannot be set by a project", quoted(&entry.key)),
+                );
+                p.sink.push(
+                    problem
+                        .label("belongs to the pipeline")
+                        .help("write a pipeline of your own that extends this one"),
+                );
+            }
+            Some(path) => out.push(Override {
+                path,
+                place: entry.key_place.clone(),
+                node: entry.node.clone(),
+            }),
+            None => {
+                let problem = Problem::error(
+                    codes::SET_KEY,
+                    &entry.key_place,
+                    format!("{} is no path of keys", quoted(&entry.key)),
+                );
+                p.sink.push(
+                    problem
+                        .label("not a path")
+                        .help("keys joined by dots: \"agents.*.run\"; a key with dots in double quotes"),
+                );
+            }
+        }
+    }
+    out
+}
+
+/// Projects must not share a prefix (ids would collide), a repository (two lanes, two leases) nor
+/// a tracker project (two tasks for one issue).
+fn shared(projects: &[Claim], sink: &Sink) {
+    let mut first: BTreeMap<(&str, &str), &Claim> = BTreeMap::new();
+    for one in projects {
+        for (what, known) in &one.claims {
+            if let Some(other) = first.get(&(*what, known.as_str())) {
+                let words = format!(
+                    "projects {} and {} share {what} {}",
+                    quoted(&other.name),
+                    quoted(&one.name),
+                    quoted(known)
+                );
+                let problem = Problem::error(codes::SHARED, &one.at, words)
+                    .label("the second one")
+                    .related(&other.at, "the first one");
+                sink.push(problem.help("give each project its own"));
+            } else {
+                first.insert((what, known), one);
+            }
+        }
+    }
+}

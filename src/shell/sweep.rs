@@ -1,0 +1,61 @@
+//! Looking for pushes that nobody told us about: a person's commit on a task's branch takes an
+//! escalated task up again, and voids what was approved before it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::engine::model::{Actor, At, Body, Mode, Name, Task};
+use crate::shell::clock;
+use crate::shell::service::Service;
+use crate::shell::store::{NewEvent, StoreError, Target};
+
+/// One look at the branches of all tasks that wait; one fetch per project that has any.
+///
+/// # Errors
+/// The database; a forge that does not answer is only logged.
+pub async fn branches(service: &Arc<Service>) -> Result<(), StoreError> {
+    let tasks: Vec<Task> = service.store.tasks(false).await?.into_iter().filter(waits).collect();
+    let projects: BTreeSet<Name> = tasks.iter().map(|t| t.project.clone()).collect();
+    for name in projects {
+        let Some(project) = service.projects.get(&name) else { continue };
+        if let Err(error) = project.vault.fetch().await {
+            tracing::warn!(project = %name, %error, "its branches could not be looked at");
+            continue;
+        }
+        for task in tasks.iter().filter(|t| t.project == name) {
+            match project.vault.branch(&task.branch).await {
+                Ok(Some(sha)) if task.ledger.head.as_ref().is_some_and(|h| h.sha != sha) => moved(service, task, &sha).await?,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(task = %task.item, %error, "its branch could not be looked at"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a push can change anything for the task: no agent of its own is at work.
+fn waits(task: &Task) -> bool {
+    task.ledger.head.is_some() && (task.control.mode == Mode::Escalated || task.control.at == At::Gates)
+}
+
+async fn moved(service: &Service, task: &Task, sha: &str) -> Result<(), StoreError> {
+    let target = Target {
+        project: task.project.clone(),
+        repo: task.repo,
+        task: Some(task.id),
+        issue: Some(task.issue.clone()),
+    };
+    let event = NewEvent {
+        target,
+        at: clock::now(),
+        cause: None,
+        actor: Actor::Service,
+        body: Body::Poked {
+            by: Name::new("its branch moved"),
+        },
+        // One push is one look, however often it is found.
+        dedupe: Some(format!("push {} {sha}", task.id)),
+    };
+    service.store.record(event).await?;
+    Ok(())
+}
