@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use divan::{AllocProfiler, Bencher, black_box};
 use signalbox::engine::model::{
-    Actor, At, Body, CheckFact, CheckState, Decision, Event, Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, Issue,
-    JobId, MergeFact, Millis, Name, Phase, Repo, RepoId, RunEnd, RunId, RunReport, Seat, Seq, Slot, Task, TaskId, Usage, Value, Visit,
+    Actor, At, Body, CheckFact, CheckState, Decision, Event, Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, Issue, JobId,
+    MergeFact, Millis, Name, Phase, Repo, RepoId, RunEnd, RunId, RunReport, Seat, Seq, Slot, Task, TaskId, Usage, Value, Visit,
 };
 use signalbox::engine::rules::{Ruleset, load};
 use signalbox::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
@@ -104,14 +104,28 @@ fn ended(slot: &str) -> Event {
 }
 
 fn frontmatter(key: &str, value: &str) -> Fact {
-    let values = [("work_item", "ORCH-001"), ("stage", "x"), ("run", NONCE), ("model_used", "m"), (key, value)];
+    let values = [
+        ("work_item", "ORCH-001"),
+        ("stage", "x"),
+        ("run", NONCE),
+        ("model_used", "m"),
+        (key, value),
+    ];
     let values = values.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     Fact::Known(Value::Frontmatter(FrontmatterFact { values }))
 }
 
 /// What the step asks for, answered: all is well, the artefact says `value`.
 fn facts(rules: &Ruleset, task: &Task, event: &Event, key: &str, value: &str) -> Facts {
-    let files = ["01-brd.md", "02-trz.md", "03-acceptance-criteria.md", "04-test-plan.yaml", "06-adr/1.md", "12-review.md", "15-staging-log.md"];
+    let files = [
+        "01-brd.md",
+        "02-trz.md",
+        "03-acceptance-criteria.md",
+        "04-test-plan.yaml",
+        "06-adr/1.md",
+        "12-review.md",
+        "15-staging-log.md",
+    ];
     let file = |path: &str| FileFact {
         path: path.to_owned(),
         id: format!("{:040x}", path.len()),
@@ -130,7 +144,11 @@ fn facts(rules: &Ruleset, task: &Task, event: &Event, key: &str, value: &str) ->
         FactKey::Frontmatter(_) => frontmatter(key, value),
         FactKey::Checks => Fact::Known(Value::Checks(vec![CheckFact {
             context: "ci/test".to_owned(),
-            state: if key == "pending" { CheckState::Pending } else { CheckState::Success },
+            state: if key == "pending" {
+                CheckState::Pending
+            } else {
+                CheckState::Success
+            },
         }])),
         FactKey::Reviews => Fact::Known(Value::Reviews(Vec::new())),
         FactKey::Mergeable => Fact::Known(Value::Mergeable(MergeFact {
@@ -140,7 +158,12 @@ fn facts(rules: &Ruleset, task: &Task, event: &Event, key: &str, value: &str) ->
         })),
         FactKey::Json(_) | FactKey::Text(_) => Fact::Absent,
     };
-    Facts(needs(rules, task, event).into_iter().map(|key| (key.clone(), answer(&key))).collect())
+    Facts(
+        needs(rules, task, event)
+            .into_iter()
+            .map(|key| (key.clone(), answer(&key)))
+            .collect(),
+    )
 }
 
 struct Scene {
@@ -229,11 +252,17 @@ fn needs_of_a_stage(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn script_call(bencher: Bencher<'_, '_>) {
     let rules = rules();
-    let values = BTreeMap::from([("staging_status".to_owned(), "FAILED".to_owned()), ("run".to_owned(), NONCE.to_owned())]);
+    let values = BTreeMap::from([
+        ("staging_status".to_owned(), "FAILED".to_owned()),
+        ("run".to_owned(), NONCE.to_owned()),
+    ]);
     let failed = serde_json::json!(["dns", "registry"]);
     let args = serde_json::json!({ "tolerate": true, "waivable": ["registry", "dns"] });
     bencher.bench(|| {
-        let given = [("log", ScriptArg::Frontmatter(Some(&values))), ("failed", ScriptArg::Json(Some(&failed)))];
+        let given = [
+            ("log", ScriptArg::Frontmatter(Some(&values))),
+            ("failed", ScriptArg::Json(Some(&failed))),
+        ];
         black_box(&rules.scripts).call_named("staging.rhai::verdict", &given, &args)
     });
 }
@@ -248,7 +277,10 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
     for id in 1..=jobs {
         let mut one = task(&rules, id, "analysis", "analyst");
         one.repo = RepoId(id % 10);
-        let repo = repos.entry(one.repo).or_insert_with(|| Repo { id: one.repo, ..Repo::default() });
+        let repo = repos.entry(one.repo).or_insert_with(|| Repo {
+            id: one.repo,
+            ..Repo::default()
+        });
         let seat = Seat {
             task: one.id,
             item: one.item.clone(),

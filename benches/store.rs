@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use signalbox::engine::model::{
-    Actor, Because, Body, Decision, Facts, JobId, JobKind, JobSpec, Millis, Phase, RunEnd, RunReport, Seat, Seq, Signal, Task, TaskId, Usage,
+    Actor, Because, Body, Decision, Facts, JobId, JobKind, JobSpec, Millis, Phase, RunEnd, RunReport, Seat, Seq, Signal, Task, TaskId,
+    Usage,
 };
 use signalbox::shell::store::{Claim, NewEvent, RunRow, StepCommit, Store, Target};
 
@@ -39,17 +40,34 @@ fn main() -> Outcome<()> {
     let raw = group_commit(&dir.path().join("raw.db"), span)?;
     println!("raw rows through one group commit         {raw:>10.0} /s");
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(cores.max(2)).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .enable_all()
+        .build()?;
     let cycles = runtime.block_on(cycles(&dir.path().join("cycle"), span))?;
     println!("enqueue + claim + finish, durable         {cycles:>10.0} /s");
-    println!("P4: ÷ (raw ÷ 3)                           {:>10.2}   goal ≥ 0.5\n", cycles / (raw / 3.0));
+    println!(
+        "P4: ÷ (raw ÷ 3)                           {:>10.2}   goal ≥ 0.5\n",
+        cycles / (raw / 3.0)
+    );
 
     let small = runtime.block_on(claims(&dir.path().join("small"), 0, 0, 10))?;
     let long = runtime.block_on(claims(&dir.path().join("long"), history, history / 10, history / 100))?;
     println!("claim, 10 ready jobs                      {:>10.1} µs", small.claim);
-    println!("claim, {history} finished, {} scheduled, {} ready  {:.1} µs", history / 10, history / 100, long.claim);
-    println!("P3: ratio                                 {:>10.2}   goal ≤ 1.5", long.claim / small.claim);
-    println!("the queue read whole, for scheduling      {:>10.1} µs → {:.0} µs", small.view, long.view);
+    println!(
+        "claim, {history} finished, {} scheduled, {} ready  {:.1} µs",
+        history / 10,
+        history / 100,
+        long.claim
+    );
+    println!(
+        "P3: ratio                                 {:>10.2}   goal ≤ 1.5",
+        long.claim / small.claim
+    );
+    println!(
+        "the queue read whole, for scheduling      {:>10.1} µs → {:.0} µs",
+        small.view, long.view
+    );
     Ok(())
 }
 
@@ -102,7 +120,8 @@ fn group_commit(path: &Path, span: Duration) -> Outcome<f64> {
             batch.extend(receive.try_iter().take(255));
             conn.execute_batch("BEGIN IMMEDIATE")?;
             for (body, _) in &batch {
-                conn.prepare_cached("INSERT INTO rows (at, body) VALUES (?1, ?2)")?.execute(params![T0.0, body])?;
+                conn.prepare_cached("INSERT INTO rows (at, body) VALUES (?1, ?2)")?
+                    .execute(params![T0.0, body])?;
             }
             conn.execute_batch("COMMIT")?;
             for (_, answer) in batch {
@@ -148,7 +167,10 @@ impl Producer {
             activity: "bench".to_owned(),
             acted_at: T0,
         };
-        let seq = store.record(event(target.clone(), Body::Signalled(signal))).await?.ok_or("recorded before")?;
+        let seq = store
+            .record(event(target.clone(), Body::Signalled(signal)))
+            .await?
+            .ok_or("recorded before")?;
         let mut task = Task::unborn("bench".into(), repo.id, &issue, "rules");
         task.item = format!("B-{number:05}");
         task.branch = format!("feature/B-{number:05}");
@@ -202,7 +224,9 @@ impl Producer {
             entry: false,
         }));
         let version = repo.version;
-        self.store.commit_step(commit(self.seq, self.task.clone(), version, repo, decisions)).await?;
+        self.store
+            .commit_step(commit(self.seq, self.task.clone(), version, repo, decisions))
+            .await?;
         self.task.version += 1;
         Ok(())
     }
@@ -221,7 +245,11 @@ impl Producer {
             usage: Usage::default(),
         };
         self.store.end_run(run.id, RunEnd::Ok, Some(report), None, T0).await?;
-        let next = self.store.next_event(&self.target, false).await?.ok_or("the run ended without an event")?;
+        let next = self
+            .store
+            .next_event(&self.target, false)
+            .await?
+            .ok_or("the run ended without an event")?;
         self.seq = next.seq;
         Ok(())
     }
@@ -340,7 +368,13 @@ async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcom
     fill(&dir.join("signalbox.db"), first.id, finished, scheduled, ready)?;
     let store = Store::open(dir, "bench")?;
     let view = store.queue().await?;
-    let jobs: Vec<_> = view.waiting.iter().filter(|j| j.available_at <= T0).map(|j| j.id).take(10).collect();
+    let jobs: Vec<_> = view
+        .waiting
+        .iter()
+        .filter(|j| j.available_at <= T0)
+        .map(|j| j.id)
+        .take(10)
+        .collect();
     let began = Instant::now();
     for _ in 0..3 {
         store.queue().await?;
@@ -372,7 +406,11 @@ fn fill(path: &Path, task: TaskId, finished: u64, scheduled: u64, ready: u64) ->
              VALUES ('bench', ?1, 1, ?2, 'agent', 'agent', 'analysis', 0, ?3, 1, ?4, 0, ?5)",
         )?;
         let later = T0.0 + 3_600_000;
-        let kinds = [("done", finished, 0, Some(1)), ("scheduled", scheduled, later, None), ("queued", ready, 0, None)];
+        let kinds = [
+            ("done", finished, 0, Some(1)),
+            ("scheduled", scheduled, later, None),
+            ("queued", ready, 0, None),
+        ];
         let mut visit = 1_i64;
         for (state, count, available_at, ended_at) in kinds {
             for _ in 0..count {
@@ -382,6 +420,7 @@ fn fill(path: &Path, task: TaskId, finished: u64, scheduled: u64, ready: u64) ->
         }
     }
     tx.commit()?;
-    conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").or_else(|_| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))?;
+    conn.pragma_update(None, "wal_checkpoint", "TRUNCATE")
+        .or_else(|_| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))?;
     Ok(())
 }
