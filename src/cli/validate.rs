@@ -158,7 +158,7 @@ mod tests {
     fn good_rules_are_fine() {
         let (text, status) = validate(&[("signalbox.toml", GOOD)], true, Format::Human);
         assert_eq!(status, CLEAN, "{text}");
-        assert!(text.contains("1 projects, 3 pipelines: fine"), "{text}");
+        assert!(text.contains("1 projects, 4 pipelines: fine"), "{text}");
     }
 
     #[test]
