@@ -22,7 +22,7 @@ const COMMITS_MAX: usize = 50;
 /// Gathers `keys` for `task`, as `event` leaves its branch.
 pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Event, keys: &[FactKey]) -> Facts {
     let (head, round_base) = step::reading(task, event);
-    let gathering = Gathering { project, task, head, round_base, folder: project.folder(rules, task) };
+    let gathering = Gathering { project, rules, task, head, round_base, folder: project.folder(rules, task) };
     let mut facts = Facts::default();
     let remote = keys.iter().any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
     let fetched = if remote { project.vault.fetch().await } else { Ok(()) };
@@ -39,6 +39,7 @@ pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Eve
 
 struct Gathering<'a> {
     project: &'a Project,
+    rules: &'a Ruleset,
     task: &'a Task,
     head: Option<Head>,
     round_base: Option<String>,
@@ -102,13 +103,15 @@ impl Gathering<'_> {
         let Some(sha) = self.sha() else { return Ok(Fact::Known(Value::Files(Vec::new()))) };
         let vault = &self.project.vault;
         let all = vault.entries(sha, &self.folder).await?;
-        let fresh: BTreeSet<String> = match &self.round_base {
-            Some(base) if base != sha => vault.changed(base, sha).await?.into_iter().collect(),
-            Some(_) => BTreeSet::new(),
-            None => all.iter().map(|(path, _)| format!("{}/{path}", self.folder)).collect(),
-        };
+        let mut changed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let bases = self.task.ledger.bases.values().chain(self.round_base.as_ref());
+        for base in bases {
+            let since = if base == sha { BTreeSet::new() } else { vault.changed(base, sha).await?.into_iter().collect() };
+            changed.insert(base, since);
+        }
         let facts = all.into_iter().map(|(path, id)| {
-            let fresh = fresh.contains(&format!("{}/{path}", self.folder));
+            let base = step::base_of(self.rules, self.task, &path).or(self.round_base.as_deref());
+            let fresh = base.is_none_or(|base| changed.get(base).is_some_and(|c| c.contains(&format!("{}/{path}", self.folder))));
             FileFact { path, id, fresh }
         });
         Ok(Fact::Known(Value::Files(facts.collect())))

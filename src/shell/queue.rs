@@ -74,15 +74,16 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         .collect();
     let tasks: BTreeMap<TaskId, Task> = view.tasks.iter().map(|t| (t.id, t.clone())).collect();
     let repos: BTreeMap<RepoId, Repo> = view.repos.iter().map(|r| (r.id, r.clone())).collect();
+    let config = service.config();
     let project_limits: BTreeMap<Name, u32> =
-        service.projects.iter().filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max))).collect();
+        config.projects.iter().filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max))).collect();
     let queue = Queue {
         waiting: &waiting,
         open: &open,
         tasks: &tasks,
         repos: &repos,
         rules: &|task| rules.get(&task.rules).cloned().flatten(),
-        limit: service.config.max_concurrency,
+        limit: config.max_concurrency,
         project_limits: &project_limits,
     };
     schedule(&queue, clock::now())

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::model::{Event, Fact, FactKey, Phase, Task};
+use crate::engine::model::{Body, Event, Fact, FactKey, Phase, Task};
+use crate::engine::rules::Ruleset;
 use crate::engine::step;
-use crate::shell::service::Service;
+use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
 use crate::shell::{clock, crash, gather, perform, queue};
 
@@ -136,8 +137,8 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
         service.store.drop_event(event.seq, &format!("no project `{}` is configured", target.project), now).await?;
         return Ok(true);
     };
-    let task = find(service, target, project.repo, &project.rules.hash).await?;
-    let Some(rules) = service.rules_of(&task).await else {
+    let task = find(service, target, project.repo, &project.rules().hash).await?;
+    let Some(rules) = rules_for(service, &task, &event).await else {
         tracing::error!(task = %task.item, rules = %task.rules, "the rules the task runs under cannot be used");
         return Ok(false);
     };
@@ -168,6 +169,16 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
     Ok(true)
 }
 
+/// The rules the event is decided under: the task's own, unless it is to follow others.
+async fn rules_for(service: &Service, task: &Task, event: &Event) -> Option<Arc<Ruleset>> {
+    if let Body::RulesChanged { to, .. } = &event.body
+        && let Some(rules) = service.rules_at(to).await
+    {
+        return Some(rules);
+    }
+    service.rules_of(task).await
+}
+
 /// The task the event is about; an issue without one is a task that is not born yet.
 async fn find(service: &Service, target: &Target, repo: crate::engine::model::RepoId, rules: &str) -> Result<Task, StoreError> {
     let found = match (&target.task, &target.issue) {
@@ -179,7 +190,7 @@ async fn find(service: &Service, target: &Target, repo: crate::engine::model::Re
         return Ok(task);
     }
     let mut unborn = Task::unborn(target.project.clone(), repo, target.issue.as_deref().unwrap_or_default(), rules);
-    let prefix = service.projects.get(&target.project).map(|p| p.prefix.clone()).unwrap_or_default();
+    let prefix = service.projects.get(&target.project).map(Project::prefix).unwrap_or_default();
     unborn.item = format!("{prefix}-{:03}", service.store.next_item_number(&target.project).await?);
     Ok(unborn)
 }

@@ -152,7 +152,7 @@ impl Setting {
         ] {
             timeline::note(&format!("  {exe} {command:<42} # {what}"));
         }
-        timeline::note(&format!("\nPages: http://{}/status  http://{}/queue    Ctrl-C ends the demo and removes it.\n", service.config.listen, service.config.listen));
+        timeline::note(&format!("\nPages: http://{}/status  http://{}/queue    Ctrl-C ends the demo and removes it.\n", service.config().listen, service.config().listen));
     }
 }
 

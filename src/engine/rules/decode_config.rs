@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::model::Name;
 
 use super::codes;
-use super::config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
+use super::config::{Api, Config, Forge, InFlight, Language, People, Project, Secret, Tracker};
 use super::decode::schema;
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::merge::{Override, split};
@@ -164,6 +164,10 @@ fn project(p: &Reader) -> Option<(Project, Place)> {
     let vars = vars(p);
     let set = overrides(p);
     let max_concurrency = positive(p, "max_concurrency");
+    let in_flight = match p.choice("in_flight", &["pin", "follow"]) {
+        Some("follow") => InFlight::Follow,
+        _ => InFlight::Pin,
+    };
     let pipeline = pipeline?;
     let project = Project {
         pipeline: pipeline.name(),
@@ -173,6 +177,7 @@ fn project(p: &Reader) -> Option<(Project, Place)> {
         vars,
         set,
         max_concurrency,
+        in_flight,
     };
     Some((project, pipeline.at))
 }

@@ -38,7 +38,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
+pub use branches::covered;
+pub use config::{Api, Config, Forge, InFlight, Language, People, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::model::{
-    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Repo, Slot, Task, Visit,
+    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Repo, Slot, SlotState, Task, Visit,
 };
 use crate::engine::render::{self, Words};
 use crate::engine::rules::{GateKind, Ruleset, Stage};
@@ -205,10 +205,28 @@ impl<'a> Draft<'a> {
         let Some(stage) = self.stage() else { return };
         let note = self.task.ledger.note.take();
         self.task.ledger.round_base = self.task.ledger.head.as_ref().map(|h| h.sha.clone());
+        self.task.ledger.bases.clear();
         self.task.ledger.runs.clear();
         for agent in &stage.work {
             self.enqueue(agent, JobKind::Agent, note.clone());
         }
+        self.task.control.at = At::Work;
+    }
+
+    /// Queues the agents of the stage that failed, where others of it ended well: their word counts
+    /// on. Otherwise queues all.
+    pub fn enqueue_rest(&mut self) {
+        let work = self.stage().map_or(&[][..], |s| s.work.as_slice());
+        let ended = |agent: &&Name| self.task.control.slots.get(*agent).is_some_and(|s| s.state == SlotState::Ok);
+        let rest: Vec<Name> = work.iter().filter(|agent| !ended(agent)).cloned().collect();
+        if rest.is_empty() || rest.len() == work.len() {
+            return self.enqueue_work();
+        }
+        let note = self.task.ledger.note.take();
+        for agent in &rest {
+            self.enqueue(agent, JobKind::Agent, note.clone());
+        }
+        self.because("what the others of the stage wrote counts on");
         self.task.control.at = At::Work;
     }
 
@@ -229,6 +247,7 @@ impl<'a> Draft<'a> {
             entered_at: self.event.at,
         };
         ledger.runs = BTreeMap::new();
+        ledger.bases.clear();
         ledger.approvals.clear();
         ledger.cards.clear();
         ledger.waiting = None;

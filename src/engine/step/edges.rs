@@ -1,6 +1,6 @@
 //! Edges: what follows from an outcome that is not `ok`.
 
-use crate::engine::model::{ActionIntent, At, Decision, Freeze, JobKind, Mode, Name};
+use crate::engine::model::{ActionIntent, At, Decision, Freeze, JobKind, Mode, Name, SlotState};
 use crate::engine::rules::{Edge, Ruleset, To};
 
 use super::draft::{Draft, Say, clip};
@@ -104,14 +104,30 @@ fn stay(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
     }
 }
 
-/// Runs an agent of the stage again in the same visit.
+/// Runs an agent of the stage again in the same visit. What the others wrote in this visit counts
+/// on, and whoever is still at work goes on.
 pub(super) fn rerun(draft: &mut Draft<'_>, agent: &Name) {
-    draft.supersede();
+    let work = draft.stage().map_or(&[][..], |s| s.work.as_slice());
+    let others = work.iter().filter(|a| *a != agent);
+    let slots = &draft.task.control.slots;
+    let busy = others.clone().any(|a| slots.get(a).is_some_and(|s| s.state == SlotState::Queued));
+    if !busy {
+        draft.supersede();
+    }
+    // A gate's command that was withdrawn is asked for anew, on what comes of this round.
+    draft.task.control.slots.retain(|name, slot| work.contains(name) || slot.state != SlotState::Queued);
     draft.calm();
     draft.close_review();
     let note = draft.task.ledger.note.take();
+    let alone = others.count() == 0;
     let ledger = &mut draft.task.ledger;
-    ledger.round_base = ledger.head.as_ref().map(|h| h.sha.clone());
+    let base = ledger.head.as_ref().map(|h| h.sha.clone());
+    match base {
+        Some(base) if !alone => {
+            ledger.bases.insert(agent.clone(), base);
+        }
+        base => ledger.round_base = base,
+    }
     ledger.runs.remove(agent);
     ledger.approvals.clear();
     ledger.cards.clear();

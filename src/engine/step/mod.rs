@@ -8,6 +8,7 @@ mod draft;
 mod edges;
 mod gates;
 mod look;
+mod rules;
 mod runs;
 mod signals;
 mod start;
@@ -65,6 +66,15 @@ pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
     }
 }
 
+/// The commit against which "written in this round" is measured for one artefact: that of the agent
+/// which writes it, where it was run again while others of its stage were not.
+#[must_use]
+pub fn base_of<'t>(rules: &Ruleset, task: &'t Task, artefact: &str) -> Option<&'t str> {
+    let bases = task.ledger.bases.iter();
+    let mut mine = bases.filter(|(agent, _)| rules.agents.get(*agent).is_some_and(|a| a.artefacts.iter().any(|p| runs::covers(p, artefact))));
+    mine.next().map(|(_, base)| base.as_str())
+}
+
 /// What follows from `event`, given the facts named by [`needs`].
 #[must_use]
 pub fn step(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: &Facts) -> Step {
@@ -116,6 +126,7 @@ fn live(draft: &mut draft::Draft<'_>) {
             look::again(draft);
         }
         Body::Retried { note } => signals::retried(draft, note.as_deref()),
+        Body::RulesChanged { to, .. } => rules::changed(draft, to),
         Body::CleanedUp { .. } => draft.because("a clean-up ended that nobody waits for"),
     }
 }
@@ -129,7 +140,7 @@ fn looks(rules: &Ruleset, task: &Task, event: &Event) -> bool {
     match &event.body {
         Body::Entered { .. } => rules.stages.get(&task.control.stage).is_some_and(|s| s.work.is_empty()),
         Body::RunEnded(_) | Body::ActionEnded { .. } => true,
-        Body::Signalled(_) | Body::TimerFired { .. } | Body::Poked { .. } | Body::Retried { .. } => {
+        Body::Signalled(_) | Body::TimerFired { .. } | Body::Poked { .. } | Body::Retried { .. } | Body::RulesChanged { .. } => {
             matches!(task.control.at, At::Gates | At::Action { .. }) || task.control.mode == Mode::Escalated
         }
         Body::CleanedUp { .. } => false,

@@ -1,7 +1,7 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
-use crate::engine::model::{CommandResult, Decision, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
-use crate::engine::rules::Edge;
+use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
+use crate::engine::rules::{Edge, FilesClause, GateKind};
 
 use super::draft::{Draft, Say};
 use super::gates::{Answer, Outcome};
@@ -204,29 +204,47 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
     }
 }
 
-/// The round left unwritten what `gate` reads: the failure of the agent that was to write it.
+/// The round left unwritten what the gate reads: the failure of the agent that was to write it.
 ///
 /// Returns whether it was given another try.
 pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -> bool {
     let Some(agent) = draft
         .stage()
-        .and_then(|s| s.work.iter().find(|a| writes(draft, a, gate)).or_else(|| s.work.first()))
+        .and_then(|s| s.work.iter().find(|a| writes(draft, a, &answer.by)).or_else(|| s.work.first()))
         .cloned()
     else {
         return false;
     };
     let detail = format!("no_output: gate `{gate}`: {}", answer.detail);
     draft.task.ledger.failure = Some(detail.clone());
-    another_try(draft, &agent, &detail)
+    let again = another_try(draft, &agent, &detail);
+    if again {
+        draft.task.control.at = At::Work;
+    }
+    again
 }
 
-/// Whether `agent` declares the artefact that the gate reads.
+/// Whether `agent` declares an artefact that the gate which decided reads.
 fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
-    let Some(crate::engine::rules::GateKind::Frontmatter { file, .. }) = draft.rules.gates.get(gate).map(|g| &g.kind) else {
-        return false;
-    };
     let declared = draft.rules.agents.get(agent).map_or(&[][..], |a| a.artefacts.as_slice());
-    declared
-        .iter()
-        .any(|pattern| globset::Glob::new(pattern).is_ok_and(|g| g.compile_matcher().is_match(file)))
+    let may = |path: &str| declared.iter().any(|pattern| covers(pattern, path));
+    match draft.rules.gates.get(gate).map(|g| &g.kind) {
+        Some(GateKind::Frontmatter { file, .. }) => may(file),
+        // What passes the gate is what was due; questions and conflicts may be written, none need be.
+        Some(GateKind::Files(clauses)) => clauses.iter().any(|clause| match clause {
+            FilesClause::All(patterns, _) => patterns.iter().any(|p| may(p)),
+            FilesClause::Any(..) | FilesClause::Else(_) => false,
+        }),
+        Some(GateKind::Script { reads, .. }) => reads.values().any(|key| match key {
+            FactKey::Frontmatter(file) | FactKey::Json(file) | FactKey::Text(file) => may(file),
+            _ => false,
+        }),
+        _ => false,
+    }
+}
+
+/// Whether whoever may write `pattern` may write `path`, which may be a pattern, too.
+pub(super) fn covers(pattern: &str, path: &str) -> bool {
+    let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+    pattern == path || glob.is_ok_and(|g| g.compile_matcher().is_match(path))
 }

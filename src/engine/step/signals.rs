@@ -185,7 +185,7 @@ pub(super) fn retried(draft: &mut Draft<'_>, note: Option<&str>) {
         if let Some(status) = draft.stage().and_then(|s| s.status.clone()) {
             draft.status(&status);
         }
-        return draft.enqueue_work();
+        return draft.enqueue_rest();
     }
     // A failed command of a gate may run again.
     draft

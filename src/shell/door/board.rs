@@ -4,6 +4,7 @@
 //! activity is what makes the event once-only.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::engine::model::{Actor, Body, Millis, Name, Role, Signal};
 use crate::engine::rules::{GateKind, Ruleset};
@@ -54,7 +55,7 @@ impl Service {
             check_line(label, "a label")?;
             may_label(project, label, actor)?;
         }
-        let starting = start_status(&project.rules).unwrap_or_else(|| INITIAL.to_owned());
+        let starting = start_status(&project.rules()).unwrap_or_else(|| INITIAL.to_owned());
         let row = NewIssue {
             project: project.name.clone(),
             title: new.title.trim().to_owned(),
@@ -64,11 +65,11 @@ impl Service {
             author: actor.label(),
             now: self.now(),
         };
-        let warning = entry_warning(&project.rules, &row);
+        let warning = entry_warning(&project.rules(), &row);
         let event = start.then(|| started(project, actor.clone(), self.now()));
         let issue = self.store.issue_create(row, event).await?;
         self.wake();
-        let item = format!("{}-{:03}", project.prefix, issue.number);
+        let item = format!("{}-{:03}", project.prefix(), issue.number);
         let message = match (start, warning) {
             (true, None) => format!("started; follow it with signalbox show {item}"),
             (true, Some(why)) => format!("made, but it will not start: {why}"),
@@ -86,9 +87,9 @@ impl Service {
         check_text(text, "the comment", true)?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
-        let meant = comment_signal(rules, text);
+        let meant = comment_signal(&rules, text);
         if let Some((name, _)) = &meant {
-            may_signal(rules, &found, name, actor)?;
+            may_signal(&rules, &found, name, actor)?;
         }
         let event = meant.as_ref().map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
         let comment = NewComment { key: None, author: actor.label(), body: text.to_owned() };
@@ -109,10 +110,10 @@ impl Service {
         require(actor, &[Role::Operator, Role::Approver], "move issues")?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
-        let status = known_status(rules, status)?;
-        let meant = rules.signals.status.get(&status).filter(|name| known_signal(rules, name));
+        let status = known_status(&rules, status)?;
+        let meant = rules.signals.status.get(&status).filter(|name| known_signal(&rules, name));
         if let Some(name) = meant {
-            may_signal(rules, &found, name, actor)?;
+            may_signal(&rules, &found, name, actor)?;
         }
         if issue.status == status {
             return Ok(done(&found, format!("it stands at {status:?} already"), None));
@@ -176,9 +177,9 @@ impl Service {
     }
 
     /// The issue on the service's own board, and the rules that read it.
-    fn on_board<'a>(&'a self, found: &'a Found) -> Result<(&'a IssueRow, &'a Ruleset), DoorError> {
+    fn on_board<'a>(&'a self, found: &'a Found) -> Result<(&'a IssueRow, Arc<Ruleset>), DoorError> {
         match (&found.issue, self.projects.get(&found.project)) {
-            (Some(issue), Some(project)) => Ok((issue, &project.rules)),
+            (Some(issue), Some(project)) => Ok((issue, project.rules())),
             _ => Err(no_board(found)),
         }
     }
@@ -223,7 +224,7 @@ fn check_line(text: &str, what: &str) -> Result<(), DoorError> {
 
 /// A label that passes a human gate is a standing approval: it takes the role.
 fn may_label(project: &Project, label: &str, actor: &Actor) -> Result<(), DoorError> {
-    let orders = project.rules.auto.values().any(|order| order.label.eq_ignore_ascii_case(label.trim()));
+    let orders = project.rules().auto.values().any(|order| order.label.eq_ignore_ascii_case(label.trim()));
     if orders { require(actor, &[Role::Approver], &format!("set or take off the label {label:?}, which passes a gate")) } else { Ok(()) }
 }
 

@@ -86,8 +86,8 @@ pub struct Door {
 /// # Errors
 /// [`ServeError`]; nothing is left behind.
 pub async fn bind(service: &Service) -> Result<Door, ServeError> {
-    let address = service.config.listen;
-    let token = auth::token(&service.config.api)?;
+    let address = service.config().listen;
+    let token = auth::token(&service.config().api)?;
     if !address.ip().is_loopback() && token.is_none() {
         return Err(ServeError::Open { address });
     }
