@@ -121,6 +121,27 @@ pub enum Command {
         /// A note for its agents
         note: Option<String>,
     },
+    /// Review a task's change on the service's own forge, or report a check of it
+    Change(Change),
+    /// Hold a repository back: no merge and no new task, or nothing at all
+    Freeze {
+        /// Why
+        reason: String,
+        /// The project; needed where there are several
+        #[arg(short, long)]
+        project: Option<String>,
+        /// How much is held back
+        #[arg(long, value_enum, default_value_t)]
+        level: FreezeLevel,
+    },
+    /// Lift the freeze of a repository
+    Unfreeze {
+        /// Why
+        reason: Option<String>,
+        /// The project; needed where there are several
+        #[arg(short, long)]
+        project: Option<String>,
+    },
     /// Jobs: what runs, what waits and why
     Queue,
     /// Print a completion script for your shell
@@ -237,6 +258,105 @@ pub struct Logs {
     pub raw: bool,
 }
 
+/// How much a freeze holds back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FreezeLevel {
+    /// No merge, no entry of new tasks.
+    #[default]
+    Merge,
+    /// Nothing starts.
+    All,
+}
+
+impl FreezeLevel {
+    /// As the API spells it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Arguments of `change`.
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ChangeCommand,
+}
+
+/// A command of `change`.
+#[derive(Debug, Subcommand)]
+pub enum ChangeCommand {
+    /// Review the change as it stands now
+    Review {
+        /// The task
+        item: String,
+        /// What the review says
+        #[arg(value_enum)]
+        verdict: Verdict,
+        /// Its text; needed with `changes`
+        text: Option<String>,
+    },
+    /// Report a check (a commit status) of the change as it stands now
+    Check {
+        /// The task
+        item: String,
+        /// Its name, as the rules require it: ci/test
+        context: String,
+        /// How it stands
+        #[arg(value_enum)]
+        state: CheckWord,
+        /// A word with it
+        text: Option<String>,
+    },
+}
+
+/// What a review says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verdict {
+    /// Fine.
+    Approved,
+    /// Not yet.
+    Changes,
+}
+
+impl Verdict {
+    /// As the API spells it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Changes => "changes",
+        }
+    }
+}
+
+/// How a check stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckWord {
+    /// It passed.
+    Success,
+    /// It has not ended.
+    Pending,
+    /// It failed.
+    Failure,
+}
+
+impl CheckWord {
+    /// As the API spells it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Pending => "pending",
+            Self::Failure => "failure",
+        }
+    }
+}
+
 /// Arguments of `task`.
 #[derive(Debug, clap::Args)]
 pub struct Task {
@@ -321,7 +441,9 @@ mod tests {
     #[test]
     fn acts_take_their_words() {
         let args = parse("signalbox approve ORCH-001 --signal confirm_deploy").unwrap();
-        let Some(Command::Approve { item, signal, text }) = args.command else { panic!("{args:?}") };
+        let Some(Command::Approve { item, signal, text }) = args.command else {
+            panic!("{args:?}")
+        };
         assert_eq!((item.as_str(), signal.as_deref(), text), ("ORCH-001", Some("confirm_deploy"), None));
         assert!(parse("signalbox reject ORCH-001").is_err(), "a reject needs its reason");
         assert!(parse("signalbox logs ORCH-001 --run 1 --stage review").is_err(), "one of the two");

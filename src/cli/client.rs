@@ -45,12 +45,22 @@ impl Client {
             }
             let http = build(builder)?;
             let token = std::env::var("SIGNALBOX_TOKEN").ok().filter(|t| !t.is_empty());
-            return Ok(Self { http, base: base.clone(), token, place: Place::Server(base) });
+            return Ok(Self {
+                http,
+                base: base.clone(),
+                token,
+                place: Place::Server(base),
+            });
         }
         let config = find::configuration(global)?;
         let socket = find::socket(&config)?;
         let http = build(builder.unix_socket(socket.clone()))?;
-        Ok(Self { http, base: "http://localhost".to_owned(), token: None, place: Place::Socket { socket, config } })
+        Ok(Self {
+            http,
+            base: "http://localhost".to_owned(),
+            token: None,
+            place: Place::Socket { socket, config },
+        })
     }
 
     /// Reads `path`.
@@ -85,16 +95,24 @@ impl Client {
             return Err(refusal(status, &bytes));
         }
         serde_json::from_slice(&bytes).map_err(|e| {
-            Failure::other(format!("the service's answer is not understood: {e}")).help("are the service and this command of the same version?")
+            Failure::other(format!("the service's answer is not understood: {e}"))
+                .help("are the service and this command of the same version?")
         })
     }
 
     fn unreachable(&self, e: reqwest::Error, acting: bool) -> Failure {
         if e.is_timeout() {
-            return Failure { code: exit::NO_SERVICE, ..Failure::other(format!("the service does not answer within {} s", PATIENCE.as_secs())) };
+            return Failure {
+                code: exit::NO_SERVICE,
+                ..Failure::other(format!("the service does not answer within {} s", PATIENCE.as_secs()))
+            };
         }
         let e = e.without_url();
-        let need = if acting { "this command needs the running service: nothing was done" } else { "the service is not running" };
+        let need = if acting {
+            "this command needs the running service: nothing was done"
+        } else {
+            "the service is not running"
+        };
         match &self.place {
             Place::Socket { socket, config } => Failure {
                 code: exit::NO_SERVICE,
@@ -111,7 +129,9 @@ impl Client {
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
-    builder.build().map_err(|e| Failure::other(format!("no client can be made: {}", cause(&e))))
+    builder
+        .build()
+        .map_err(|e| Failure::other(format!("no client can be made: {}", cause(&e))))
 }
 
 /// The innermost reason: the outer ones only say that something failed.
@@ -131,8 +151,15 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
         _ => exit::FAILURE,
     };
     match serde_json::from_slice::<ErrorView>(body) {
-        Ok(view) => Failure { code, error: view.error, help: view.help },
-        Err(_) => Failure { code, ..Failure::other(format!("the service answers {status}")) },
+        Ok(view) => Failure {
+            code,
+            error: view.error,
+            help: view.help,
+        },
+        Err(_) => Failure {
+            code,
+            ..Failure::other(format!("the service answers {status}"))
+        },
     }
 }
 
@@ -164,19 +191,32 @@ mod tests {
     fn a_service_that_is_down_is_told_with_the_command_that_starts_it() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("signalbox.toml"), "").unwrap();
-        let client = Client::of(&Global { dir: Some(dir.path().to_owned()), ..Global::default() }).unwrap();
+        let client = Client::of(&Global {
+            dir: Some(dir.path().to_owned()),
+            ..Global::default()
+        })
+        .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let reading = runtime.block_on(client.get::<serde_json::Value>("/status")).unwrap_err();
         assert_eq!(reading.code, exit::NO_SERVICE);
         assert!(reading.help.unwrap().contains("signalbox serve --config"));
-        let acting = runtime.block_on(client.post::<_, serde_json::Value>("/api/tasks", &())).unwrap_err();
+        let acting = runtime
+            .block_on(client.post::<_, serde_json::Value>("/api/tasks", &()))
+            .unwrap_err();
         assert!(acting.error.contains("needs the running service"), "{}", acting.error);
     }
 
     #[test]
     fn a_refusal_keeps_the_services_words() {
         let body = br#"{"error":"no","help":"ask","code":"conflict"}"#;
-        assert_eq!(refusal(StatusCode::CONFLICT, body), Failure { code: exit::REFUSED, error: "no".into(), help: Some("ask".into()) });
+        assert_eq!(
+            refusal(StatusCode::CONFLICT, body),
+            Failure {
+                code: exit::REFUSED,
+                error: "no".into(),
+                help: Some("ask".into())
+            }
+        );
         assert_eq!(refusal(StatusCode::NOT_FOUND, b"<html>").code, exit::NOT_FOUND);
     }
 }

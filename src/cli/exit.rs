@@ -30,19 +30,30 @@ impl Failure {
     /// A failure of no special kind.
     #[must_use]
     pub fn other(error: impl Into<String>) -> Self {
-        Self { code: FAILURE, error: error.into(), help: None }
+        Self {
+            code: FAILURE,
+            error: error.into(),
+            help: None,
+        }
     }
 
     /// Wrong arguments.
     #[must_use]
     pub fn usage(error: impl Into<String>) -> Self {
-        Self { code: USAGE, error: error.into(), help: None }
+        Self {
+            code: USAGE,
+            error: error.into(),
+            help: None,
+        }
     }
 
     /// The same with a remedy.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
     }
 }
 
@@ -50,7 +61,11 @@ impl From<io::Error> for Failure {
     /// A reader that went away (`| head`) is no failure worth a word.
     fn from(e: io::Error) -> Self {
         match e.kind() {
-            io::ErrorKind::BrokenPipe => Self { code: OK, error: String::new(), help: None },
+            io::ErrorKind::BrokenPipe => Self {
+                code: OK,
+                error: String::new(),
+                help: None,
+            },
             _ => Self::other(format!("the answer cannot be written: {e}")),
         }
     }

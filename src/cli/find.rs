@@ -40,7 +40,9 @@ fn existing(file: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 fn above(from: &Path) -> Option<PathBuf> {
-    from.ancestors().flat_map(|dir| [dir.join(FILE), dir.join(FOLDER).join(FILE)]).find(|p| p.is_file())
+    from.ancestors()
+        .flat_map(|dir| [dir.join(FILE), dir.join(FOLDER).join(FILE)])
+        .find(|p| p.is_file())
 }
 
 /// The folder of rules to be checked: the configuration's, where one is found; else the current one.
@@ -92,9 +94,15 @@ mod tests {
     #[test]
     fn a_named_one_must_exist() {
         let dir = tempfile::tempdir().unwrap();
-        let global = Global { dir: Some(dir.path().to_owned()), ..Global::default() };
+        let global = Global {
+            dir: Some(dir.path().to_owned()),
+            ..Global::default()
+        };
         assert_eq!(configuration(&global).unwrap_err().code, super::super::exit::USAGE);
-        let global = Global { config: Some(dir.path().join("x.toml")), ..Global::default() };
+        let global = Global {
+            config: Some(dir.path().join("x.toml")),
+            ..Global::default()
+        };
         assert!(configuration(&global).unwrap_err().error.contains("x.toml"));
     }
 }

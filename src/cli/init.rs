@@ -64,8 +64,18 @@ fn choose(args: &args::Init, repository: &Repository) -> Result<Choices, Failure
         return ask::all(guess);
     }
     Ok(Choices {
-        agent: args.agent.as_deref().map(|words| command(words, "--agent")).transpose()?.or(guess.agent),
-        test: args.test.as_deref().map(|words| command(words, "--test")).transpose()?.or(guess.test),
+        agent: args
+            .agent
+            .as_deref()
+            .map(|words| command(words, "--agent"))
+            .transpose()?
+            .or(guess.agent),
+        test: args
+            .test
+            .as_deref()
+            .map(|words| command(words, "--test"))
+            .transpose()?
+            .or(guess.test),
         pipeline: args.pipeline.unwrap_or(guess.pipeline),
         prefix: args.prefix.clone().unwrap_or(guess.prefix),
     })
@@ -89,7 +99,10 @@ fn check(text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let findings = render_human(&loaded.diagnostics, &files, false);
-    Err(Failure::usage(format!("that would not be a usable configuration; nothing was written\n\n{}", findings.trim_end())))
+    Err(Failure::usage(format!(
+        "that would not be a usable configuration; nothing was written\n\n{}",
+        findings.trim_end()
+    )))
 }
 
 fn write(folder: &Path, file: &Path, text: &str, force: bool) -> Result<(), Failure> {
@@ -102,14 +115,22 @@ fn write(folder: &Path, file: &Path, text: &str, force: bool) -> Result<(), Fail
     }
     let mut options = OpenOptions::new();
     options.write(true);
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let written = options.open(file).and_then(|mut f| f.write_all(text.as_bytes()));
     written.map_err(|e| failed(file, e))
 }
 
 fn next_steps(repository: &Repository, choices: &Choices, file: &Path) -> String {
     let shown = file.strip_prefix(&repository.top).unwrap_or(file).display();
-    let mut text = format!("Wrote {shown} (pipeline {}, work items {}-001 …).\n\n", choices.pipeline.name(), choices.prefix);
+    let mut text = format!(
+        "Wrote {shown} (pipeline {}, work items {}-001 …).\n\n",
+        choices.pipeline.name(),
+        choices.prefix
+    );
     if choices.agent.is_none() {
         text.push_str("First: no agent was found on this machine. Name its command in the file: \"agents.*.run\".\n");
     }
@@ -128,7 +149,14 @@ mod tests {
 
     fn git(dir: &Path, args: &[&str]) {
         let mut command = Command::new("git");
-        command.args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=trunk"]);
+        command.args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+            "-c",
+            "init.defaultBranch=trunk",
+        ]);
         assert!(command.args(args).current_dir(dir).output().unwrap().status.success(), "{args:?}");
     }
 
@@ -171,7 +199,11 @@ mod tests {
     fn every_pipeline_that_ships_can_be_chosen() {
         for pipeline in [Pipeline::Local, Pipeline::Orch, Pipeline::Enduro] {
             let dir = repository();
-            let args = args::Init { pipeline: Some(pipeline), prefix: Some("X9".to_owned()), ..flags(dir.path()) };
+            let args = args::Init {
+                pipeline: Some(pipeline),
+                prefix: Some("X9".to_owned()),
+                ..flags(dir.path())
+            };
             init(&args).unwrap();
         }
     }
@@ -184,16 +216,32 @@ mod tests {
         fs::write(&file, "mine").unwrap();
         assert_eq!(init(&flags(dir.path())).unwrap_err().code, exit::USAGE);
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
-        init(&args::Init { force: true, ..flags(dir.path()) }).unwrap();
+        init(&args::Init {
+            force: true,
+            ..flags(dir.path())
+        })
+        .unwrap();
         assert!(fs::read_to_string(&file).unwrap().contains("my-agent"));
     }
 
     #[test]
     fn a_bad_choice_is_refused_before_anything_is_written() {
         let dir = repository();
-        let bad = init(&args::Init { prefix: Some("lower case".to_owned()), ..flags(dir.path()) }).unwrap_err();
+        let bad = init(&args::Init {
+            prefix: Some("lower case".to_owned()),
+            ..flags(dir.path())
+        })
+        .unwrap_err();
         assert!(bad.error.contains("prefix"), "{}", bad.error);
-        assert!(init(&args::Init { agent: Some("open 'quote".to_owned()), ..flags(dir.path()) }).unwrap_err().error.contains("quotation"));
+        assert!(
+            init(&args::Init {
+                agent: Some("open 'quote".to_owned()),
+                ..flags(dir.path())
+            })
+            .unwrap_err()
+            .error
+            .contains("quotation")
+        );
         assert!(!dir.path().join(".signalbox").exists());
     }
 

@@ -60,8 +60,11 @@ async fn choose(client: &Client, args: &Logs) -> Result<i64, Failure> {
     let fits = |run: &&RunView| args.stage.as_ref().is_none_or(|stage| run.stage == *stage);
     view.runs.iter().rfind(fits).map(|run| run.id).ok_or_else(|| {
         let which = args.stage.as_ref().map(|s| format!(" at stage {s}")).unwrap_or_default();
-        Failure { code: exit::NOT_FOUND, ..Failure::other(format!("{} has no run{which} yet", view.task.item)) }
-            .help(format!("signalbox why {}", view.task.item))
+        Failure {
+            code: exit::NOT_FOUND,
+            ..Failure::other(format!("{} has no run{which} yet", view.task.item))
+        }
+        .help(format!("signalbox why {}", view.task.item))
     })
 }
 
@@ -70,7 +73,9 @@ async fn read(client: &Client, run: i64, raw: bool, offset: Option<u64>, tail: u
         None if tail > 0 => format!("tail={tail}"),
         from => format!("offset={}", from.unwrap_or(0)),
     };
-    client.get(&format!("/api/runs/{run}/log?{from}&max={PIECE}&raw={}", u8::from(raw))).await
+    client
+        .get(&format!("/api/runs/{run}/log?{from}&max={PIECE}&raw={}", u8::from(raw)))
+        .await
 }
 
 fn last_lines(text: &str, n: usize) -> &str {
@@ -85,7 +90,11 @@ fn show(text: &str, raw: bool) -> Result<(), Failure> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     // The service defused it; a second time does no harm should it be an older one.
-    let safe = if raw { text.to_owned() } else { crate::shell::process::defuse(text) };
+    let safe = if raw {
+        text.to_owned()
+    } else {
+        crate::shell::process::defuse(text)
+    };
     stdout.write_all(safe.as_bytes())?;
     stdout.flush()?;
     Ok(())

@@ -4,6 +4,7 @@
 //! no logic of its own: what it may do and why not is the service's to say.
 
 pub mod args;
+pub mod change;
 pub mod client;
 pub mod exit;
 pub mod find;
@@ -80,7 +81,13 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
             let dir = args.dir.as_deref().or(global.dir.as_deref());
             let format = if global.json { validate::Format::Json } else { args.format };
             let dir = dir.map_or_else(|| find::rules(global), |d| Some(d.to_owned()));
-            validate::run(dir.as_deref(), format, args.strict, args.explain.as_deref(), &crate::shell::embedded::embedded())
+            validate::run(
+                dir.as_deref(),
+                format,
+                args.strict,
+                args.explain.as_deref(),
+                &crate::shell::embedded::embedded(),
+            )
         }
         Command::RunShim { dir } => run_shim::run(&dir),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
@@ -120,6 +127,9 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Reject { item, reason } => decide::act(client, item, "reject", Some(reason), json).await,
         Command::Answer { item, text } => decide::act(client, item, "answer", Some(text), json).await,
         Command::Stop { item, reason } => decide::act(client, item, "stop", reason.as_deref(), json).await,
+        Command::Change(change) => change::run(client, &change.command, json).await,
+        Command::Freeze { reason, project, level } => change::freeze(client, project.as_deref(), *level, reason, json).await,
+        Command::Unfreeze { reason, project } => change::unfreeze(client, project.as_deref(), reason.as_deref(), json).await,
         Command::Retry { item, note } => decide::act(client, item, "retry", note.as_deref(), json).await,
         _ => Err(exit::Failure::usage("this command is not for the service")),
     }

@@ -83,9 +83,22 @@ pub fn mode_style(mode: &str) -> Style {
 #[must_use]
 pub fn blocker(b: &BlockerView, now: Millis) -> String {
     let since = ago(b.since.0, now);
-    let clear = b.clear.as_ref().map(|c| format!("\n      {FAINT}clear it:{FAINT:#} {c}")).unwrap_or_default();
-    let style = if matches!(b.who.as_str(), "approver" | "anyone" | "operator") { CALL } else { STRONG };
-    format!("  {style}{}{style:#}  {}  {FAINT}(since {since}; cleared by {}){FAINT:#}{clear}\n", b.code, b.text, cleared_by(&b.who))
+    let clear = b
+        .clear
+        .as_ref()
+        .map(|c| format!("\n      {FAINT}clear it:{FAINT:#} {c}"))
+        .unwrap_or_default();
+    let style = if matches!(b.who.as_str(), "approver" | "anyone" | "operator") {
+        CALL
+    } else {
+        STRONG
+    };
+    format!(
+        "  {style}{}{style:#}  {}  {FAINT}(since {since}; cleared by {}){FAINT:#}{clear}\n",
+        b.code,
+        b.text,
+        cleared_by(&b.who)
+    )
 }
 
 fn cleared_by(who: &str) -> &str {
@@ -108,7 +121,9 @@ impl Table {
     /// A table with these headings.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|h| ((*h).to_owned(), FAINT)).collect()] }
+        Self {
+            rows: vec![headings.iter().map(|h| ((*h).to_owned(), FAINT)).collect()],
+        }
     }
 
     /// Adds a row.
@@ -120,12 +135,23 @@ impl Table {
     #[must_use]
     pub fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |c: usize| self.rows.iter().filter_map(|r| r.get(c)).map(|(text, _)| text.chars().count()).max().unwrap_or(0);
+        let width = |c: usize| {
+            self.rows
+                .iter()
+                .filter_map(|r| r.get(c))
+                .map(|(text, _)| text.chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut out = String::new();
         for row in &self.rows {
             for (c, (text, style)) in row.iter().enumerate() {
-                let pad = if c + 1 == row.len() { 0 } else { widths[c] + 2 - text.chars().count() };
+                let pad = if c + 1 == row.len() {
+                    0
+                } else {
+                    widths[c] + 2 - text.chars().count()
+                };
                 out.push_str(&format!("{style}{text}{style:#}{}", " ".repeat(pad)));
             }
             out.push('\n');

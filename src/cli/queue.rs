@@ -37,7 +37,14 @@ fn text(view: &QueueView, now: Millis) -> String {
         Part::Known(waiting) => {
             let _ = writeln!(out, "\n{STRONG}Waiting{STRONG:#}");
             for job in waiting {
-                let _ = writeln!(out, "{} {} for {}, {}", job.job.slot, job.job.id, job.job.item, ago(job.job.created_at.0, now));
+                let _ = writeln!(
+                    out,
+                    "{} {} for {}, {}",
+                    job.job.slot,
+                    job.job.id,
+                    job.job.item,
+                    ago(job.job.created_at.0, now)
+                );
                 if job.blockers.is_empty() {
                     let _ = writeln!(out, "  {GOOD}starts now{GOOD:#}");
                 }
@@ -67,7 +74,12 @@ fn gates(view: &QueueView, out: &mut String) {
             let _ = writeln!(out, "{name}: {lease} holds the merge lease");
         }
         if gate.enabled && !gate.waiting.is_empty() {
-            let _ = writeln!(out, "{name}: one task at a time; inside {}, waiting {}", gate.inside.join(", "), gate.waiting.join(", "));
+            let _ = writeln!(
+                out,
+                "{name}: one task at a time; inside {}, waiting {}",
+                gate.inside.join(", "),
+                gate.waiting.join(", ")
+            );
         }
     }
 }
@@ -84,7 +96,10 @@ fn recent(jobs: &[JobView], now: Millis, out: &mut String) {
             "cancelled" => FAINT,
             _ => STRONG,
         };
-        let mut row: Vec<_> = [job.id.to_string(), job.item.clone(), job.stage.clone(), job.slot.clone()].into_iter().map(cell).collect();
+        let mut row: Vec<_> = [job.id.to_string(), job.item.clone(), job.stage.clone(), job.slot.clone()]
+            .into_iter()
+            .map(cell)
+            .collect();
         row.extend([(job.state.clone(), style), cell(ago(job.created_at.0, now))]);
         table.row(row);
     }

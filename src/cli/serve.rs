@@ -48,7 +48,9 @@ fn refuse(failure: &Failure) -> ExitCode {
 /// Loads everything; what is wrong with it is told as `validate` tells it.
 fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
     let parent = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let dir = parent.canonicalize().map_err(|e| refuse(&Failure::other(format!("{} cannot be used: {e}", parent.display()))))?;
+    let dir = parent
+        .canonicalize()
+        .map_err(|e| refuse(&Failure::other(format!("{} cannot be used: {e}", parent.display()))))?;
     let shipped = embedded();
     let failed = ExitCode::from(u8::try_from(validate::ERRORS).unwrap_or(exit::FAILURE));
     let files = read_dir(&dir, &shipped).map_err(|problem| {
@@ -65,13 +67,21 @@ fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
         config.listen = listen;
     }
     let exe = std::env::current_exe().map_err(|e| refuse(&Failure::other(format!("cannot find this program's own path: {e}"))))?;
-    Ok(Settings { loaded, dir, exe, agent_env: std::collections::BTreeMap::new() })
+    Ok(Settings {
+        loaded,
+        dir,
+        exe,
+        agent_env: std::collections::BTreeMap::new(),
+    })
 }
 
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi);
     if json {
         log.json().init();
     } else {

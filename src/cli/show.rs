@@ -40,25 +40,46 @@ fn text(view: &ShowView) -> String {
 fn head(view: &ShowView) -> String {
     let task = &view.task;
     let mut out = format!("{STRONG}{}{STRONG:#}  {}\n", task.item, safe(&task.title));
-    let mode = if task.mode == "active" { task.at.clone() } else { task.mode.clone() };
+    let mode = if task.mode == "active" {
+        task.at.clone()
+    } else {
+        task.mode.clone()
+    };
     let style = out::mode_style(&task.mode);
-    let _ = writeln!(out, "  stage     {STRONG}{}{STRONG:#} ({style}{mode}{style:#}), entered {}", task.stage, ago(task.since.0, view.now.0));
+    let _ = writeln!(
+        out,
+        "  stage     {STRONG}{}{STRONG:#} ({style}{mode}{style:#}), since {}",
+        task.stage,
+        ago(task.since.0, view.now.0)
+    );
     if let Some(status) = &view.status {
         let _ = writeln!(out, "  board     {}", safe(status));
     }
-    let labels = if view.labels.is_empty() { String::new() } else { format!(", labels {}", safe(&view.labels.join(", "))) };
+    let labels = if view.labels.is_empty() {
+        String::new()
+    } else {
+        format!(", labels {}", safe(&view.labels.join(", ")))
+    };
     let _ = writeln!(out, "  issue     {}{labels}", safe(&view.issue));
     if !view.branch.is_empty() {
-        let head = view.head.as_deref().map(|h| format!(" at {}", h.get(..10).unwrap_or(h))).unwrap_or_default();
+        let head = view
+            .head
+            .as_deref()
+            .map(|h| format!(" at {}", h.get(..10).unwrap_or(h)))
+            .unwrap_or_default();
         let _ = writeln!(out, "  branch    {}{head}", safe(&view.branch));
     }
     if let Some(change) = &view.change {
         let _ = writeln!(out, "  change    #{} {} into {}", change.number, change.state, safe(&change.base));
     }
-    let counters: Vec<String> = task.counters.iter().map(|(name, c)| match c.max {
-        Some(max) => format!("{name} {}/{max}", c.used),
-        None => format!("{name} {}", c.used),
-    }).collect();
+    let counters: Vec<String> = task
+        .counters
+        .iter()
+        .map(|(name, c)| match c.max {
+            Some(max) => format!("{name} {}/{max}", c.used),
+            None => format!("{name} {}", c.used),
+        })
+        .collect();
     if !counters.is_empty() {
         let _ = writeln!(out, "  returns   {}", counters.join(", "));
     }
@@ -79,7 +100,12 @@ fn timeline(view: &ShowView, out: &mut String) {
     for visit in &view.timeline {
         let took = span(visit.duration_ms);
         let took = if visit.left_at.is_none() { format!("{took} so far") } else { took };
-        table.row(vec![cell(format!("  {}", visit.visit)), (visit.stage.clone(), STRONG), cell(clock(visit.entered_at.0, view.now.0)), cell(took)]);
+        table.row(vec![
+            cell(format!("  {}", visit.visit)),
+            (visit.stage.clone(), STRONG),
+            cell(clock(visit.entered_at.0, view.now.0)),
+            cell(took),
+        ]);
     }
     let _ = write!(out, "\n{STRONG}Stages{STRONG:#}\n{}", table.text());
     for gate in &view.gates {
@@ -96,15 +122,24 @@ fn runs(view: &ShowView, out: &mut String) {
     let mut table = Table::new(&["  RUN", "STAGE", "AGENT", "STARTED", "TOOK", "END", ""]);
     for run in &view.runs {
         let end = run.outcome.clone().unwrap_or_else(|| run.state.clone());
+        // A gate's command that exits is an answer; which one, its status says.
+        let passed = end == "exited" && run.detail.as_deref().is_some_and(|d| d.starts_with("exit 0:"));
         let style = match end.as_str() {
             "ok" => GOOD,
+            _ if passed => GOOD,
             "starting" | "running" | "exited" => STRONG,
             _ => BAD,
         };
         let from = run.started_at.unwrap_or(run.claimed_at).0;
         let took = run.ended_at.map_or(view.now.0, |e| e.0).since(from);
         let detail = run.detail.as_deref().map(|d| out::clip(&safe(d), 80)).unwrap_or_default();
-        let cells = [format!("  {}", run.id), run.stage.clone(), run.slot.clone(), clock(from, view.now.0), span(took.0)];
+        let cells = [
+            format!("  {}", run.id),
+            run.stage.clone(),
+            run.slot.clone(),
+            clock(from, view.now.0),
+            span(took.0),
+        ];
         let mut row: Vec<_> = cells.into_iter().map(cell).collect();
         row.extend([(end, style), cell(detail)]);
         table.row(row);
@@ -119,7 +154,13 @@ fn comments(view: &ShowView, out: &mut String) {
     }
     let _ = writeln!(out, "\n{STRONG}Comments{STRONG:#}");
     for comment in &view.comments {
-        let _ = writeln!(out, "  {FAINT}{}, {}{FAINT:#}\n{}", safe(&comment.author), ago(comment.at.0, view.now.0), indent(&comment.text));
+        let _ = writeln!(
+            out,
+            "  {FAINT}{}, {}{FAINT:#}\n{}",
+            safe(&comment.author),
+            ago(comment.at.0, view.now.0),
+            indent(&comment.text)
+        );
     }
 }
 
@@ -132,5 +173,9 @@ fn acts(view: &ShowView, out: &mut String) {
 }
 
 fn indent(text: &str) -> String {
-    crate::shell::process::defuse(text.trim()).lines().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
+    crate::shell::process::defuse(text.trim())
+        .lines()
+        .map(|l| format!("    {l}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -43,7 +43,9 @@ fn text(view: &StatusView) -> String {
 /// Whether the task waits for a person.
 #[must_use]
 pub fn needs_person(task: &TaskLine) -> bool {
-    task.blocker.as_ref().is_some_and(|b| matches!(b.who.as_str(), "approver" | "anyone" | "operator"))
+    task.blocker
+        .as_ref()
+        .is_some_and(|b| matches!(b.who.as_str(), "approver" | "anyone" | "operator"))
 }
 
 /// Tasks as a table.
@@ -51,8 +53,15 @@ pub fn needs_person(task: &TaskLine) -> bool {
 pub fn list(tasks: &[&TaskLine], now: Millis) -> String {
     let mut table = Table::new(&["ITEM", "STAGE", "FOR", "", "TITLE", "WAITS FOR"]);
     for task in tasks {
-        let why = task.blocker.as_ref().map_or_else(String::new, |b| format!("{}: {}", b.code, clip(&safe(&b.text), 80)));
-        let mode = if task.mode == "active" { task.at.clone() } else { task.mode.clone() };
+        let why = task
+            .blocker
+            .as_ref()
+            .map_or_else(String::new, |b| format!("{}: {}", b.code, clip(&safe(&b.text), 80)));
+        let mode = if task.mode == "active" {
+            task.at.clone()
+        } else {
+            task.mode.clone()
+        };
         let age = ago(task.since.0, now);
         table.row(vec![
             (task.item.clone(), STRONG),

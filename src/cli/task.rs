@@ -20,15 +20,27 @@ const MAX_TEXT: u64 = 200 * 1024;
 /// As the service answers, or when it does not.
 pub async fn run(client: &Client, task: &Task, as_json: bool) -> Result<(), Failure> {
     match &task.command {
-        TaskCommand::New { title, text, project, labels, no_start } => {
+        TaskCommand::New {
+            title,
+            text,
+            project,
+            labels,
+            no_start,
+        } => {
             let text = description(text.as_deref())?;
             let body = json!({ "project": project, "title": title, "text": text, "labels": labels, "start": !no_start });
             let done: DoneView = client.post("/api/tasks", &body).await?;
-            if as_json { out::json(&done) } else { out::print(&format!("{}: {}", done.item, out::safe(&done.message))) }
+            if as_json {
+                out::json(&done)
+            } else {
+                out::print(&format!("{}: {}", done.item, out::safe(&done.message)))
+            }
         }
         TaskCommand::Comment { item, text } => send(client, item, "comment", &json!({ "text": text }), as_json).await,
         TaskCommand::Status { item, status } => send(client, item, "status", &json!({ "status": status }), as_json).await,
-        TaskCommand::Label { item, label, remove } => send(client, item, "label", &json!({ "label": label, "add": !remove }), as_json).await,
+        TaskCommand::Label { item, label, remove } => {
+            send(client, item, "label", &json!({ "label": label, "add": !remove }), as_json).await
+        }
         TaskCommand::List { all } => list(client, *all, as_json).await,
     }
 }
@@ -52,7 +64,11 @@ async fn list(client: &Client, all: bool, as_json: bool) -> Result<(), Failure> 
         return out::json(&view);
     }
     if view.tasks.is_empty() {
-        return out::print(if all { "There is no task yet." } else { "No task is under way; --all shows those that are over." });
+        return out::print(if all {
+            "There is no task yet."
+        } else {
+            "No task is under way; --all shows those that are over."
+        });
     }
     let tasks: Vec<&TaskLine> = view.tasks.iter().collect();
     out::print(&status::list(&tasks, view.now.0))

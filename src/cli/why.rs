@@ -14,7 +14,12 @@ pub async fn run(client: &Client, item: &str, json: bool) -> Result<(), Failure>
     if json {
         return out::json(&view);
     }
-    let mut text = format!("{STRONG}{}{STRONG:#} stands at {}: {}\n", view.item, view.stage, out::safe(&view.sentence));
+    let mut text = format!(
+        "{STRONG}{}{STRONG:#} stands at {}: {}\n",
+        view.item,
+        view.stage,
+        out::safe(&view.sentence)
+    );
     for blocker in &view.blockers {
         text.push_str(&out::blocker(blocker, view.now.0));
     }

@@ -50,24 +50,46 @@ impl Why {
         let verb = |one: &'static str, more: &'static str| if many { more } else { one };
         let stand = verb("stands", "stand");
         match self {
-            Self::Project(name) => format!("{} to project `{name}`, which the configuration does not have any more", verb("belongs", "belong")),
+            Self::Project(name) => format!(
+                "{} to project `{name}`, which the configuration does not have any more",
+                verb("belongs", "belong")
+            ),
             Self::Prefix(new) => format!("{} an id that does not begin with `{new}`, the new prefix", verb("has", "have")),
-            Self::Folder(new) => format!("{} artefacts outside of `{new}`, where the new rules look for them", verb("has", "have")),
+            Self::Folder(new) => format!(
+                "{} artefacts outside of `{new}`, where the new rules look for them",
+                verb("has", "have")
+            ),
             Self::Branch(branch) => format!("{} on branch `{branch}`, which the new rules protect", verb("works", "work")),
             Self::Stage(stage) => format!("{stand} at stage `{stage}`, which the new rules do not have"),
             Self::NewAgent(agent, stage) => {
-                format!("{stand} at stage `{stage}`, where the new rules want agent `{agent}` at work: it would never be started in this visit")
+                format!(
+                    "{stand} at stage `{stage}`, where the new rules want agent `{agent}` at work: it would never be started in this visit"
+                )
             }
             Self::Agent(agent, stage) => {
-                format!("{} for agent `{agent}` at stage `{stage}`, which the new rules do not have there", verb("waits", "wait"))
+                format!(
+                    "{} for agent `{agent}` at stage `{stage}`, which the new rules do not have there",
+                    verb("waits", "wait")
+                )
             }
-            Self::Gate(gate) => format!("{} for the command of gate `{gate}`, which the new rules do not have", verb("waits", "wait")),
+            Self::Gate(gate) => format!(
+                "{} for the command of gate `{gate}`, which the new rules do not have",
+                verb("waits", "wait")
+            ),
             Self::Action(stage) => format!("{stand} before an action of stage `{stage}` which the new rules do not have there"),
-            Self::Counter(counter) => format!("{} counter `{counter}`, which the new rules do not have", verb("has used", "have used")),
+            Self::Counter(counter) => format!(
+                "{} counter `{counter}`, which the new rules do not have",
+                verb("has used", "have used")
+            ),
             Self::Above(counter, used, max) => {
-                format!("{} counter `{counter}` {used} times, the new rules allow {max}", verb("has used", "have used"))
+                format!(
+                    "{} counter `{counter}` {used} times, the new rules allow {max}",
+                    verb("has used", "have used")
+                )
             }
-            Self::Answer(stage) => format!("{stand} at stage `{stage}` with an open question, and the new rules understand no answer there"),
+            Self::Answer(stage) => {
+                format!("{stand} at stage `{stage}` with an open question, and the new rules understand no answer there")
+            }
         }
     }
 }
@@ -124,7 +146,11 @@ fn visit(rules: &Ruleset, stage: &Stage, task: &Task, found: &mut Vec<Why>) {
         let command = matches!(rules.gates.get(slot).map(|g| &g.kind), Some(GateKind::Command { .. }));
         let agents = control.at == At::Work;
         if !stage.work.contains(slot) && !command {
-            found.push(if agents { Why::Agent(slot.clone(), name.clone()) } else { Why::Gate(slot.clone()) });
+            found.push(if agents {
+                Why::Agent(slot.clone(), name.clone())
+            } else {
+                Why::Gate(slot.clone())
+            });
         }
     }
     // A parked task has no agents: all of its stage's are started when it is taken up again.
@@ -204,21 +230,38 @@ mod tests {
     fn what_stands_where_it_stood_fits() {
         let same = rules("");
         assert_eq!(misfits(&same, &at_work("review", "reviewer")), []);
-        assert_eq!(misfits(&same, &task("deploy", |t| t.control.at = At::Action { index: 0, running: true })), []);
+        assert_eq!(
+            misfits(&same, &task("deploy", |t| t.control.at = At::Action { index: 0, running: true })),
+            []
+        );
         let gone = task("nowhere", |t| t.control.phase = Phase::Done);
         assert_eq!(misfits(&same, &gone), [], "a task that is over needs no stage");
     }
 
     #[test]
     fn each_way_to_be_stranded_is_found() {
-        let fewer = rules("flow = [\"created\", \"development\", \"review\", \"deploy\", \"done\"]\n[stages.deploy]\non.\"merge.base_moved\" = { to = \"review\" , uses = \"rebase\", update = true }\n");
+        let fewer = rules(
+            "flow = [\"created\", \"development\", \"review\", \"deploy\", \"done\"]\n[stages.deploy]\non.\"merge.base_moved\" = { to = \"review\" , uses = \"rebase\", update = true }\n",
+        );
         assert_eq!(misfits(&fewer, &at_work("testing", "tester")), [Why::Stage("testing".into())]);
         let other = rules("[stages.review]\nwork = [\"tester\"]\n");
         let found = misfits(&other, &at_work("review", "reviewer"));
-        assert_eq!(found, [Why::Agent("reviewer".into(), "review".into()), Why::NewAgent("tester".into(), "review".into())]);
+        assert_eq!(
+            found,
+            [
+                Why::Agent("reviewer".into(), "review".into()),
+                Why::NewAgent("tester".into(), "review".into())
+            ]
+        );
         let no_command = rules("[stages.development]\npass = []\n");
         let waiting = task("development", |t| {
-            t.control.slots.insert("developer".into(), Slot { state: SlotState::Ok, ..Slot::default() });
+            t.control.slots.insert(
+                "developer".into(),
+                Slot {
+                    state: SlotState::Ok,
+                    ..Slot::default()
+                },
+            );
             queued(t, "local_tests");
         });
         assert_eq!(misfits(&no_command, &waiting), [Why::Gate("local_tests".into())]);
@@ -243,7 +286,10 @@ mod tests {
             t.control.counters.insert("detours".into(), 1);
         });
         let less = rules("[counters.rework]\nmax = 1\n");
-        assert_eq!(misfits(&less, &used), [Why::Counter("detours".into()), Why::Above("rework".into(), 2, 1)]);
+        assert_eq!(
+            misfits(&less, &used),
+            [Why::Counter("detours".into()), Why::Above("rework".into(), 2, 1)]
+        );
     }
 
     #[test]
@@ -254,18 +300,26 @@ mod tests {
             t.control.at = At::Work;
         });
         assert_eq!(misfits(&more, &parked), []);
-        assert_eq!(misfits(&more, &at_work("review", "reviewer")), [Why::NewAgent("second".into(), "review".into())]);
+        assert_eq!(
+            misfits(&more, &at_work("review", "reviewer")),
+            [Why::NewAgent("second".into(), "review".into())]
+        );
     }
 
     #[test]
     fn tasks_are_named_together() {
-        let fewer = rules("flow = [\"created\", \"development\", \"review\", \"deploy\", \"done\"]\n[stages.deploy]\non.\"merge.base_moved\" = { to = \"review\" , uses = \"rebase\", update = true }\n");
+        let fewer = rules(
+            "flow = [\"created\", \"development\", \"review\", \"deploy\", \"done\"]\n[stages.deploy]\non.\"merge.base_moved\" = { to = \"review\" , uses = \"rebase\", update = true }\n",
+        );
         let mut tasks: Vec<Task> = (1..4).map(|_| at_work("testing", "tester")).collect();
         for (n, task) in tasks.iter_mut().enumerate() {
             task.item = format!("-00{n}");
         }
         let told = sentences(&admit(&fewer, &tasks));
-        assert_eq!(told, ["3 tasks stand at stage `testing`, which the new rules do not have: -000, -001, -002"]);
+        assert_eq!(
+            told,
+            ["3 tasks stand at stage `testing`, which the new rules do not have: -000, -001, -002"]
+        );
         let told = sentences(&admit(&fewer, &tasks[..1]));
         assert_eq!(told, ["-000 stands at stage `testing`, which the new rules do not have"]);
     }

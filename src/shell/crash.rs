@@ -14,12 +14,17 @@ struct Point {
 static POINT: LazyLock<Option<Point>> = LazyLock::new(|| {
     let spec = std::env::var("SIGNALBOX_CRASH").ok()?;
     let (name, count) = spec.split_once(':')?;
-    Some(Point { name: name.to_owned(), left: AtomicI64::new(count.parse().ok()?) })
+    Some(Point {
+        name: name.to_owned(),
+        left: AtomicI64::new(count.parse().ok()?),
+    })
 });
 
 /// Dies here if this place was named and its count is used up.
 pub fn point(name: &str) {
-    let Some(point) = POINT.as_ref().filter(|p| p.name == name) else { return };
+    let Some(point) = POINT.as_ref().filter(|p| p.name == name) else {
+        return;
+    };
     if point.left.fetch_sub(1, Ordering::SeqCst) == 1 {
         let me = nix::unistd::Pid::this();
         if let Err(error) = nix::sys::signal::kill(me, nix::sys::signal::Signal::SIGKILL) {

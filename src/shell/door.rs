@@ -6,7 +6,9 @@
 //! the key under which the event is recorded names the version that was looked at.
 
 mod board;
+mod change;
 mod find;
+mod freeze;
 mod people;
 mod possible;
 mod signal;
@@ -14,8 +16,9 @@ mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use board::{INITIAL, NewTask, known_statuses};
+pub use board::{INITIAL, Made, known_statuses};
 pub use find::Found;
+pub use freeze::Frozen;
 pub use people::{Door, person};
 pub use possible::{Possible, possible};
 
@@ -80,11 +83,17 @@ pub enum DoorError {
 
 impl DoorError {
     pub(crate) fn bad(why: impl Into<String>) -> Self {
-        Self::Bad { why: why.into(), help: None }
+        Self::Bad {
+            why: why.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn not_now(why: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::NotNow { why: why.into(), help: Some(help.into()) }
+        Self::NotNow {
+            why: why.into(),
+            help: Some(help.into()),
+        }
     }
 }
 

@@ -36,7 +36,11 @@ fn block(text: &str) -> Result<&str, String> {
     let mut at = 0;
     for line in rest.split_inclusive('\n') {
         if matches!(line.trim_end(), "---" | "...") {
-            return if at <= MAX { Ok(&rest[..at]) } else { Err(format!("its front-matter is larger than {MAX} bytes")) };
+            return if at <= MAX {
+                Ok(&rest[..at])
+            } else {
+                Err(format!("its front-matter is larger than {MAX} bytes"))
+            };
         }
         at += line.len();
     }

@@ -22,9 +22,18 @@ const COMMITS_MAX: usize = 50;
 /// Gathers `keys` for `task`, as `event` leaves its branch.
 pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Event, keys: &[FactKey]) -> Facts {
     let (head, round_base) = step::reading(task, event);
-    let gathering = Gathering { project, rules, task, head, round_base, folder: project.folder(rules, task) };
+    let gathering = Gathering {
+        project,
+        rules,
+        task,
+        head,
+        round_base,
+        folder: project.folder(rules, task),
+    };
     let mut facts = Facts::default();
-    let remote = keys.iter().any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
+    let remote = keys
+        .iter()
+        .any(|k| matches!(k, FactKey::Head | FactKey::Mergeable | FactKey::Reviews));
     let fetched = if remote { project.vault.fetch().await } else { Ok(()) };
     for key in keys {
         let needs_remote = matches!(key, FactKey::Head | FactKey::Mergeable | FactKey::Reviews);
@@ -74,7 +83,13 @@ impl Gathering<'_> {
         let vault = &self.project.vault;
         let base = vault.base().await?;
         let Some(sha) = vault.branch(&self.task.branch).await? else {
-            return Ok(Fact::Known(Value::Head(HeadFact { head: None, base, descends: false, touched: Vec::new(), commits: Vec::new() })));
+            return Ok(Fact::Known(Value::Head(HeadFact {
+                head: None,
+                base,
+                descends: false,
+                touched: Vec::new(),
+                commits: Vec::new(),
+            })));
         };
         let subject = vault.subject(&sha, &self.folder).await?;
         let descends = match &self.head {
@@ -83,7 +98,13 @@ impl Gathering<'_> {
         };
         let touched = self.touched(&base, &sha).await?;
         let commits = vault.log(&base, &sha, COMMITS_MAX).await?;
-        Ok(Fact::Known(Value::Head(HeadFact { head: Some(Head { sha, subject }), base, descends, touched, commits })))
+        Ok(Fact::Known(Value::Head(HeadFact {
+            head: Some(Head { sha, subject }),
+            base,
+            descends,
+            touched,
+            commits,
+        })))
     }
 
     /// Paths in which the branch differs from where it left the default branch.
@@ -100,13 +121,19 @@ impl Gathering<'_> {
     }
 
     async fn files(&self) -> Result<Fact, GitError> {
-        let Some(sha) = self.sha() else { return Ok(Fact::Known(Value::Files(Vec::new()))) };
+        let Some(sha) = self.sha() else {
+            return Ok(Fact::Known(Value::Files(Vec::new())));
+        };
         let vault = &self.project.vault;
         let all = vault.entries(sha, &self.folder).await?;
         let mut changed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         let bases = self.task.ledger.bases.values().chain(self.round_base.as_ref());
         for base in bases {
-            let since = if base == sha { BTreeSet::new() } else { vault.changed(base, sha).await?.into_iter().collect() };
+            let since = if base == sha {
+                BTreeSet::new()
+            } else {
+                vault.changed(base, sha).await?.into_iter().collect()
+            };
             changed.insert(base, since);
         }
         let facts = all.into_iter().map(|(path, id)| {
@@ -135,7 +162,9 @@ impl Gathering<'_> {
     }
 
     async fn json(&self, file: &str) -> Result<Fact, GitError> {
-        let Some(bytes) = self.artefact(file).await? else { return Ok(Fact::Absent) };
+        let Some(bytes) = self.artefact(file).await? else {
+            return Ok(Fact::Absent);
+        };
         Ok(match serde_json::from_slice(&bytes) {
             Ok(json) => Fact::Known(Value::Json(json)),
             Err(error) => unreadable(format!("{file} is no JSON: {error}")),
@@ -143,7 +172,9 @@ impl Gathering<'_> {
     }
 
     async fn text(&self, file: &str) -> Result<Fact, GitError> {
-        let Some(bytes) = self.artefact(file).await? else { return Ok(Fact::Absent) };
+        let Some(bytes) = self.artefact(file).await? else {
+            return Ok(Fact::Absent);
+        };
         let cut = &bytes[..bytes.len().min(TEXT_MAX)];
         Ok(Fact::Known(Value::Text(String::from_utf8_lossy(cut).into_owned())))
     }
@@ -189,7 +220,10 @@ impl Gathering<'_> {
 }
 
 fn unreachable(error: &dyn std::fmt::Display) -> Fact {
-    Fact::Unreachable { since: clock::now(), why: error.to_string() }
+    Fact::Unreachable {
+        since: clock::now(),
+        why: error.to_string(),
+    }
 }
 
 fn unreadable(why: impl Into<String>) -> Fact {

@@ -50,7 +50,9 @@ pub enum LaunchError {
 
 /// Launches a claimed run and follows it to its end, in a task of its own.
 pub fn spawn(service: &Arc<Service>, run: RunRow) {
-    let Some(held) = service.busy.take(format!("run {}", run.id)) else { return };
+    let Some(held) = service.busy.take(format!("run {}", run.id)) else {
+        return;
+    };
     let service = Arc::clone(service);
     tokio::spawn(async move {
         let _held = held;
@@ -64,7 +66,9 @@ pub fn spawn(service: &Arc<Service>, run: RunRow) {
 
 /// Follows a run that was found alive after a restart.
 pub fn adopt(service: &Arc<Service>, run: RunRow, alive: Alive) {
-    let Some(held) = service.busy.take(format!("run {}", run.id)) else { return };
+    let Some(held) = service.busy.take(format!("run {}", run.id)) else {
+        return;
+    };
     let service = Arc::clone(service);
     tokio::spawn(async move {
         let _held = held;
@@ -75,20 +79,40 @@ pub fn adopt(service: &Arc<Service>, run: RunRow, alive: Alive) {
 
 async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchError> {
     crash::point("claimed");
-    let task = service.store.task(run.task).await?.ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
-    let project = service.project_of(&task).ok_or_else(|| LaunchError::Refused(format!("no project `{}` is configured", task.project)))?;
-    let rules = service.rules_of(&task).await.ok_or_else(|| LaunchError::Refused("its rules cannot be used".to_owned()))?;
+    let task = service
+        .store
+        .task(run.task)
+        .await?
+        .ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
+    let project = service
+        .project_of(&task)
+        .ok_or_else(|| LaunchError::Refused(format!("no project `{}` is configured", task.project)))?;
+    let rules = service
+        .rules_of(&task)
+        .await
+        .ok_or_else(|| LaunchError::Refused("its rules cannot be used".to_owned()))?;
     let start = start_commit(service, project, &rules, &task).await?;
     withdrawn(service, run).await?;
     let checkout = service.data.join("checkouts").join(&run.checkout);
-    project.vault.checkout(&checkout, &start, &task.branch, &project.agent_identity(&run.slot)).await?;
+    project
+        .vault
+        .checkout(&checkout, &start, &task.branch, &project.agent_identity(&run.slot))
+        .await?;
     let dir = service.run_dir(run.id);
     let spec = prepare(service, project, &rules, &task, run, &checkout, &dir, &start).await?;
     withdrawn(service, run).await?;
     crash::point("before-spawn");
-    let alive = service.supervisor.spawn(&dir, &spec).await.map_err(|e| LaunchError::Refused(e.to_string()))?;
+    let alive = service
+        .supervisor
+        .spawn(&dir, &spec)
+        .await
+        .map_err(|e| LaunchError::Refused(e.to_string()))?;
     crash::point("spawned");
-    let process = ProcessId { pid: alive.pid, start: alive.start, boot_id: alive.boot_id.clone() };
+    let process = ProcessId {
+        pid: alive.pid,
+        start: alive.start,
+        boot_id: alive.boot_id.clone(),
+    };
     service.store.run_started(run.id, process, Some(start), clock::now()).await?;
     tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, pid = alive.pid, "started");
     if let Some(why) = service.store.run(run.id).await?.and_then(|r| r.kill) {
@@ -122,16 +146,27 @@ async fn start_commit(service: &Service, project: &Project, rules: &Ruleset, tas
 /// really entered, so that neither is stale.
 async fn make_branch(service: &Service, project: &Project, rules: &Ruleset, task: &Task) -> Result<String, LaunchError> {
     let base = project.vault.base().await?;
-    let issue = project.tracker.issue(&task.issue).await.map_err(|e| LaunchError::Refused(e.to_string()))?.unwrap_or_default();
+    let issue = project
+        .tracker
+        .issue(&task.issue)
+        .await
+        .map_err(|e| LaunchError::Refused(e.to_string()))?
+        .unwrap_or_default();
     let path = format!("{}/00-business-request.md", project.folder(rules, task));
     let text = format!("# {}\n\n{}\n", issue.title.trim(), issue.description.trim());
     let message = format!("{}: business request", task.item);
-    let commit = project.vault.commit_files(&base, &[(path, text.into_bytes())], &message, &service.identity(), task.created_at).await?;
+    let commit = project
+        .vault
+        .commit_files(&base, &[(path, text.into_bytes())], &message, &service.identity(), task.created_at)
+        .await?;
     let branch = project.task_branch(rules, task)?;
     match project.vault.push(&commit, &branch, &Expected::Absent).await? {
         Push::Done | Push::Same => Ok(commit),
         Push::Moved { now: Some(now) } if now == commit => Ok(commit),
-        Push::Moved { .. } => Err(LaunchError::Refused(format!("branch {} exists already and is not ours", task.branch))),
+        Push::Moved { .. } => Err(LaunchError::Refused(format!(
+            "branch {} exists already and is not ours",
+            task.branch
+        ))),
         Push::Refused { why } => Err(LaunchError::Refused(format!("the forge refuses the branch {}: {why}", task.branch))),
     }
 }
@@ -150,7 +185,10 @@ async fn prepare(
     let home = dir.join("home");
     let tmp = dir.join("tmp");
     for folder in [&home, &tmp] {
-        tokio::fs::create_dir_all(folder).await.map_err(|error| LaunchError::File { path: folder.clone(), error })?;
+        tokio::fs::create_dir_all(folder).await.map_err(|error| LaunchError::File {
+            path: folder.clone(),
+            error,
+        })?;
     }
     let who = project.agent_identity(&run.slot);
     let mut extra = BTreeMap::from([
@@ -209,7 +247,9 @@ async fn prepare(
 
 async fn job(service: &Service, run: &RunRow) -> Result<JobRow, LaunchError> {
     let jobs = service.store.jobs(run.task).await?;
-    jobs.into_iter().find(|j| j.id == run.job).ok_or_else(|| LaunchError::Refused("its job is gone".to_owned()))
+    jobs.into_iter()
+        .find(|j| j.id == run.job)
+        .ok_or_else(|| LaunchError::Refused("its job is gone".to_owned()))
 }
 
 /// Renders the prompt and writes it, with the context, into the run's folder and the checkout.
@@ -226,7 +266,12 @@ async fn write_prompt(
 ) -> Result<String, LaunchError> {
     let folder = project.folder(rules, task);
     let expects = render::expects(rules, &run.stage, &run.slot);
-    let issue = project.tracker.issue(&task.issue).await.map_err(|e| LaunchError::Refused(e.to_string()))?.unwrap_or_default();
+    let issue = project
+        .tracker
+        .issue(&task.issue)
+        .await
+        .map_err(|e| LaunchError::Refused(e.to_string()))?
+        .unwrap_or_default();
     let there = project.vault.files(start, &folder).await?;
     let note = job.note.clone().unwrap_or_default();
     let words = PromptWords {
@@ -269,7 +314,10 @@ fn context(task: &Task, run: &RunRow, job: &JobRow, folder: &str, expects: &[Exp
 }
 
 async fn write(path: &Path, bytes: &[u8]) -> Result<(), LaunchError> {
-    let wrap = |error| LaunchError::File { path: path.to_path_buf(), error };
+    let wrap = |error| LaunchError::File {
+        path: path.to_path_buf(),
+        error,
+    };
     if let Some(parent) = path.parent() {
         tokio::fs::create_dir_all(parent).await.map_err(wrap)?;
     }
@@ -302,8 +350,13 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
             tracing::error!(run = %run.id, %error, "a run could not be launched; it is looked at again at the next start");
             return;
         }
-        LaunchError::Forge(error) => RunEnd::Transient { detail: error.to_string(), retry_after: Some(Millis::secs(5)) },
-        other => RunEnd::Permanent { detail: format!("it could not be launched: {other}") },
+        LaunchError::Forge(error) => RunEnd::Transient {
+            detail: error.to_string(),
+            retry_after: Some(Millis::secs(5)),
+        },
+        other => RunEnd::Permanent {
+            detail: format!("it could not be launched: {other}"),
+        },
     };
     tracing::warn!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "not launched");
     if let Err(error) = settle::end_without_work(service, run, end).await {
@@ -311,18 +364,23 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
     }
 }
 
-/// What became of a run's process while nobody looked.
+/// What became of runs that nobody follows: all of them after a restart; later those whose
+/// launch or end could not be recorded.
 pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
     use crate::shell::process::Evidence;
     for run in service.store.open_runs().await? {
-        if run.state == RunState::Exited {
+        if run.state == RunState::Exited || service.busy.has(&format!("run {}", run.id)) {
             continue;
         }
         let dir = service.run_dir(run.id);
         match service.supervisor.evidence(&dir).await {
             Evidence::Alive(alive) => {
                 tracing::info!(run = %run.id, pid = alive.pid, "adopted");
-                let process = ProcessId { pid: alive.pid, start: alive.start, boot_id: alive.boot_id.clone() };
+                let process = ProcessId {
+                    pid: alive.pid,
+                    start: alive.start,
+                    boot_id: alive.boot_id.clone(),
+                };
                 match service.store.run_started(run.id, process, None, clock::now()).await {
                     Ok(()) | Err(StoreError::Conflict) => {}
                     Err(error) => return Err(error),

@@ -21,7 +21,9 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
         if !blockers.is_empty() {
             continue;
         }
-        let Some(row) = view.waiting.iter().find(|j| j.id == job) else { continue };
+        let Some(row) = view.waiting.iter().find(|j| j.id == job) else {
+            continue;
+        };
         match claim(service, &view, row).await {
             Ok(()) => {}
             // Someone was quicker, or the repository moved: the next look decides again.
@@ -33,11 +35,26 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
 }
 
 async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result<(), StoreError> {
-    let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else { return Ok(()) };
-    let repo = if job.entry { view.repos.iter().find(|r| r.id == task.repo).map(|r| inside(r, task)) } else { None };
+    let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else {
+        return Ok(());
+    };
+    let repo = if job.entry {
+        view.repos.iter().find(|r| r.id == task.repo).map(|r| inside(r, task))
+    } else {
+        None
+    };
     let nonce = service.nonce();
     let checkout = format!("t{}/{}", task.id, job.slot);
-    let run = service.store.claim(Claim { job: job.id, nonce, checkout, repo, now: clock::now() }).await?;
+    let run = service
+        .store
+        .claim(Claim {
+            job: job.id,
+            nonce,
+            checkout,
+            repo,
+            now: clock::now(),
+        })
+        .await?;
     tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, "claimed");
     launch::spawn(service, run);
     Ok(())
@@ -75,8 +92,11 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
     let tasks: BTreeMap<TaskId, Task> = view.tasks.iter().map(|t| (t.id, t.clone())).collect();
     let repos: BTreeMap<RepoId, Repo> = view.repos.iter().map(|r| (r.id, r.clone())).collect();
     let config = service.config();
-    let project_limits: BTreeMap<Name, u32> =
-        config.projects.iter().filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max))).collect();
+    let project_limits: BTreeMap<Name, u32> = config
+        .projects
+        .iter()
+        .filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max)))
+        .collect();
     let queue = Queue {
         waiting: &waiting,
         open: &open,
@@ -122,7 +142,9 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
         }
     }
     for (job, blockers) in verdicts {
-        let Some(row) = view.waiting.iter().find(|j| j.id == job) else { continue };
+        let Some(row) = view.waiting.iter().find(|j| j.id == job) else {
+            continue;
+        };
         if let Some(list) = found.get_mut(&row.task) {
             list.extend(blockers);
         }

@@ -125,7 +125,7 @@ impl Service {
         let mut projects = Vec::new();
         for one in &fresh {
             self.store.save_ruleset(&one.rules.hash, one.inputs.clone(), self.now()).await?;
-            projects.extend(self.change(one).await?);
+            projects.extend(self.told(one).await?);
         }
         let old = self.config();
         let settings = compare::settings(&old, &config);
@@ -141,7 +141,12 @@ impl Service {
             self.have_follow(&one.rules, &one.others, actor).await?;
         }
         self.wake();
-        Ok(Reloaded { projects, settings, next_start, warnings })
+        Ok(Reloaded {
+            projects,
+            settings,
+            next_start,
+            warnings,
+        })
     }
 
     /// Reads and checks the folder, as `serve` and `validate` do.
@@ -170,7 +175,10 @@ impl Service {
         for (name, project) in &self.projects {
             let mine = tasks.iter().filter(|t| t.project == *name);
             let (Some(rules), Some(settings)) = (loaded.rulesets.get(name), config.projects.get(name)) else {
-                misfits.extend(mine.map(|t| Misfit { item: t.item.clone(), why: Why::Project(name.clone()) }));
+                misfits.extend(mine.map(|t| Misfit {
+                    item: t.item.clone(),
+                    why: Why::Project(name.clone()),
+                }));
                 continue;
             };
             fresh.push(Fresh {
@@ -190,21 +198,30 @@ impl Service {
         for task in tasks {
             let moved = self.rules_of(task).await.is_some_and(|old| old.artefacts != rules.artefacts);
             if moved {
-                misfits.push(Misfit { item: task.item.clone(), why: Why::Folder(rules.artefacts.clone()) });
+                misfits.push(Misfit {
+                    item: task.item.clone(),
+                    why: Why::Folder(rules.artefacts.clone()),
+                });
             }
         }
         misfits
     }
 
     /// What a reload means for one project; nothing where it means nothing.
-    async fn change(&self, fresh: &Fresh<'_>) -> Result<Option<ProjectChange>, StoreError> {
+    async fn told(&self, fresh: &Fresh<'_>) -> Result<Option<ProjectChange>, StoreError> {
         let before = fresh.project.rules();
         let follow = fresh.policy == InFlight::Follow;
         if before.hash == fresh.rules.hash && !(follow && !fresh.others.is_empty()) {
             return Ok(None);
         }
         let stored = self.store.ruleset(&before.hash).await?.unwrap_or_default();
-        let items = |yes: bool| if yes { fresh.others.iter().map(|t| t.item.clone()).collect() } else { Vec::new() };
+        let items = |yes: bool| {
+            if yes {
+                fresh.others.iter().map(|t| t.item.clone()).collect()
+            } else {
+                Vec::new()
+            }
+        };
         Ok(Some(ProjectChange {
             project: fresh.project.name.to_string(),
             pipeline: fresh.rules.pipeline.to_string(),
@@ -220,9 +237,24 @@ impl Service {
     /// Tells tasks to follow: each by an event of its own, so that history shows it.
     async fn have_follow(&self, rules: &Ruleset, tasks: &[Task], actor: &Actor) -> Result<(), StoreError> {
         for task in tasks {
-            let target = Target { project: task.project.clone(), repo: task.repo, task: Some(task.id), issue: Some(task.issue.clone()) };
-            let body = Body::RulesChanged { from: task.rules.clone(), to: rules.hash.clone() };
-            let event = NewEvent { target, at: self.now(), cause: None, actor: actor.clone(), body, dedupe: None };
+            let target = Target {
+                project: task.project.clone(),
+                repo: task.repo,
+                task: Some(task.id),
+                issue: Some(task.issue.clone()),
+            };
+            let body = Body::RulesChanged {
+                from: task.rules.clone(),
+                to: rules.hash.clone(),
+            };
+            let event = NewEvent {
+                target,
+                at: self.now(),
+                cause: None,
+                actor: actor.clone(),
+                body,
+                dedupe: None,
+            };
             self.store.record(event).await?;
         }
         Ok(())
@@ -239,7 +271,9 @@ impl Service {
             by_project.entry(task.project.clone()).or_default().push(task);
         }
         for (name, tasks) in by_project {
-            let Some(rules) = self.projects.get(&name).map(Project::rules) else { continue };
+            let Some(rules) = self.projects.get(&name).map(Project::rules) else {
+                continue;
+            };
             let others: Vec<Task> = tasks.into_iter().filter(|t| t.rules != rules.hash).collect();
             let misfits = self.strands(&rules, &others).await;
             for sentence in sentences(&misfits) {

@@ -15,10 +15,13 @@ use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
-use crate::shell::{clock, crash, gather, perform, queue};
+use crate::shell::{clock, crash, gather, launch, perform, queue};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
+/// How long a target rests whose event cannot be decided now (rules that cannot be used, a
+/// project that is not configured, a tracker that does not answer).
+const REST: Duration = Duration::from_secs(5);
 
 /// Work that is under way in this process, by key.
 #[derive(Default)]
@@ -28,7 +31,17 @@ impl Busy {
     /// Takes `key`; `None` while someone has it. It is given back on drop.
     pub fn take(self: &Arc<Self>, key: String) -> Option<Held> {
         let mut held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        held.insert(key.clone()).then(|| Held { busy: Arc::clone(self), key })
+        held.insert(key.clone()).then(|| Held {
+            busy: Arc::clone(self),
+            key,
+        })
+    }
+}
+
+impl Busy {
+    /// Whether someone has `key`.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(key)
     }
 }
 
@@ -48,6 +61,7 @@ impl Drop for Held {
 /// Runs until `stop` is cancelled.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut commits = service.store.commits();
+    let mut reaped = tokio::time::Instant::now();
     while !stop.is_cancelled() {
         commits.borrow_and_update();
         if let Err(error) = round(&service).await {
@@ -55,6 +69,12 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+            }
+        }
+        if reaped.elapsed() >= SAFETY_POLL {
+            reaped = tokio::time::Instant::now();
+            if let Err(error) = launch::recover(&service).await {
+                tracing::error!(%error, "runs without a follower could not be looked for");
             }
         }
         let nap = nap(&service).await;
@@ -100,11 +120,17 @@ fn spawn_target(service: &Arc<Service>, pending: Pending) {
     };
     let service = Arc::clone(service);
     tokio::spawn(async move {
-        let _held = held;
-        if let Err(error) = work_off(&service, &pending.target, pending.stop).await {
-            tracing::error!(%error, target = target_key(&pending.target), "an event could not be decided");
+        let rest = match work_off(&service, &pending.target, pending.stop).await {
+            Ok(all) => !all,
+            Err(error) => {
+                tracing::error!(%error, target = target_key(&pending.target), "an event could not be decided");
+                true
+            }
+        };
+        if rest {
+            tokio::time::sleep(REST).await;
         }
-        drop(_held);
+        drop(held);
         service.wake();
     });
 }
@@ -117,25 +143,26 @@ fn target_key(target: &Target) -> String {
     }
 }
 
-async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result<(), StoreError> {
+/// True when nothing is left to decide.
+async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result<bool, StoreError> {
     let mut conflicts = 0;
     while let Some(event) = service.store.next_event(target, stop).await? {
         match decide(service, target, event).await {
             Ok(true) => conflicts = 0,
-            Ok(false) => return Ok(()),
+            Ok(false) => return Ok(false),
             Err(StoreError::Conflict) if conflicts < 50 => conflicts += 1,
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Decides one event and commits what follows; false when it must wait for something outside.
 async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
     let now = clock::now();
     let Some(project) = service.projects.get(&target.project) else {
-        service.store.drop_event(event.seq, &format!("no project `{}` is configured", target.project), now).await?;
-        return Ok(true);
+        tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
+        return Ok(false);
     };
     let task = find(service, target, project.repo, &project.rules().hash).await?;
     let Some(rules) = rules_for(service, &task, &event).await else {

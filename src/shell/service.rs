@@ -97,7 +97,11 @@ impl Project {
     /// The artefact folder of a task, relative to the repository.
     #[must_use]
     pub fn folder(&self, rules: &Ruleset, task: &Task) -> String {
-        let values = BTreeMap::from([("id", task.item.clone()), ("slug", render::slug(&task.title)), ("project", self.name.to_string())]);
+        let values = BTreeMap::from([
+            ("id", task.item.clone()),
+            ("slug", render::slug(&task.title)),
+            ("project", self.name.to_string()),
+        ]);
         render::path_template(&rules.artefacts, &values).unwrap_or_else(|_| format!("docs/work-items/{}", task.item))
     }
 
@@ -112,7 +116,10 @@ impl Project {
     /// The identity under which an agent's work is committed.
     #[must_use]
     pub fn agent_identity(&self, slot: &str) -> Identity {
-        Identity { name: format!("signalbox {slot}"), email: format!("{slot}@signalbox.invalid") }
+        Identity {
+            name: format!("signalbox {slot}"),
+            email: format!("{slot}@signalbox.invalid"),
+        }
     }
 
     /// A program with a relative path starts from the configuration's folder; a bare name is
@@ -179,7 +186,11 @@ impl Service {
     /// # Errors
     /// One sentence with the remedy; nothing half-written is left behind.
     pub async fn open(settings: Settings) -> Result<Arc<Self>, StartError> {
-        let config = settings.loaded.config.clone().ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
+        let config = settings
+            .loaded
+            .config
+            .clone()
+            .ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
         let git = Git::find().await?;
         let data = settings.dir.join(&config.data);
         let host = hostname();
@@ -301,7 +312,10 @@ impl Service {
     /// The service's own identity in commits.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { name: "signalbox".to_owned(), email: "signalbox@signalbox.invalid".to_owned() }
+        Identity {
+            name: "signalbox".to_owned(),
+            email: "signalbox@signalbox.invalid".to_owned(),
+        }
     }
 
     /// A run's folder.
@@ -367,13 +381,21 @@ async fn open_project(
     name: &Name,
     rules: &Arc<Ruleset>,
 ) -> Result<Project, StartError> {
-    let settings = config.projects.get(name).ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
-    let wrap = |error| StartError::Forge { project: name.clone(), error };
+    let settings = config
+        .projects
+        .get(name)
+        .ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
+    let wrap = |error| StartError::Forge {
+        project: name.clone(),
+        error,
+    };
     let rules::Forge::Local { source, default_branch } = &settings.forge;
     let source = dir.join(source);
     let bare = data.join("forge").join(format!("{name}.git"));
     let repo = store.repo(&format!("local:{name}")).await?;
-    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, Some(&source), Some(default_branch)).await.map_err(wrap)?;
+    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, Some(&source), Some(default_branch))
+        .await
+        .map_err(wrap)?;
     let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
     let rules::Tracker::Local = settings.tracker;
     Ok(Project {

@@ -69,7 +69,11 @@ pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<()
     }
     let exit: Exit = serde_json::from_value(run.exit.clone().unwrap_or_default())
         .map_err(|e| LaunchError::Refused(format!("the exit record of run {id} cannot be read: {e}")))?;
-    let task = service.store.task(run.task).await?.ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
+    let task = service
+        .store
+        .task(run.task)
+        .await?
+        .ok_or_else(|| LaunchError::Refused("its task is gone".to_owned()))?;
     let Some(rules) = service.rules_of(&task).await else {
         return Err(LaunchError::Refused("its rules cannot be used".to_owned()));
     };
@@ -77,7 +81,13 @@ pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<()
         return Err(LaunchError::Refused(format!("no project `{}` is configured", task.project)));
     };
     crash::point("settling");
-    let settling = Settling { service, project, rules: &rules, task: &task, run: &run };
+    let settling = Settling {
+        service,
+        project,
+        rules: &rules,
+        task: &task,
+        run: &run,
+    };
     let report = settling.report(&exit).await?;
     crash::point("before-end");
     end(service, &run, report.end.clone(), Some(report), effect).await?;
@@ -105,7 +115,10 @@ impl Settling<'_> {
     async fn report(&self, exit: &Exit) -> Result<RunReport, LaunchError> {
         let log = self.service.log_path(self.run.id);
         let path = log.clone();
-        let text = tokio::task::spawn_blocking(move || tail(&path, TAIL)).await.ok().and_then(Result::ok);
+        let text = tokio::task::spawn_blocking(move || tail(&path, TAIL))
+            .await
+            .ok()
+            .and_then(Result::ok);
         let usage = usage(text.as_deref().unwrap_or_default());
         let shown = format!("runs/{}.log", self.run.id);
         if self.run.kind == JobKind::Command {
@@ -124,9 +137,10 @@ impl Settling<'_> {
     /// A gate's command: its exit status is an answer, anything else a failure to run.
     fn command(&self, exit: &Exit, text: Option<&str>, shown: &str) -> RunReport {
         let end = match exit.code {
-            Some(code) if exit.killed.is_none() && exit.launch_error.is_none() => {
-                RunEnd::Exited { code, tail: last_lines(text.unwrap_or_default(), 20) }
-            }
+            Some(code) if exit.killed.is_none() && exit.launch_error.is_none() => RunEnd::Exited {
+                code,
+                tail: last_lines(text.unwrap_or_default(), 20),
+            },
             _ => classify(exit, shown, text, &[]),
         };
         let mut report = report(self.run, end, Usage::default());
@@ -137,7 +151,9 @@ impl Settling<'_> {
     /// Takes over what a good run wrote, if it kept to its paths: into the vault, onto the branch.
     async fn accept(&self, report: &mut RunReport) -> Result<(), LaunchError> {
         let Some(start) = self.run.start_sha.clone() else {
-            report.end = RunEnd::Permanent { detail: "the commit it started from was not recorded".to_owned() };
+            report.end = RunEnd::Permanent {
+                detail: "the commit it started from was not recorded".to_owned(),
+            };
             return Ok(());
         };
         let folder = self.project.folder(self.rules, self.task);
@@ -147,11 +163,15 @@ impl Settling<'_> {
         let (head, wrote) = match collected {
             Collected::Accepted { head, wrote } => (head, wrote),
             Collected::OutOfScope { paths } => {
-                report.end = RunEnd::OutOfScope { paths: paths.into_iter().take(20).collect() };
+                report.end = RunEnd::OutOfScope {
+                    paths: paths.into_iter().take(20).collect(),
+                };
                 return Ok(());
             }
             Collected::Broken { why } => {
-                report.end = RunEnd::Permanent { detail: format!("its checkout cannot be used: {why}") };
+                report.end = RunEnd::Permanent {
+                    detail: format!("its checkout cannot be used: {why}"),
+                };
                 return Ok(());
             }
         };
@@ -172,7 +192,15 @@ impl Settling<'_> {
         let scratch = self.service.run_dir(self.run.id).join("scratch");
         let message = format!("{}: {} ({})", self.task.item, self.run.stage, self.run.slot);
         let allow = |path: &str| scope.allows(path);
-        let work = Work { dir: &checkout, start, run: self.run.id, scratch: &scratch, message: &message, who, at: self.run.claimed_at };
+        let work = Work {
+            dir: &checkout,
+            start,
+            run: self.run.id,
+            scratch: &scratch,
+            message: &message,
+            who,
+            at: self.run.claimed_at,
+        };
         Ok(self.project.vault.collect(work, &allow).await?)
     }
 
@@ -186,7 +214,11 @@ impl Settling<'_> {
         let remote = vault.remote_branch(&self.task.branch).await?;
         let now = match remote {
             Some(now) => now,
-            None => return Ok(Err(RunEnd::Permanent { detail: format!("branch {} was deleted on the forge", self.task.branch) })),
+            None => {
+                return Ok(Err(RunEnd::Permanent {
+                    detail: format!("branch {} was deleted on the forge", self.task.branch),
+                }));
+            }
         };
         let mut target = head.to_owned();
         if now != head && vault.is_ancestor(head, &now).await? {
@@ -210,7 +242,11 @@ impl Settling<'_> {
         match vault.push(&target, &branch, &Expected::At(now)).await? {
             Push::Done | Push::Same => {}
             Push::Moved { .. } => return Err(LaunchError::Refused("the branch moved while it was pushed to".to_owned())),
-            Push::Refused { why } => return Ok(Err(RunEnd::Permanent { detail: format!("the forge refuses the push: {why}") })),
+            Push::Refused { why } => {
+                return Ok(Err(RunEnd::Permanent {
+                    detail: format!("the forge refuses the push: {why}"),
+                }));
+            }
         }
         let title = format!("{}: {}", self.task.item, self.task.title);
         self.project.forge.ensure_change(&self.task.branch, &title, &target).await?;
@@ -225,7 +261,15 @@ impl Settling<'_> {
         let scratch = self.service.run_dir(self.run.id).join("scratch");
         let who = self.project.agent_identity(&self.run.slot);
         let message = format!("{}: leftovers of run {}", self.task.item, self.run.id);
-        let work = Work { dir: &checkout, start, run: self.run.id, scratch: &scratch, message: &message, who: &who, at: self.run.claimed_at };
+        let work = Work {
+            dir: &checkout,
+            start,
+            run: self.run.id,
+            scratch: &scratch,
+            message: &message,
+            who: &who,
+            at: self.run.claimed_at,
+        };
         if let Err(error) = self.project.vault.keep_leftovers(work).await {
             tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept");
         }
@@ -260,7 +304,10 @@ impl Scope {
 
 fn globs(patterns: &[String]) -> GlobSet {
     let mut set = GlobSetBuilder::new();
-    for glob in patterns.iter().filter_map(|p| GlobBuilder::new(p).literal_separator(true).build().ok()) {
+    for glob in patterns
+        .iter()
+        .filter_map(|p| GlobBuilder::new(p).literal_separator(true).build().ok())
+    {
         set.add(glob);
     }
     set.build().unwrap_or_default()

@@ -17,4 +17,3 @@ pub use stamp::Stamp;
 pub use status::{health, line, projects, status, tasks, why};
 pub use types::*;
 pub use words::{decision_words, what_happened};
-

@@ -56,14 +56,20 @@ impl Source {
     /// Whether the code names `path` (`std::fs`), directly or inside `std::{fs, …}`.
     fn names(&self, path: &str) -> bool {
         let (root, member) = path.split_once("::").unwrap_or((path, ""));
-        let direct = if member.is_empty() { format!("{root}::") } else { format!("{root}::{member}") };
+        let direct = if member.is_empty() {
+            format!("{root}::")
+        } else {
+            format!("{root}::{member}")
+        };
         if self.words(&direct) {
             return true;
         }
         self.code.match_indices(&format!("{root}::{{")).any(|(at, open)| {
             let rest = &self.code[at + open.len()..];
             let group = rest.split(';').next().unwrap_or_default();
-            group.split(['{', '}', ',']).any(|m| m.trim().split("::").next() == Some(member) && !member.is_empty())
+            group
+                .split(['{', '}', ','])
+                .any(|m| m.trim().split("::").next() == Some(member) && !member.is_empty())
         })
     }
 
@@ -79,20 +85,42 @@ impl Source {
 }
 
 fn offenders(rule: impl Fn(&Source) -> Option<String>) -> Vec<String> {
-    sources().iter().filter(|s| !s.is_test()).filter_map(|s| rule(s).map(|why| format!("{}: {why}", s.path))).collect()
+    sources()
+        .iter()
+        .filter(|s| !s.is_test())
+        .filter_map(|s| rule(s).map(|why| format!("{}: {why}", s.path)))
+        .collect()
 }
 
 #[test]
 fn the_engine_touches_nothing_outside() {
     let banned = [
-        "tokio", "axum", "rusqlite", "reqwest", "nix", "rustix", "tracing", "std::fs", "std::env", "std::net", "std::process",
-        "std::thread", "std::time", "std::os", "crate::shell", "crate::cli", "crate::scripted",
+        "tokio",
+        "axum",
+        "rusqlite",
+        "reqwest",
+        "nix",
+        "rustix",
+        "tracing",
+        "std::fs",
+        "std::env",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "std::time",
+        "std::os",
+        "crate::shell",
+        "crate::cli",
+        "crate::scripted",
     ];
     let found = offenders(|s| {
-        s.below("src/engine/").then(|| banned.iter().find(|b| s.names(b)).map(|b| format!("names {b}"))).flatten()
+        s.below("src/engine/")
+            .then(|| banned.iter().find(|b| s.names(b)).map(|b| format!("names {b}")))
+            .flatten()
     });
     assert!(found.is_empty(), "{found:#?}");
-    let found = offenders(|s| (s.below("src/engine/") && (s.words("async fn") || s.code.contains(".await"))).then(|| "is async".to_owned()));
+    let found =
+        offenders(|s| (s.below("src/engine/") && (s.words("async fn") || s.code.contains(".await"))).then(|| "is async".to_owned()));
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -115,7 +143,9 @@ fn adapters_do_not_know_one_another() {
         ("forge", &["git", "store"]),
     ];
     for (adapter, may) in allowed {
-        let others = ["store", "git", "process", "tracker", "forge", "perform", "run", "web", "door", "view"];
+        let others = [
+            "store", "git", "process", "tracker", "forge", "perform", "run", "web", "door", "view",
+        ];
         let found = offenders(|s| {
             let own = format!("src/shell/{adapter}");
             (s.below(&own))
@@ -135,12 +165,12 @@ fn adapters_do_not_know_one_another() {
 #[test]
 fn only_the_loop_calls_step_and_only_the_queue_calls_schedule() {
     let calls = |s: &Source, call: &str| s.words(call);
-    let step = offenders(|s| {
-        (!s.below("src/engine/") && s.path != "src/shell/run.rs" && calls(s, "step::step")).then(|| "calls step".to_owned())
-    });
+    let step =
+        offenders(|s| (!s.below("src/engine/") && s.path != "src/shell/run.rs" && calls(s, "step::step")).then(|| "calls step".to_owned()));
     assert!(step.is_empty(), "{step:#?}");
     let schedule = offenders(|s| {
-        (!s.below("src/engine/") && s.path != "src/shell/queue.rs" && s.names("crate::engine::schedule")).then(|| "names schedule".to_owned())
+        (!s.below("src/engine/") && s.path != "src/shell/queue.rs" && s.names("crate::engine::schedule"))
+            .then(|| "names schedule".to_owned())
     });
     assert!(schedule.is_empty(), "{schedule:#?}");
 }

@@ -1,5 +1,10 @@
 //! Tests of the whole: real processes, real files, one binary.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should say where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say where"
+)]
 
 mod imports;
 mod process;

@@ -64,27 +64,42 @@ async fn play(args: &DemoArgs) -> Result<(), String> {
     if loaded.failed() {
         return Err(crate::engine::rules::render_human(&loaded.diagnostics, &files, false));
     }
-    let settings = Settings { loaded, dir: setting.dir().to_path_buf(), exe: setting.exe.clone(), agent_env: setting.agent_env() };
+    let settings = Settings {
+        loaded,
+        dir: setting.dir().to_path_buf(),
+        exe: setting.exe.clone(),
+        agent_env: setting.agent_env(),
+    };
     let service = Service::open(settings).await.map_err(|e| e.to_string())?;
     let stop = CancellationToken::new();
     let working = tokio::spawn({
         let (service, stop) = (Arc::clone(&service), stop.clone());
         async move { service.work(stop).await }
     });
-    let result = if args.once { once(args, &setting, &service).await } else { stay(&setting, &service, &stop).await };
+    let result = if args.once {
+        once(args, &setting, &service).await
+    } else {
+        stay(&setting, &service, &stop).await
+    };
     let left = play::end_all(&service).await;
     stop.cancel();
     let worked = working.await.map_err(|e| format!("the service ended badly: {e}"))?;
     service.store.clone().close().await;
     worked.map_err(|e| e.to_string())?;
     if left > 0 {
-        return Err(format!("{left} run(s) could not be ended; their files are kept at {}", setting.keep().display()));
+        return Err(format!(
+            "{left} run(s) could not be ended; their files are kept at {}",
+            setting.keep().display()
+        ));
     }
     result
 }
 
 async fn once(args: &DemoArgs, setting: &Setting, service: &Arc<Service>) -> Result<(), String> {
-    timeline::heading(&format!("A task through `{}`: real git, real processes, a scripted agent", args.pipeline));
+    timeline::heading(&format!(
+        "A task through `{}`: real git, real processes, a scripted agent",
+        args.pipeline
+    ));
     timeline::note("The reviewer asks for changes once and the tester fails once; a scripted person approves and confirms.");
     let limit = Duration::from_secs(args.limit);
     let before = play::base(service).await?;

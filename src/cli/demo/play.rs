@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::engine::model::{Actor, Code, Millis, Phase, Role, Task, Via};
 use crate::shell::clock;
-use crate::shell::door::NewTask;
 use crate::shell::service::Service;
 use crate::shell::store::StepRow;
 
@@ -13,11 +12,16 @@ use super::timeline;
 
 const PROJECT: &str = "demo";
 const TITLE: &str = "Greet people by name";
-const TEXT: &str = "The greeting should contain the name of whoever is greeted.\n\nAcceptance: a feature file with the new greeting, tests green.";
+const TEXT: &str =
+    "The greeting should contain the name of whoever is greeted.\n\nAcceptance: a feature file with the new greeting, tests green.";
 
 /// The scripted person.
 fn person() -> Actor {
-    Actor::Person { name: "demo".to_owned(), via: Via::Cli, roles: vec![Role::Viewer, Role::Operator, Role::Approver] }
+    Actor::Person {
+        name: "demo".to_owned(),
+        via: Via::Cli,
+        roles: vec![Role::Viewer, Role::Operator, Role::Approver],
+    }
 }
 
 /// The default branch before anything was done.
@@ -29,14 +33,10 @@ pub async fn base(service: &Arc<Service>) -> Result<String, String> {
 
 /// Files the demo's task.
 pub async fn begin(service: &Arc<Service>) -> Result<String, String> {
-    let new = NewTask {
-        project: Some(PROJECT.to_owned()),
-        title: TITLE.to_owned(),
-        text: TEXT.to_owned(),
-        labels: Vec::new(),
-        start: true,
-    };
-    let made = service.issue_new(new, &person()).await.map_err(|e| e.to_string())?;
+    let made = service
+        .issue_new(PROJECT, TITLE, TEXT, &[], true, person())
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(made.item)
 }
 
@@ -53,14 +53,21 @@ pub async fn to_the_end(service: &Arc<Service>, item: &str) -> Result<(), String
             }
             decide(service, &task).await?;
         }
-        if tokio::time::timeout(Duration::from_secs(5), commits.changed()).await.is_ok_and(|r| r.is_err()) {
+        if tokio::time::timeout(Duration::from_secs(5), commits.changed())
+            .await
+            .is_ok_and(|r| r.is_err())
+        {
             return Err("the database was closed".to_owned());
         }
     }
 }
 
 fn ended(task: &Task) -> Result<(), String> {
-    if task.control.phase == Phase::Done { Ok(()) } else { Err(format!("{} ended at {}, not done", task.item, task.control.stage)) }
+    if task.control.phase == Phase::Done {
+        Ok(())
+    } else {
+        Err(format!("{} ended at {}, not done", task.item, task.control.stage))
+    }
 }
 
 /// Says what a person would say: yes, where someone is asked; no other way out of a dead end is taken.
@@ -70,12 +77,15 @@ async fn decide(service: &Arc<Service>, task: &Task) -> Result<(), String> {
     if let Some(first) = blockers.first() {
         timeline::progress(&first.text);
     }
-    if let Some(parked) = blockers.iter().find(|b| matches!(b.code, Code::Escalated | Code::NeedsInput | Code::ChecksFailed)) {
+    if let Some(parked) = blockers
+        .iter()
+        .find(|b| matches!(b.code, Code::Escalated | Code::NeedsInput | Code::ChecksFailed))
+    {
         return Err(format!("{} needs a person at {}: {}", task.item, task.control.stage, parked.text));
     }
     if blockers.iter().any(|b| b.code == Code::ApprovalWait) {
         // Refused means that the task moved on meanwhile: the next look sees it.
-        if let Err(refusal) = service.signal(&task.item, "approve", None, &person()).await {
+        if let Err(refusal) = service.signal(&task.item, "approve", None, person()).await {
             tracing::debug!("not approved: {refusal}");
         }
     }
@@ -98,17 +108,28 @@ pub async fn watch(service: &Arc<Service>) -> Result<(), String> {
 /// Why the demo did not get through in time.
 pub async fn stuck(service: &Arc<Service>, item: &str, limit: u64) -> String {
     let task = service.store.task_by_item(item).await.ok().flatten();
-    let Some(task) = task else { return format!("the task did not begin within {limit} s") };
+    let Some(task) = task else {
+        return format!("the task did not begin within {limit} s");
+    };
     let all = service.blockers(std::slice::from_ref(&task)).await.unwrap_or_default();
-    let why: Vec<String> = all.get(&task.id).into_iter().flatten().map(|b| format!("{} {}", b.code.as_str(), b.text)).collect();
-    let why = if why.is_empty() { "its agent is at work".to_owned() } else { why.join("; ") };
+    let why: Vec<String> = all
+        .get(&task.id)
+        .into_iter()
+        .flatten()
+        .map(|b| format!("{} {}", b.code.as_str(), b.text))
+        .collect();
+    let why = if why.is_empty() {
+        "its agent is at work".to_owned()
+    } else {
+        why.join("; ")
+    };
     format!("{item} stands at {} after {limit} s: {why}", task.control.stage)
 }
 
 /// Stops every task that is not over and waits until nothing runs; returns how many runs are left.
 pub async fn end_all(service: &Arc<Service>) -> usize {
     for task in service.store.tasks(false).await.unwrap_or_default() {
-        if let Err(refusal) = service.signal(&task.item, "stop", None, &person()).await {
+        if let Err(refusal) = service.signal(&task.item, "stop", None, person()).await {
             tracing::warn!("{}: {refusal}", task.item);
         }
     }
@@ -124,7 +145,10 @@ pub async fn end_all(service: &Arc<Service>) -> usize {
             return open.len();
         }
         // Woken by the next commit; the time-out only makes the deadline hold.
-        if tokio::time::timeout(Duration::from_secs(1), commits.changed()).await.is_ok_and(|r| r.is_err()) {
+        if tokio::time::timeout(Duration::from_secs(1), commits.changed())
+            .await
+            .is_ok_and(|r| r.is_err())
+        {
             return open.len();
         }
     }
@@ -138,7 +162,10 @@ struct Follower {
 
 impl Follower {
     fn new() -> Self {
-        Self { place: 0, began: clock::now() }
+        Self {
+            place: 0,
+            began: clock::now(),
+        }
     }
 
     async fn tell(&mut self, service: &Service) -> Result<(), String> {

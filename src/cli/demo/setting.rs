@@ -82,13 +82,31 @@ impl Setting {
         let git = Git::find().await.map_err(|e| e.to_string())?;
         let run = async |args: &[&str]| {
             let mut command = tokio::process::Command::new(git.program());
-            command.current_dir(&repo).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+            command
+                .current_dir(&repo)
+                .args(args)
+                .env("GIT_CONFIG_GLOBAL", "/dev/null")
+                .env("GIT_CONFIG_NOSYSTEM", "1");
             let output = command.output().await.map_err(|e| format!("git cannot be run: {e}"))?;
-            if output.status.success() { Ok(()) } else { Err(format!("git {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr))) }
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(format!("git {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr)))
+            }
         };
         run(&["init", "--quiet", "--initial-branch=main"]).await?;
         run(&["add", "--all"]).await?;
-        run(&["-c", "user.name=demo", "-c", "user.email=demo@signalbox.invalid", "commit", "--quiet", "-m", "A small project"]).await
+        run(&[
+            "-c",
+            "user.name=demo",
+            "-c",
+            "user.email=demo@signalbox.invalid",
+            "commit",
+            "--quiet",
+            "-m",
+            "A small project",
+        ])
+        .await
     }
 
     /// Shipped rules, the folder's over them, and the demo's own configuration.
@@ -118,10 +136,19 @@ impl Setting {
 
     /// What came of it, read from the repository.
     pub async fn tell_result(&self, service: &Arc<Service>, item: &str, before: &str) -> Result<(), String> {
-        let task = service.store.task_by_item(item).await.map_err(|e| e.to_string())?.ok_or("the task is gone")?;
+        let task = service
+            .store
+            .task_by_item(item)
+            .await
+            .map_err(|e| e.to_string())?
+            .ok_or("the task is gone")?;
         let project = service.project_of(&task).ok_or("the project is gone")?;
         let base = project.vault.base().await.map_err(|e| e.to_string())?;
-        let usage = service.store.usage(Some(task.id), None, crate::engine::model::Millis(0)).await.map_err(|e| e.to_string())?;
+        let usage = service
+            .store
+            .usage(Some(task.id), None, crate::engine::model::Millis(0))
+            .await
+            .map_err(|e| e.to_string())?;
         let runs = service.store.runs(task.id).await.map_err(|e| e.to_string())?;
         timeline::heading(&format!("{item} is done: merged by {}", base.get(..10).unwrap_or(&base)));
         for line in project.vault.log(before, &base, 40).await.map_err(|e| e.to_string())? {
@@ -145,14 +172,21 @@ impl Setting {
         for (command, what) in [
             ("status", "what needs you, what moves, what waits"),
             (&*format!("why {item}"), "everything that holds it back"),
-            (&*format!("approve {item}"), "when it waits for you (the confirmation before the merge, too)"),
+            (
+                &*format!("approve {item}"),
+                "when it waits for you (the confirmation before the merge, too)",
+            ),
             (&*format!("logs -f {item}"), "what the agent prints"),
             (&*format!("stop {item}"), "stop it for certain"),
             ("task new \"Another one\" --text \"…\"", "a second task: it waits its turn"),
         ] {
             timeline::note(&format!("  {exe} {command:<42} # {what}"));
         }
-        timeline::note(&format!("\nPages: http://{}/status  http://{}/queue    Ctrl-C ends the demo and removes it.\n", service.config().listen, service.config().listen));
+        timeline::note(&format!(
+            "\nPages: http://{}/status  http://{}/queue    Ctrl-C ends the demo and removes it.\n",
+            service.config().listen,
+            service.config().listen
+        ));
     }
 }
 
@@ -162,5 +196,7 @@ fn free_port() -> u16 {
     if std::net::TcpListener::bind(("127.0.0.1", usual)).is_ok() {
         return usual;
     }
-    std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).map_or(usual, |a| a.port())
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|l| l.local_addr())
+        .map_or(usual, |a| a.port())
 }

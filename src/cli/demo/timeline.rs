@@ -31,7 +31,11 @@ pub fn step(row: &StepRow, began: Millis) {
     let person = matches!(row.actor, Actor::Person { .. });
     let style = if person { PERSON } else { style_of(row) };
     let why = row.because.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join("; ");
-    let stage = if moved { format!("{} → {}", row.stage_before, row.stage_after) } else { row.stage_after.to_string() };
+    let stage = if moved {
+        format!("{} → {}", row.stage_before, row.stage_after)
+    } else {
+        row.stage_after.to_string()
+    };
     wipe();
     anstream::println!(
         "{DIM}{:>3}.{:01}s{DIM:#}  {STAGE}{stage:<30}{STAGE:#} {style}{why}{style:#}",

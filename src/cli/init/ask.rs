@@ -14,10 +14,18 @@ pub fn possible() -> bool {
 /// Asks for everything; an empty answer takes the guess.
 pub fn all(guess: Choices) -> Result<Choices, Failure> {
     let mut input = io::stdin().lock();
-    let agent = command(&mut input, "Your agent's command (it reads its task from standard input)", guess.agent)?;
+    let agent = command(
+        &mut input,
+        "Your agent's command (it reads its task from standard input)",
+        guess.agent,
+    )?;
     let test = command(&mut input, "The command that tests your code", guess.test)?;
     let pipeline = loop {
-        let word = line(&mut input, "Pipeline: local (build, review, test, you confirm), orch or enduro", guess.pipeline.name())?;
+        let word = line(
+            &mut input,
+            "Pipeline: local (build, review, test, you confirm), orch or enduro",
+            guess.pipeline.name(),
+        )?;
         match word.as_str() {
             "local" => break Pipeline::Local,
             "orch" => break Pipeline::Orch,
@@ -26,11 +34,19 @@ pub fn all(guess: Choices) -> Result<Choices, Failure> {
         }
     };
     let prefix = line(&mut input, "Prefix of work item ids", &guess.prefix)?.to_ascii_uppercase();
-    Ok(Choices { agent, test, pipeline, prefix })
+    Ok(Choices {
+        agent,
+        test,
+        pipeline,
+        prefix,
+    })
 }
 
 fn command(input: &mut impl BufRead, question: &str, guess: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
-    let shown = guess.as_ref().and_then(|words| shlex::try_join(words.iter().map(String::as_str)).ok()).unwrap_or_default();
+    let shown = guess
+        .as_ref()
+        .and_then(|words| shlex::try_join(words.iter().map(String::as_str)).ok())
+        .unwrap_or_default();
     loop {
         let given = line(input, question, &shown)?;
         if given.is_empty() {
@@ -50,7 +66,9 @@ fn line(input: &mut impl BufRead, question: &str, guess: &str) -> Result<String,
     // A terminal that cannot be written to still takes answers.
     let _ = write!(err, "{question}{hint}: ").and_then(|()| err.flush());
     let mut answer = String::new();
-    let read = input.read_line(&mut answer).map_err(|e| Failure::other(format!("no answer can be read: {e}")))?;
+    let read = input
+        .read_line(&mut answer)
+        .map_err(|e| Failure::other(format!("no answer can be read: {e}")))?;
     if read == 0 {
         return Err(Failure::usage("no answer: nothing was written"));
     }

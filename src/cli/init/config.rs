@@ -21,7 +21,10 @@ pub struct Choices {
 }
 
 /// Agents that are known to read their task from standard input, and how they are called for work unattended.
-const AGENTS: &[(&str, &str)] = &[("claude", "claude -p --permission-mode acceptEdits"), ("codex", "codex exec --full-auto -")];
+const AGENTS: &[(&str, &str)] = &[
+    ("claude", "claude -p --permission-mode acceptEdits"),
+    ("codex", "codex exec --full-auto -"),
+];
 
 /// How code is tested, by the file that gives it away.
 const TESTS: &[(&str, &str)] = &[
@@ -36,17 +39,27 @@ const TESTS: &[(&str, &str)] = &[
 pub fn guess_agent() -> Option<Vec<String>> {
     let paths = std::env::var_os("PATH")?;
     let installed = |name: &str| std::env::split_paths(&paths).any(|dir| dir.join(name).is_file());
-    AGENTS.iter().find(|(name, _)| installed(name)).and_then(|(_, line)| shlex::split(line))
+    AGENTS
+        .iter()
+        .find(|(name, _)| installed(name))
+        .and_then(|(_, line)| shlex::split(line))
 }
 
 /// The usual test command of such a repository.
 pub fn guess_test(top: &Path) -> Option<Vec<String>> {
-    TESTS.iter().find(|(file, _)| top.join(file).is_file()).and_then(|(_, line)| shlex::split(line))
+    TESTS
+        .iter()
+        .find(|(file, _)| top.join(file).is_file())
+        .and_then(|(_, line)| shlex::split(line))
 }
 
 /// A prefix made from the repository's name: at most six capital letters and digits.
 pub fn guess_prefix(name: &str) -> String {
-    let upper: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();
+    let upper: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
     let prefix: String = upper.trim_start_matches(|c: char| c.is_ascii_digit()).chars().take(6).collect();
     if prefix.is_empty() { "TASK".to_owned() } else { prefix }
 }
@@ -55,7 +68,11 @@ pub fn guess_prefix(name: &str) -> String {
 fn project(name: &str) -> String {
     let slug: String = slug::slugify(name).chars().take(30).collect();
     let slug = slug.trim_end_matches('-');
-    if slug.starts_with(|c: char| c.is_ascii_lowercase()) { slug.to_owned() } else { format!("project-{slug}").trim_end_matches('-').to_owned() }
+    if slug.starts_with(|c: char| c.is_ascii_lowercase()) {
+        slug.to_owned()
+    } else {
+        format!("project-{slug}").trim_end_matches('-').to_owned()
+    }
 }
 
 /// The text of `signalbox.toml`.
@@ -64,8 +81,14 @@ pub fn text(repository: &Repository, choices: &Choices) -> String {
     let branch = quoted(&repository.default_branch);
     let agent = choices.agent.clone().unwrap_or_else(|| vec!["claude".to_owned(), "-p".to_owned()]);
     let test = choices.test.clone().unwrap_or_else(|| vec!["make".to_owned(), "test".to_owned()]);
-    let known = agent.first().is_some_and(|program| AGENTS.iter().any(|(name, _)| program.ends_with(name)));
-    let (home, home_why) = if known { ("", "it finds its login there") } else { ("# ", "if your agent keeps a login there") };
+    let known = agent
+        .first()
+        .is_some_and(|program| AGENTS.iter().any(|(name, _)| program.ends_with(name)));
+    let (home, home_why) = if known {
+        ("", "it finds its login there")
+    } else {
+        ("# ", "if your agent keeps a login there")
+    };
     let protected = match repository.default_branch.as_str() {
         "main" | "master" => String::new(),
         _ => format!("\"branch.protected\" = [{branch}, \"main\", \"master\", \"release/*\"]   # never pushed to or deleted\n"),

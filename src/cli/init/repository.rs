@@ -23,8 +23,10 @@ impl Repository {
                 .help("go to your repository and try again, or make one: git init && git commit --allow-empty -m \"first\""));
         };
         if git(dir, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?.is_none() {
-            return Err(Failure::usage(format!("the repository {top} has no commit yet: there is nothing to branch from"))
-                .help("commit something first: git commit --allow-empty -m \"first\""));
+            return Err(
+                Failure::usage(format!("the repository {top} has no commit yet: there is nothing to branch from"))
+                    .help("commit something first: git commit --allow-empty -m \"first\""),
+            );
         }
         let top = PathBuf::from(top);
         let name = top.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -46,8 +48,9 @@ fn default_branch(dir: &Path) -> Result<String, Failure> {
             return Ok(name.to_owned());
         }
     }
-    git(dir, &["symbolic-ref", "--quiet", "--short", "HEAD"])?
-        .ok_or_else(|| Failure::usage("no branch is checked out, and there is no main or master").help("check out the branch that work is merged into"))
+    git(dir, &["symbolic-ref", "--quiet", "--short", "HEAD"])?.ok_or_else(|| {
+        Failure::usage("no branch is checked out, and there is no main or master").help("check out the branch that work is merged into")
+    })
 }
 
 fn exists(dir: &Path, branch: &str) -> Result<bool, Failure> {
@@ -62,7 +65,9 @@ fn git(dir: &Path, args: &[&str]) -> Result<Option<String>, Failure> {
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
         command.env_remove(name);
     }
-    let out = command.output().map_err(|e| Failure::other(format!("git cannot be run: {e}")).help("install git 2.38 or newer"))?;
+    let out = command
+        .output()
+        .map_err(|e| Failure::other(format!("git cannot be run: {e}")).help("install git 2.38 or newer"))?;
     let text = String::from_utf8_lossy(&out.stdout).trim_end_matches('\n').to_owned();
     Ok((out.status.success() && !text.is_empty()).then_some(text))
 }

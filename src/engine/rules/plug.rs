@@ -19,14 +19,23 @@ pub struct ScriptIssue {
 
 impl From<ScriptProblem> for ScriptIssue {
     fn from(problem: ScriptProblem) -> Self {
-        Self { file: problem.file, line: problem.line.max(1), column: problem.column.max(1), message: problem.message }
+        Self {
+            file: problem.file,
+            line: problem.line.max(1),
+            column: problem.column.max(1),
+            message: problem.message,
+        }
     }
 }
 
 /// Compiles these scripts, by file name; what compiles is looked through for calls that cannot work.
 pub fn compile(sources: &BTreeMap<String, String>) -> Result<Scripts, Vec<ScriptIssue>> {
     let scripts = Scripts::compile(sources).map_err(|found| found.into_iter().map(ScriptIssue::from).collect::<Vec<_>>())?;
-    let found: Vec<ScriptIssue> = scripts.files().flat_map(|file| scripts.problems(file)).map(ScriptIssue::from).collect();
+    let found: Vec<ScriptIssue> = scripts
+        .files()
+        .flat_map(|file| scripts.problems(file))
+        .map(ScriptIssue::from)
+        .collect();
     if found.is_empty() { Ok(scripts) } else { Err(found) }
 }
 

@@ -50,7 +50,12 @@ fn passed_with_other_code(draft: &Draft<'_>, head: &Head) -> Option<Name> {
     let first = rules.flow.iter().position(|s| writer(&s))?;
     let here = rules.flow.iter().position(|s| *s == draft.task.control.stage)?;
     let passed = &draft.task.ledger.passed;
-    rules.flow.get(first..here)?.iter().find(|s| passed.get(*s).is_none_or(|subject| *subject != head.subject)).cloned()
+    rules
+        .flow
+        .get(first..here)?
+        .iter()
+        .find(|s| passed.get(*s).is_none_or(|subject| *subject != head.subject))
+        .cloned()
 }
 
 /// Takes the merge lease, or a place in its queue.

@@ -115,7 +115,11 @@ pub(super) fn rerun(draft: &mut Draft<'_>, agent: &Name) {
         draft.supersede();
     }
     // A gate's command that was withdrawn is asked for anew, on what comes of this round.
-    draft.task.control.slots.retain(|name, slot| work.contains(name) || slot.state != SlotState::Queued);
+    draft
+        .task
+        .control
+        .slots
+        .retain(|name, slot| work.contains(name) || slot.state != SlotState::Queued);
     draft.calm();
     draft.close_review();
     let note = draft.task.ledger.note.take();

@@ -137,8 +137,16 @@ fn show_card(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer
     let key = Name::from(format!("{gate}.{outcome}"));
     // Before an irreversible action people see every commit that will go live.
     let irreversible = draft.stage().is_some_and(|s| !s.actions.is_empty());
-    let commits = draft.facts.head().filter(|_| irreversible).map(|h| h.commits.join("\n")).unwrap_or_default();
-    let shown = Answer { detail: commits, ..answer.clone() };
+    let commits = draft
+        .facts
+        .head()
+        .filter(|_| irreversible)
+        .map(|h| h.commits.join("\n"))
+        .unwrap_or_default();
+    let shown = Answer {
+        detail: commits,
+        ..answer.clone()
+    };
     if let Some(edge) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
         edges::tell(draft, edge, &key, &shown);
     }

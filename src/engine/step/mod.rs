@@ -61,7 +61,9 @@ pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
         Body::RunEnded(report) if present(report.visit) && report.head.is_some() => {
             (report.head.clone(), ledger.round_base.clone().or_else(|| report.start.clone()))
         }
-        Body::ActionEnded { visit, head: Some(head), .. } if present(*visit) => (Some(head.clone()), ledger.round_base.clone()),
+        Body::ActionEnded {
+            visit, head: Some(head), ..
+        } if present(*visit) => (Some(head.clone()), ledger.round_base.clone()),
         _ => (ledger.head.clone(), ledger.round_base.clone()),
     }
 }
@@ -71,7 +73,12 @@ pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
 #[must_use]
 pub fn base_of<'t>(rules: &Ruleset, task: &'t Task, artefact: &str) -> Option<&'t str> {
     let bases = task.ledger.bases.iter();
-    let mut mine = bases.filter(|(agent, _)| rules.agents.get(*agent).is_some_and(|a| a.artefacts.iter().any(|p| runs::covers(p, artefact))));
+    let mut mine = bases.filter(|(agent, _)| {
+        rules
+            .agents
+            .get(*agent)
+            .is_some_and(|a| a.artefacts.iter().any(|p| runs::covers(p, artefact)))
+    });
     mine.next().map(|(_, base)| base.as_str())
 }
 

@@ -22,19 +22,15 @@ const MAX_LINE: usize = 500;
 /// Most labels of a new issue.
 const MAX_LABELS: usize = 50;
 
-/// A new issue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewTask {
-    /// The project; may be left out where there is only one.
-    pub project: Option<String>,
-    /// Title.
-    pub title: String,
-    /// What is to be done.
-    pub text: String,
-    /// Labels.
-    pub labels: Vec<String>,
-    /// Whether work begins at once.
-    pub start: bool,
+/// An issue was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The work item id that its task has or will have.
+    pub item: String,
+    /// Its number on the board.
+    pub number: i64,
+    /// What was done, in one sentence.
+    pub message: String,
 }
 
 impl Service {
@@ -42,31 +38,38 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_new(&self, new: NewTask, actor: &Actor) -> Result<Done, DoorError> {
-        require(actor, &[Role::Operator, Role::Approver], "make issues")?;
-        let project = self.project_named(new.project.as_deref())?;
-        let (labels, start) = (&new.labels, new.start);
-        check_line(&new.title, "the title")?;
-        check_text(&new.text, "the text", false)?;
+    pub async fn issue_new(
+        &self,
+        project: &str,
+        title: &str,
+        text: &str,
+        labels: &[String],
+        start: bool,
+        actor: Actor,
+    ) -> Result<Made, DoorError> {
+        require(&actor, &[Role::Operator, Role::Approver], "make issues")?;
+        let project = self.project_named(Some(project))?;
+        check_line(title, "the title")?;
+        check_text(text, "the text", false)?;
         if labels.len() > MAX_LABELS {
             return Err(DoorError::bad(format!("an issue has at most {MAX_LABELS} labels")));
         }
         for label in labels {
             check_line(label, "a label")?;
-            may_label(project, label, actor)?;
+            may_label(project, label, &actor)?;
         }
         let starting = start_status(&project.rules()).unwrap_or_else(|| INITIAL.to_owned());
         let row = NewIssue {
             project: project.name.clone(),
-            title: new.title.trim().to_owned(),
-            description: new.text,
+            title: title.trim().to_owned(),
+            description: text.to_owned(),
             status: if start { starting.clone() } else { INITIAL.to_owned() },
             labels: labels.iter().map(|l| l.trim().to_owned()).collect(),
             author: actor.label(),
             now: self.now(),
         };
         let warning = entry_warning(&project.rules(), &row);
-        let event = start.then(|| started(project, actor.clone(), self.now()));
+        let event = start.then(|| started(project, actor, self.now()));
         let issue = self.store.issue_create(row, event).await?;
         self.wake();
         let item = format!("{}-{:03}", project.prefix(), issue.number);
@@ -75,14 +78,19 @@ impl Service {
             (true, Some(why)) => format!("made, but it will not start: {why}"),
             (false, _) => format!("made; start it with signalbox task status {item} {starting:?}"),
         };
-        Ok(Done { item, message, seq: None, number: Some(issue.number) })
+        Ok(Made {
+            item,
+            number: issue.number,
+            message,
+        })
     }
 
     /// A person comments on an issue.
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_comment(&self, target: &str, text: &str, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn issue_comment(&self, target: &str, text: &str, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         require(actor, &[Role::Operator, Role::Approver], "comment")?;
         check_text(text, "the comment", true)?;
         let found = self.find(target).await?;
@@ -91,9 +99,17 @@ impl Service {
         if let Some((name, _)) = &meant {
             may_signal(&rules, &found, name, actor)?;
         }
-        let event = meant.as_ref().map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
-        let comment = NewComment { key: None, author: actor.label(), body: text.to_owned() };
-        self.store.issue_comment(&found.project, &issue.id, comment, event, self.now()).await?;
+        let event = meant
+            .as_ref()
+            .map(|(name, said)| self.board_event(&found, name, Some(said.clone()), actor));
+        let comment = NewComment {
+            key: None,
+            author: actor.label(),
+            body: text.to_owned(),
+        };
+        self.store
+            .issue_comment(&found.project, &issue.id, comment, event, self.now())
+            .await?;
         self.wake();
         let message = match meant {
             Some((name, _)) if name != "answer" => format!("commented; that is the signal `{name}`"),
@@ -106,7 +122,8 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_status(&self, target: &str, status: &str, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn issue_status(&self, target: &str, status: &str, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         require(actor, &[Role::Operator, Role::Approver], "move issues")?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
@@ -119,7 +136,10 @@ impl Service {
             return Ok(done(&found, format!("it stands at {status:?} already"), None));
         }
         let event = meant.map(|name| self.board_event(&found, name, None, actor));
-        let moved = self.store.issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now()).await?;
+        let moved = self
+            .store
+            .issue_set_status(&found.project, &issue.id, &status, &actor.label(), event, self.now())
+            .await?;
         self.wake();
         let message = match (moved, meant) {
             (None, _) => format!("it stands at {status:?} already"),
@@ -133,20 +153,26 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn issue_label(&self, target: &str, label: &str, add: bool, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn issue_label(&self, target: &str, label: &str, add: bool, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         require(actor, &[Role::Operator, Role::Approver], "label issues")?;
         check_line(label, "the label")?;
         let label = label.trim();
         let found = self.find(target).await?;
         let (issue, _) = self.on_board(&found)?;
-        let Some(project) = self.projects.get(&found.project) else { return Err(no_board(&found)) };
+        let Some(project) = self.projects.get(&found.project) else {
+            return Err(no_board(&found));
+        };
         may_label(project, label, actor)?;
         // The label may pass a gate that waits: the task looks again.
         let event = found.task.as_ref().filter(|t| !t.terminal()).map(|_| {
             let by = Name::from(format!("label {label} {}", if add { "added" } else { "removed" }));
             self.event(&found, Body::Poked { by }, actor, None)
         });
-        let changed = self.store.issue_label(&found.project, &issue.id, label, add, &actor.label(), event, self.now()).await?;
+        let changed = self
+            .store
+            .issue_label(&found.project, &issue.id, label, add, &actor.label(), event, self.now())
+            .await?;
         self.wake();
         let message = match (changed, add) {
             (Some(_), true) => format!("label {label:?} added"),
@@ -161,7 +187,7 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError::NotFound`] with the names there are, [`DoorError::Bad`] when one must be named.
-    fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
+    pub fn project_named(&self, name: Option<&str>) -> Result<&Project, DoorError> {
         let names = || self.projects.keys().map(ToString::to_string).collect::<Vec<_>>();
         match name {
             Some(name) => self.projects.get(name).ok_or_else(|| DoorError::NotFound {
@@ -186,7 +212,12 @@ impl Service {
 
     /// The event of a signal on the board: its activity is the change's, filled in by the store.
     fn board_event(&self, found: &Found, name: &Name, text: Option<String>, actor: &Actor) -> NewEvent {
-        let signal = Signal { name: name.clone(), text, activity: String::new(), acted_at: self.now() };
+        let signal = Signal {
+            name: name.clone(),
+            text,
+            activity: String::new(),
+            acted_at: self.now(),
+        };
         self.event(found, Body::Signalled(signal), actor, None)
     }
 }
@@ -195,17 +226,30 @@ impl Service {
 fn started(project: &Project, actor: Actor, at: Millis) -> EventMaker {
     let (project, repo) = (project.name.clone(), project.repo);
     Box::new(move |issue, activity| NewEvent {
-        target: Target { project, repo, task: None, issue: Some(issue.id.clone()) },
+        target: Target {
+            project,
+            repo,
+            task: None,
+            issue: Some(issue.id.clone()),
+        },
         at,
         cause: None,
         actor,
-        body: Body::Signalled(Signal { name: Name::new("start"), text: None, activity: activity.to_owned(), acted_at: at }),
+        body: Body::Signalled(Signal {
+            name: Name::new("start"),
+            text: None,
+            activity: activity.to_owned(),
+            acted_at: at,
+        }),
         dedupe: None,
     })
 }
 
 fn no_board(found: &Found) -> DoorError {
-    DoorError::NotNow { why: format!("the issue of {} is not on the service's own board", found.label), help: Some("change it where it is".to_owned()) }
+    DoorError::NotNow {
+        why: format!("the issue of {} is not on the service's own board", found.label),
+        help: Some("change it where it is".to_owned()),
+    }
 }
 
 /// Refuses a title or label that is empty, long, or more than a line.
@@ -224,8 +268,20 @@ fn check_line(text: &str, what: &str) -> Result<(), DoorError> {
 
 /// A label that passes a human gate is a standing approval: it takes the role.
 fn may_label(project: &Project, label: &str, actor: &Actor) -> Result<(), DoorError> {
-    let orders = project.rules().auto.values().any(|order| order.label.eq_ignore_ascii_case(label.trim()));
-    if orders { require(actor, &[Role::Approver], &format!("set or take off the label {label:?}, which passes a gate")) } else { Ok(()) }
+    let orders = project
+        .rules()
+        .auto
+        .values()
+        .any(|order| order.label.eq_ignore_ascii_case(label.trim()));
+    if orders {
+        require(
+            actor,
+            &[Role::Approver],
+            &format!("set or take off the label {label:?}, which passes a gate"),
+        )
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses a signal that the person may not send.
@@ -254,14 +310,23 @@ fn known_signal(rules: &Ruleset, name: &Name) -> bool {
 
 /// The status that starts work.
 fn start_status(rules: &Ruleset) -> Option<String> {
-    rules.signals.status.iter().find(|(_, signal)| **signal == "start").map(|(status, _)| status.clone())
+    rules
+        .signals
+        .status
+        .iter()
+        .find(|(_, signal)| **signal == "start")
+        .map(|(status, _)| status.clone())
 }
 
 /// Statuses that the project's board has: those of its stages, edges and signals.
 #[must_use]
 pub fn known_statuses(rules: &Ruleset) -> Vec<String> {
     let mut known: BTreeSet<String> = BTreeSet::from([INITIAL.to_owned()]);
-    let edges = rules.on.values().chain(rules.stages.values().flat_map(|s| s.on.values())).chain(rules.counters.values().map(|c| &c.spent));
+    let edges = rules
+        .on
+        .values()
+        .chain(rules.stages.values().flat_map(|s| s.on.values()))
+        .chain(rules.counters.values().map(|c| &c.spent));
     known.extend(edges.filter_map(|e| e.status.clone()));
     known.extend(rules.stages.values().filter_map(|s| s.status.clone()));
     known.extend(rules.entry.refused_status.clone());
@@ -279,11 +344,18 @@ pub fn known_statuses(rules: &Ruleset) -> Vec<String> {
 fn known_status(rules: &Ruleset, asked: &str) -> Result<String, DoorError> {
     let known = known_statuses(rules);
     let asked = asked.trim();
-    if let Some(found) = known.iter().find(|s| *s == asked).or_else(|| known.iter().find(|s| s.to_lowercase() == asked.to_lowercase())) {
+    if let Some(found) = known
+        .iter()
+        .find(|s| *s == asked)
+        .or_else(|| known.iter().find(|s| s.to_lowercase() == asked.to_lowercase()))
+    {
         return Ok(found.clone());
     }
     let shown: String = asked.chars().take(80).collect();
-    let nearest = near(asked, &known).first().map(|n| format!("did you mean {n:?}? ")).unwrap_or_default();
+    let nearest = near(asked, &known)
+        .first()
+        .map(|n| format!("did you mean {n:?}? "))
+        .unwrap_or_default();
     Err(DoorError::Bad {
         why: format!("the board has no status {shown:?}"),
         help: Some(format!("{nearest}statuses: {}", known.join(", "))),
@@ -300,7 +372,12 @@ fn comment_signal(rules: &Ruleset, text: &str) -> Option<(Name, String)> {
             return Some((name.clone(), rest.trim().to_owned()));
         }
     }
-    rules.signals.other_comment.clone().filter(|name| known_signal(rules, name)).map(|name| (name, said.to_owned()))
+    rules
+        .signals
+        .other_comment
+        .clone()
+        .filter(|name| known_signal(rules, name))
+        .map(|name| (name, said.to_owned()))
 }
 
 /// Why the entry check will refuse the issue, as far as that can be told now.
@@ -310,5 +387,6 @@ fn entry_warning(rules: &Ruleset, issue: &NewIssue) -> Option<String> {
     if length > entry.title_max as usize {
         return Some(format!("its title has {length} characters, {} are allowed", entry.title_max));
     }
-    (entry.description && issue.description.trim().is_empty()).then(|| "it says nothing about what is to be done (give it a text with -m)".to_owned())
+    (entry.description && issue.description.trim().is_empty())
+        .then(|| "it says nothing about what is to be done (give it a text with -m)".to_owned())
 }

@@ -26,8 +26,17 @@ impl Found {
     #[must_use]
     pub fn target(&self) -> Target {
         let live = self.task.as_ref().filter(|t| t.control.phase != Phase::Cancelled);
-        let issue = self.issue.as_ref().map(|i| i.id.clone()).or_else(|| self.task.as_ref().map(|t| t.issue.clone()));
-        Target { project: self.project.clone(), repo: self.repo, task: live.map(|t| t.id), issue }
+        let issue = self
+            .issue
+            .as_ref()
+            .map(|i| i.id.clone())
+            .or_else(|| self.task.as_ref().map(|t| t.issue.clone()));
+        Target {
+            project: self.project.clone(),
+            repo: self.repo,
+            task: live.map(|t| t.id),
+            issue,
+        }
     }
 }
 
@@ -64,7 +73,9 @@ impl Service {
             }
         }
         // An issue that became no task yet is called by the id it would have.
-        let Some((prefix, number)) = what.rsplit_once('-') else { return Ok(None) };
+        let Some((prefix, number)) = what.rsplit_once('-') else {
+            return Ok(None);
+        };
         let project = self.projects.values().find(|p| p.prefix().eq_ignore_ascii_case(prefix));
         match (project, number.parse()) {
             (Some(project), Ok(number)) => self.by_number(&project.name, number).await,
@@ -74,19 +85,33 @@ impl Service {
 
     async fn by_number(&self, project: &str, number: i64) -> Result<Option<Found>, DoorError> {
         let Some(known) = self.projects.get(project) else { return Ok(None) };
-        let Some(issue) = self.store.issue_by_number(project, number).await? else { return Ok(None) };
+        let Some(issue) = self.store.issue_by_number(project, number).await? else {
+            return Ok(None);
+        };
         let task = self.store.live_task_by_issue(project, &issue.id).await?;
         let label = match &task {
             Some(task) => task.item.clone(),
             None => format!("{project}#{number}"),
         };
-        Ok(Some(Found { project: known.name.clone(), repo: known.repo, task, issue: Some(issue), label }))
+        Ok(Some(Found {
+            project: known.name.clone(),
+            repo: known.repo,
+            task,
+            issue: Some(issue),
+            label,
+        }))
     }
 
     async fn of_task(&self, task: Task) -> Result<Found, DoorError> {
         let issue = self.store.issue(&task.project, &task.issue).await?;
         let label = self.store.item_label(task.id).await?.unwrap_or_else(|| task.item.clone());
-        Ok(Found { project: task.project.clone(), repo: task.repo, issue, label, task: Some(task) })
+        Ok(Found {
+            project: task.project.clone(),
+            repo: task.repo,
+            issue,
+            label,
+            task: Some(task),
+        })
     }
 
     /// The error for something that there is not, with what is nearest to it.
@@ -102,7 +127,9 @@ impl Service {
             what: format!("there is no task or issue {shown:?}"),
             help: match near.as_slice() {
                 [] if names.is_empty() => "there is none at all yet: signalbox task new \"Title\"".to_owned(),
-                [] => "tasks are called ORCH-001, ORCH-001~1 (an older one) or #7, issues project#3; see signalbox task list --all".to_owned(),
+                [] => {
+                    "tasks are called ORCH-001, ORCH-001~1 (an older one) or #7, issues project#3; see signalbox task list --all".to_owned()
+                }
                 _ => format!("did you mean {}?", near.join(" or ")),
             },
         })
@@ -112,8 +139,11 @@ impl Service {
 /// The names nearest to `what`, at most three; none that is far.
 pub(crate) fn near(what: &str, names: &[String]) -> Vec<String> {
     let wanted = what.to_lowercase();
-    let mut scored: Vec<(f64, &String)> =
-        names.iter().map(|n| (strsim::jaro_winkler(&wanted, &n.to_lowercase()), n)).filter(|(score, _)| *score > 0.84).collect();
+    let mut scored: Vec<(f64, &String)> = names
+        .iter()
+        .map(|n| (strsim::jaro_winkler(&wanted, &n.to_lowercase()), n))
+        .filter(|(score, _)| *score > 0.84)
+        .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut out: Vec<String> = Vec::new();
     for (_, name) in scored {
@@ -130,7 +160,9 @@ mod tests {
 
     #[test]
     fn near_names_are_few_and_near() {
-        let names: Vec<String> = ["ORCH-001", "ORCH-002", "ORCH-002", "ORCH-010", "ORCH-011", "shop#1"].map(String::from).into();
+        let names: Vec<String> = ["ORCH-001", "ORCH-002", "ORCH-002", "ORCH-010", "ORCH-011", "shop#1"]
+            .map(String::from)
+            .into();
         let found = near("orch-0010", &names);
         assert_eq!(found.first().map(String::as_str), Some("ORCH-001"));
         assert!(found.len() <= 3);

@@ -25,7 +25,11 @@ pub fn person(people: &People, door: Door) -> Actor {
         Door::Socket { uid } => (login(uid), Via::Cli, uid == 0 || uid == nix::unistd::geteuid().as_raw()),
         Door::Token => ("api".to_owned(), Via::Api, true),
     };
-    let lists = [(Role::Viewer, &people.viewer), (Role::Operator, &people.operator), (Role::Approver, &people.approver)];
+    let lists = [
+        (Role::Viewer, &people.viewer),
+        (Role::Operator, &people.operator),
+        (Role::Approver, &people.approver),
+    ];
     let nobody = lists.iter().all(|(_, list)| list.is_empty());
     let holds = |list: &[String]| if nobody { trusted } else { list.contains(&name) };
     let roles = lists.iter().filter(|(_, list)| holds(list)).map(|(role, _)| *role).collect();
@@ -53,12 +57,23 @@ mod tests {
         assert!(person(&nobody, Door::Socket { uid: me() }).holds(Role::Approver));
         assert!(person(&nobody, Door::Token).holds(Role::Operator));
         let stranger = person(&nobody, Door::Socket { uid: 3_999_999_999 });
-        assert_eq!(stranger, Actor::Person { name: "uid 3999999999".into(), via: Via::Cli, roles: vec![] });
+        assert_eq!(
+            stranger,
+            Actor::Person {
+                name: "uid 3999999999".into(),
+                via: Via::Cli,
+                roles: vec![]
+            }
+        );
     }
 
     #[test]
     fn with_lists_only_they_count() {
-        let people = People { approver: vec![login(me())], operator: vec!["api".into()], viewer: vec![] };
+        let people = People {
+            approver: vec![login(me())],
+            operator: vec!["api".into()],
+            viewer: vec![],
+        };
         let person_of = |door| person(&people, door);
         let mine = person_of(Door::Socket { uid: me() });
         assert!(mine.holds(Role::Approver) && !mine.holds(Role::Operator));

@@ -60,7 +60,10 @@ impl Ask<'_> {
             return Ok(Possible::Already(format!("already being stopped, as {who} asked")));
         }
         require(self.actor, &[Role::Operator], "stop a task")?;
-        Ok(Possible::Signal(Name::new("stop"), "stopping: its agents are ended, then it is cleaned up after".to_owned()))
+        Ok(Possible::Signal(
+            Name::new("stop"),
+            "stopping: its agents are ended, then it is cleaned up after".to_owned(),
+        ))
     }
 
     /// Refuses a task that is over or about to be.
@@ -68,10 +71,14 @@ impl Ask<'_> {
         let task = self.task;
         let label = self.label;
         match (task.control.phase, task.control.stop) {
-            (Phase::Done, _) if act == "start" => {
-                Err(DoorError::not_now(format!("{label} is done"), "open a new issue: signalbox task new \"Title\""))
-            }
-            (Phase::Done, _) => Err(DoorError::NotNow { why: format!("{label} is done: nothing to {act}"), help: None }),
+            (Phase::Done, _) if act == "start" => Err(DoorError::not_now(
+                format!("{label} is done"),
+                "open a new issue: signalbox task new \"Title\"",
+            )),
+            (Phase::Done, _) => Err(DoorError::NotNow {
+                why: format!("{label} is done: nothing to {act}"),
+                help: None,
+            }),
             (Phase::Cancelled, _) if act == "start" => Ok(()),
             (Phase::Cancelled, _) => Err(DoorError::not_now(
                 format!("{label} is cancelled: nothing to {act}"),
@@ -80,7 +87,10 @@ impl Ask<'_> {
             (_, StopState::Cleaning) if act == "start" => Ok(()),
             (_, StopState::Cleaning | StopState::Deferred) => {
                 let who = task.ledger.stop.as_ref().map_or("someone", |(who, ..)| who.as_str());
-                Err(DoorError::NotNow { why: format!("{label} is being stopped, as {who} asked: nothing to {act}"), help: None })
+                Err(DoorError::NotNow {
+                    why: format!("{label} is being stopped, as {who} asked: nothing to {act}"),
+                    help: None,
+                })
             }
             _ => Ok(()),
         }
@@ -97,7 +107,11 @@ impl Ask<'_> {
             (At::Action { running: true, .. }, _) => "its engine action is at work".to_owned(),
             (At::Action { running: false, .. }, _) => "its engine action is next".to_owned(),
             (At::Updating { .. }, _) => "the default branch is being merged into its branch".to_owned(),
-            (At::Gates, _) => task.ledger.waiting.as_ref().map_or_else(|| "its gates are being asked".to_owned(), |(w, _)| w.clone()),
+            (At::Gates, _) => task
+                .ledger
+                .waiting
+                .as_ref()
+                .map_or_else(|| "its gates are being asked".to_owned(), |(w, _)| w.clone()),
         };
         format!("{} stands at {}, {what}", self.label, task.control.stage)
     }
@@ -122,7 +136,10 @@ impl Ask<'_> {
     fn answer(&self) -> Result<Possible, DoorError> {
         require(self.actor, &[Role::Operator, Role::Approver], "answer a question")?;
         if self.task.control.mode != Mode::Question {
-            let help = format!("signalbox task comment {} \"…\" leaves a word without answering anything", self.label);
+            let help = format!(
+                "signalbox task comment {} \"…\" leaves a word without answering anything",
+                self.label
+            );
             return Err(DoorError::not_now(format!("{}; no question is open", self.stands()), help));
         }
         Ok(Possible::Signal(Name::new("answer"), "answered".to_owned()))
@@ -154,38 +171,66 @@ impl Ask<'_> {
     fn reject(&self, rules: &Ruleset) -> Result<Possible, DoorError> {
         require(self.actor, &[Role::Approver, Role::Operator], "reject")?;
         if !has_edge(rules, &self.task.control.stage, "reject") {
-            return Err(DoorError::not_now(format!("{}; the rules have no way back from there", self.stands()), self.why()));
+            return Err(DoorError::not_now(
+                format!("{}; the rules have no way back from there", self.stands()),
+                self.why(),
+            ));
         }
         if self.irreversible() {
-            return Err(DoorError::not_now(format!("{}; it is too late to reject", self.stands()), self.why()));
+            return Err(DoorError::not_now(
+                format!("{}; it is too late to reject", self.stands()),
+                self.why(),
+            ));
         }
-        Ok(Possible::Signal(Name::new("reject"), format!("rejected at {}: the reason goes to its agent", self.task.control.stage)))
+        Ok(Possible::Signal(
+            Name::new("reject"),
+            format!("rejected at {}: the reason goes to its agent", self.task.control.stage),
+        ))
     }
 
     /// The signal of the human gate that waits, or of `name`.
     fn approve(&self, rules: &Ruleset, name: Option<&str>) -> Result<Possible, DoorError> {
         let task = self.task;
-        let gates: Vec<Human<'_>> = human_gates(rules, &task.control.stage).into_iter().filter(|g| name.is_none_or(|n| g.signal == n)).collect();
+        let gates: Vec<Human<'_>> = human_gates(rules, &task.control.stage)
+            .into_iter()
+            .filter(|g| name.is_none_or(|n| g.signal == n))
+            .collect();
         if gates.is_empty() {
             return self.no_gate(rules, name);
         }
         if task.control.at != At::Gates || task.control.mode == Mode::Question {
             return Err(DoorError::not_now(format!("{}; nothing to approve yet", self.stands()), self.why()));
         }
-        let Some(gate) = gates.iter().find(|g| task.ledger.cards.contains_key(g.gate) && !task.control.approved.contains(g.gate)) else {
-            return Err(DoorError::not_now(format!("{}; nothing waits for approval", self.stands()), self.why()));
+        let Some(gate) = gates
+            .iter()
+            .find(|g| task.ledger.cards.contains_key(g.gate) && !task.control.approved.contains(g.gate))
+        else {
+            return Err(DoorError::not_now(
+                format!("{}; nothing waits for approval", self.stands()),
+                self.why(),
+            ));
         };
         let role = if gate.from == "operator" { Role::Operator } else { Role::Approver };
         require(self.actor, &[role], &format!("send `{}`", gate.signal))?;
         let given = task.ledger.approvals.get(gate.gate).map(Vec::as_slice).unwrap_or_default();
         let card = task.ledger.cards.get(gate.gate);
         let me = self.actor.label();
-        let mine = given.iter().find(|a| a.by == me && card.is_some_and(|c| c.subject == a.subject && c.rules == a.rules));
+        let mine = given
+            .iter()
+            .find(|a| a.by == me && card.is_some_and(|c| c.subject == a.subject && c.rules == a.rules));
         if mine.is_some() {
-            let why = format!("{me} has approved {} already; {} of {} people have", self.label, given.len(), gate.quorum);
+            let why = format!(
+                "{me} has approved {} already; {} of {} people have",
+                self.label,
+                given.len(),
+                gate.quorum
+            );
             return Err(DoorError::not_now(why, "another person has to"));
         }
-        Ok(Possible::Signal(gate.signal.clone(), format!("{} at {}", gate.signal, task.control.stage)))
+        Ok(Possible::Signal(
+            gate.signal.clone(),
+            format!("{} at {}", gate.signal, task.control.stage),
+        ))
     }
 
     /// A signal that no human gate of the stage waits for: possible only where an edge takes it.
@@ -195,7 +240,10 @@ impl Ask<'_> {
                 require(self.actor, &[Role::Approver, Role::Operator], &format!("send `{name}`"))?;
                 Ok(Possible::Signal(Name::new(name), format!("{name} at {}", self.task.control.stage)))
             }
-            Some(name) => Err(DoorError::not_now(format!("{}; nothing waits for `{name}` there", self.stands()), self.why())),
+            Some(name) => Err(DoorError::not_now(
+                format!("{}; nothing waits for `{name}` there", self.stands()),
+                self.why(),
+            )),
             None => Err(DoorError::not_now(format!("{}; nothing to approve", self.stands()), self.why())),
         }
     }
@@ -204,7 +252,9 @@ impl Ask<'_> {
 fn has_edge(rules: &Ruleset, stage: &Name, signal: &str) -> bool {
     let keys = [format!("signal.{signal}"), format!("*.{signal}")];
     let own = rules.stages.get(stage).map(|s| &s.on);
-    own.into_iter().chain([&rules.on]).any(|on| keys.iter().any(|k| on.contains_key(k.as_str())))
+    own.into_iter()
+        .chain([&rules.on])
+        .any(|on| keys.iter().any(|k| on.contains_key(k.as_str())))
 }
 
 struct Human<'a> {
@@ -217,11 +267,22 @@ struct Human<'a> {
 /// Human gates of a stage, in the order in which they are asked, members of composed gates included.
 fn human_gates<'a>(rules: &'a Ruleset, stage: &Name) -> Vec<Human<'a>> {
     let mut found = Vec::new();
-    let mut open: Vec<(&Name, u8)> = rules.stages.get(stage).map(|s| s.pass.iter().rev().map(|g| (g, 0)).collect()).unwrap_or_default();
+    let mut open: Vec<(&Name, u8)> = rules
+        .stages
+        .get(stage)
+        .map(|s| s.pass.iter().rev().map(|g| (g, 0)).collect())
+        .unwrap_or_default();
     while let Some((gate, depth)) = open.pop() {
         match rules.gates.get(gate).map(|g| &g.kind) {
-            Some(GateKind::Human { signal, from, quorum, .. }) => found.push(Human { gate, signal, from, quorum: *quorum }),
-            Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => open.extend(inner.iter().rev().map(|g| (g, depth + 1))),
+            Some(GateKind::Human { signal, from, quorum, .. }) => found.push(Human {
+                gate,
+                signal,
+                from,
+                quorum: *quorum,
+            }),
+            Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
+                open.extend(inner.iter().rev().map(|g| (g, depth + 1)))
+            }
             _ => {}
         }
     }

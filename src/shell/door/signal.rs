@@ -15,14 +15,17 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn signal(&self, target: &str, name: &str, text: Option<&str>, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         if let Some(text) = text {
             check_text(text, "the text", matches!(name, "reject" | "answer"))?;
         } else if matches!(name, "reject" | "answer") {
             return Err(DoorError::bad(format!("{name} needs a text")));
         }
         let found = self.find(target).await?;
-        let Some(task) = &found.task else { return self.without_task(&found, name, text, actor).await };
+        let Some(task) = &found.task else {
+            return self.without_task(&found, name, text, actor).await;
+        };
         let rules = self.rules_of(task).await;
         match possible(rules.as_deref(), task, &found.label, name, actor)? {
             Possible::Already(words) => Ok(done(&found, words, None)),
@@ -40,11 +43,15 @@ impl Service {
     ///
     /// # Errors
     /// [`DoorError`]; nothing was recorded then.
-    pub async fn retry(&self, target: &str, note: Option<&str>, actor: &Actor) -> Result<Done, DoorError> {
+    pub async fn retry(&self, target: &str, note: Option<&str>, actor: Actor) -> Result<Done, DoorError> {
+        let actor = &actor;
         check_text(note.unwrap_or_default(), "the note", false)?;
         let found = self.find(target).await?;
         let Some(task) = &found.task else {
-            return Err(DoorError::NotNow { why: format!("{} is no task: nothing to retry", found.label), help: None });
+            return Err(DoorError::NotNow {
+                why: format!("{} is no task: nothing to retry", found.label),
+                help: None,
+            });
         };
         let rules = self.rules_of(task).await;
         match possible(rules.as_deref(), task, &found.label, "retry", actor)? {
@@ -55,7 +62,8 @@ impl Service {
 
     async fn retried(&self, found: &Found, task: &Task, note: Option<&str>, actor: &Actor, words: String) -> Result<Done, DoorError> {
         let note = note.map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned);
-        self.decided(found, task, &Name::new("retry"), Body::Retried { note }, actor, words).await
+        self.decided(found, task, &Name::new("retry"), Body::Retried { note }, actor, words)
+            .await
     }
 
     /// A signal about an issue that is no task: only a start means something.
@@ -77,7 +85,8 @@ impl Service {
     /// Records what answers the task as it stood when it was looked at: once per version of it.
     async fn decided(&self, found: &Found, task: &Task, act: &str, body: Body, actor: &Actor, words: String) -> Result<Done, DoorError> {
         // A quorum takes several people; everything else is settled by whoever comes first.
-        let by = if act == "approve" { actor.label() } else { String::new() };
+        let settled = matches!(act, "stop" | "retry" | "reject" | "answer" | "start");
+        let by = if settled { String::new() } else { actor.label() };
         let key = format!("act {act} {by} #{} v{}", task.id, task.version);
         let event = self.event(found, body, actor, Some(key));
         let mut seq = self.store.record(event.clone()).await?;
@@ -93,7 +102,10 @@ impl Service {
             }
             let now = self.store.task(task.id).await?;
             if now.is_none_or(|now| now.version != task.version) {
-                let why = format!("{} has moved on since it was looked at: someone did the same a moment ago", found.label);
+                let why = format!(
+                    "{} has moved on since it was looked at: someone did the same a moment ago",
+                    found.label
+                );
                 return Err(DoorError::not_now(why, format!("signalbox show {}", found.label)));
             }
             seq = self.store.record(NewEvent { dedupe: None, ..event }).await?;
@@ -109,16 +121,33 @@ impl Service {
         if found.task.as_ref().is_some_and(|t| t.control.phase == Phase::Cancelled) {
             target.task = None;
         }
-        NewEvent { target, at: self.now(), cause: None, actor: actor.clone(), body, dedupe }
+        NewEvent {
+            target,
+            at: self.now(),
+            cause: None,
+            actor: actor.clone(),
+            body,
+            dedupe,
+        }
     }
 
     /// A signal with an activity of its own.
     fn signed(&self, name: &Name, text: Option<&str>) -> Signal {
         let text = text.map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
-        Signal { name: name.clone(), text, activity: format!("door {}", Uuid::now_v7()), acted_at: self.now() }
+        Signal {
+            name: name.clone(),
+            text,
+            activity: format!("door {}", Uuid::now_v7()),
+            acted_at: self.now(),
+        }
     }
 }
 
 pub(super) fn done(found: &Found, message: String, seq: Option<Seq>) -> Done {
-    Done { item: found.label.clone(), message, seq, number: found.issue.as_ref().map(|i| i.number) }
+    Done {
+        item: found.label.clone(),
+        message,
+        seq,
+        number: found.issue.as_ref().map(|i| i.number),
+    }
 }

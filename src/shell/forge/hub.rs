@@ -114,7 +114,9 @@ impl Forge {
     /// The database.
     pub async fn merged(&self, branch: &str, head: &str) -> Result<Option<String>, HubError> {
         let change = self.change(branch).await?;
-        Ok(change.filter(|c| c.state == ChangeState::Merged && c.head == head).and_then(|c| c.merged_sha))
+        Ok(change
+            .filter(|c| c.state == ChangeState::Merged && c.head == head)
+            .and_then(|c| c.merged_sha))
     }
 
     /// Commit statuses, the latest of each context.
@@ -124,7 +126,13 @@ impl Forge {
     pub async fn checks(&self, sha: &str) -> Result<Vec<CheckFact>, HubError> {
         let Self::Local(local) = self;
         let rows = local.store.statuses(local.repo, sha).await?;
-        Ok(rows.into_iter().map(|row| CheckFact { context: row.context, state: row.state }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| CheckFact {
+                context: row.context,
+                state: row.state,
+            })
+            .collect())
     }
 
     /// For each reviewer the review that counts: the latest that was not dismissed. Whether it
@@ -134,12 +142,20 @@ impl Forge {
     /// The database.
     pub async fn reviews(&self, branch: &str) -> Result<Vec<ReviewFact>, HubError> {
         let Self::Local(local) = self;
-        let Some(change) = self.change(branch).await? else { return Ok(Vec::new()) };
+        let Some(change) = self.change(branch).await? else {
+            return Ok(Vec::new());
+        };
         let mut latest: Vec<ReviewFact> = Vec::new();
         for row in local.store.reviews(local.repo, change.number).await? {
             latest.retain(|review| review.author != row.author);
             if !row.dismissed {
-                latest.push(ReviewFact { author: row.author, state: row.state, commit: row.commit, current: false, body: row.body });
+                latest.push(ReviewFact {
+                    author: row.author,
+                    state: row.state,
+                    commit: row.commit,
+                    current: false,
+                    body: row.body,
+                });
             }
         }
         Ok(latest)

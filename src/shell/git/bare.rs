@@ -164,7 +164,11 @@ impl Bare {
     /// One of the commits is not here.
     pub async fn log(&self, from: &str, to: &str, max: usize) -> Result<Vec<String>, GitError> {
         let range = format!("{}..{}", object_id(from)?, object_id(to)?);
-        let call = self.call("log").arg(format!("--max-count={max}")).args(["-z", "--format=%h %s"]).end();
+        let call = self
+            .call("log")
+            .arg(format!("--max-count={max}"))
+            .args(["-z", "--format=%h %s"])
+            .end();
         let out = call.arg(range).cap(LISTING).ok().await?;
         Ok(split(&out).map(|line| String::from_utf8_lossy(line).into_owned()).collect())
     }

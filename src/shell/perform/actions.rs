@@ -33,7 +33,11 @@ struct Ended {
 
 impl Ended {
     fn new(outcome: &'static str, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), head: None }
+        Self {
+            outcome,
+            detail: detail.into(),
+            head: None,
+        }
     }
 }
 
@@ -50,12 +54,35 @@ impl From<HubError> for Failure {
 }
 
 pub(super) async fn act(service: &Service, row: &OutboxRow, intent: &ActionIntent) -> Result<(), Failure> {
-    let id = row.target.task.ok_or_else(|| Failure::Never("the action names no task".to_owned()))?;
-    let task = service.store.task(id).await?.ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
-    let project = service.project_of(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
-    let rules = service.rules_of(&task).await.ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
-    let acting = Acting { service, project, rules: &rules, task: &task, row, intent };
-    let ended = if intent.action == "merge" { acting.merge().await? } else { acting.update().await? };
+    let id = row
+        .target
+        .task
+        .ok_or_else(|| Failure::Never("the action names no task".to_owned()))?;
+    let task = service
+        .store
+        .task(id)
+        .await?
+        .ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
+    let project = service
+        .project_of(&task)
+        .ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
+    let rules = service
+        .rules_of(&task)
+        .await
+        .ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
+    let acting = Acting {
+        service,
+        project,
+        rules: &rules,
+        task: &task,
+        row,
+        intent,
+    };
+    let ended = if intent.action == "merge" {
+        acting.merge().await?
+    } else {
+        acting.update().await?
+    };
     crash::point("acted");
     let event = NewEvent {
         target: row.target.clone(),
@@ -115,7 +142,11 @@ impl Acting<'_> {
         self.record(&Intent::Merge { base, tree: tree.clone() }).await?;
         let title = format!("{}: {}", self.task.item, self.task.title);
         let who = self.service.identity();
-        let answer = self.project.forge.merge(&self.task.branch, head, &title, &who, self.row.created_at).await?;
+        let answer = self
+            .project
+            .forge
+            .merge(&self.task.branch, head, &title, &who, self.row.created_at)
+            .await?;
         crash::point("merged");
         match answer {
             MergeAnswer::Merged { commit } | MergeAnswer::AlreadyMerged { commit } => self.verify(&commit, &tree).await,
@@ -134,10 +165,16 @@ impl Acting<'_> {
             return Ok(Some(Ended::new("refused", format!("branch {} is gone", self.task.branch))));
         };
         if now != *head {
-            return Ok(Some(Ended::new("head_moved", format!("the branch is at {now}, confirmed was {head}"))));
+            return Ok(Some(Ended::new(
+                "head_moved",
+                format!("the branch is at {now}, confirmed was {head}"),
+            )));
         }
         if vault.is_ancestor(head, base).await? {
-            return Ok(Some(Ended::new("refused", format!("{head} is on the default branch already, and not by this service"))));
+            return Ok(Some(Ended::new(
+                "refused",
+                format!("{head} is on the default branch already, and not by this service"),
+            )));
         }
         if !vault.is_ancestor(base, head).await? {
             if let MergeTree::Conflict { files } = vault.merge_tree(base, head).await? {
@@ -154,11 +191,17 @@ impl Acting<'_> {
         vault.fetch().await?;
         let base = vault.base().await?;
         if !vault.is_ancestor(commit, &base).await? {
-            return Ok(Ended::new("mismatch", format!("the forge says {commit} was merged, but the default branch does not have it")));
+            return Ok(Ended::new(
+                "mismatch",
+                format!("the forge says {commit} was merged, but the default branch does not have it"),
+            ));
         }
         let found = vault.tree(commit).await?;
         if found != tree {
-            return Ok(Ended::new("mismatch", format!("merge {commit} has tree {found}, expected was {tree}")));
+            return Ok(Ended::new(
+                "mismatch",
+                format!("merge {commit} has tree {found}, expected was {tree}"),
+            ));
         }
         Ok(Ended::new("ok", commit))
     }
@@ -176,7 +219,10 @@ impl Acting<'_> {
             return self.updated(commit).await;
         }
         if now != self.intent.sha {
-            return Ok(Ended::new("head_moved", format!("the branch is at {now}, expected was {}", self.intent.sha)));
+            return Ok(Ended::new(
+                "head_moved",
+                format!("the branch is at {now}, expected was {}", self.intent.sha),
+            ));
         }
         let base = vault.base().await?;
         if vault.is_ancestor(&base, &now).await? {
@@ -187,7 +233,9 @@ impl Acting<'_> {
             MergeTree::Conflict { files } => return Ok(Ended::new("conflict", files.join(", "))),
         };
         let message = format!("{}: merge the default branch", self.task.item);
-        let commit = vault.commit(&tree, &[&now, &base], &message, &self.service.identity(), self.row.created_at).await?;
+        let commit = vault
+            .commit(&tree, &[&now, &base], &message, &self.service.identity(), self.row.created_at)
+            .await?;
         self.record(&Intent::Update { commit: commit.clone() }).await?;
         let branch = self.project.task_branch(self.rules, self.task)?;
         match vault.push(&commit, &branch, &Expected::At(now)).await? {
@@ -200,6 +248,9 @@ impl Acting<'_> {
     async fn updated(&self, sha: String) -> Result<Ended, Failure> {
         let folder = self.project.folder(self.rules, self.task);
         let subject = self.project.vault.subject(&sha, &folder).await?;
-        Ok(Ended { head: Some(Head { sha, subject }), ..Ended::new("ok", "") })
+        Ok(Ended {
+            head: Some(Head { sha, subject }),
+            ..Ended::new("ok", "")
+        })
     }
 }

@@ -14,7 +14,11 @@ const AFTER_SIGNAL: Millis = Millis(50);
 fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &'a str), Failure> {
     let project = service.projects.get(&row.target.project);
     let project = project.ok_or_else(|| Failure::Never(format!("no project `{}` is configured", row.target.project)))?;
-    let issue = row.target.issue.as_deref().ok_or_else(|| Failure::Never("it names no issue".to_owned()))?;
+    let issue = row
+        .target
+        .issue
+        .as_deref()
+        .ok_or_else(|| Failure::Never("it names no issue".to_owned()))?;
     Ok((project, issue))
 }
 

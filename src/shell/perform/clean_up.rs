@@ -16,10 +16,22 @@ use super::Failure;
 const AGAIN: Millis = Millis(250);
 
 pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &CleanUp) -> Result<(), Failure> {
-    let id = row.target.task.ok_or_else(|| Failure::Never("the clean-up names no task".to_owned()))?;
-    let task = service.store.task(id).await?.ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
-    let project = service.project_of(&task).ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
-    let rules = service.rules_of(&task).await.ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
+    let id = row
+        .target
+        .task
+        .ok_or_else(|| Failure::Never("the clean-up names no task".to_owned()))?;
+    let task = service
+        .store
+        .task(id)
+        .await?
+        .ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
+    let project = service
+        .project_of(&task)
+        .ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
+    let rules = service
+        .rules_of(&task)
+        .await
+        .ok_or_else(|| Failure::Later("its rules cannot be used".to_owned()))?;
     let runs = service.store.runs(id).await?;
     processes_gone(service, &runs).await?;
     crash::point("processes-gone");
@@ -63,15 +75,21 @@ async fn processes_gone(service: &Arc<Service>, runs: &[RunRow]) -> Result<(), F
 
 /// Copies the artefact folder, as the branch has it, to the archive.
 async fn archive(service: &Service, project: &Project, rules: &Ruleset, task: &Task, sha: Option<&str>) -> Result<String, Failure> {
-    let Some(sha) = sha else { return Ok("nothing to archive".to_owned()) };
+    let Some(sha) = sha else {
+        return Ok("nothing to archive".to_owned());
+    };
     let folder = project.folder(rules, task);
     let to = service.data.join("archive").join(format!("t{}", task.id));
     let files = project.vault.files(sha, &folder).await?;
     for file in &files {
         let Some(path) = beneath(&to, file) else { continue };
         // An artefact too large to be read is not archived; it stays in the vault.
-        let Ok(Some(bytes)) = project.vault.read(sha, &format!("{folder}/{file}"), 16 * 1024 * 1024).await else { continue };
-        write(&path, &bytes).await.map_err(|e| Failure::Later(format!("cannot write {}: {e}", path.display())))?;
+        let Ok(Some(bytes)) = project.vault.read(sha, &format!("{folder}/{file}"), 16 * 1024 * 1024).await else {
+            continue;
+        };
+        write(&path, &bytes)
+            .await
+            .map_err(|e| Failure::Later(format!("cannot write {}: {e}", path.display())))?;
     }
     Ok(format!("{} artefact(s) archived", files.len()))
 }
@@ -101,7 +119,9 @@ async fn remove(dir: &Path) -> Result<(), Failure> {
 /// The remote task branch, only at the commit recorded for it.
 async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Option<&str>) -> Result<String, Failure> {
     project.forge.close_change(&task.branch).await?;
-    let Some(sha) = sha else { return Ok("no branch was made".to_owned()) };
+    let Some(sha) = sha else {
+        return Ok("no branch was made".to_owned());
+    };
     let Ok(branch) = project.task_branch(rules, task) else {
         return Ok(format!("branch {} is protected and left alone", task.branch));
     };

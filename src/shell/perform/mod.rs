@@ -66,7 +66,12 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
             crash::point("effect");
             Ok(())
         }
-        Err(Failure::NotYet(pause)) => service.store.effect_retry(id, "waits for something else first", now.plus(pause)).await,
+        Err(Failure::NotYet(pause)) => {
+            service
+                .store
+                .effect_retry(id, "waits for something else first", now.plus(pause))
+                .await
+        }
         Err(Failure::Later(why)) => {
             tracing::warn!(effect = id, attempts, "an effect failed and is tried again: {why}");
             service.store.effect_retry(id, &why, now.plus(pause(attempts))).await
@@ -87,7 +92,9 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
 
 /// 0.25 s, doubling, at most [`PAUSE_MAX`].
 fn pause(attempts: u32) -> Millis {
-    let millis = 250_u64.saturating_mul(1 << attempts.min(20)).min(u64::try_from(PAUSE_MAX.as_millis()).unwrap_or(u64::MAX));
+    let millis = 250_u64
+        .saturating_mul(1 << attempts.min(20))
+        .min(u64::try_from(PAUSE_MAX.as_millis()).unwrap_or(u64::MAX));
     Millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
@@ -116,7 +123,11 @@ async fn kill(service: &Arc<Service>, id: crate::engine::model::RunId, why: crat
         // Claimed, not yet spawned: the launch sees the order before and after it spawns.
         return Ok(());
     };
-    let alive = Alive { pid: process.pid, start: process.start, boot_id: process.boot_id };
+    let alive = Alive {
+        pid: process.pid,
+        start: process.start,
+        boot_id: process.boot_id,
+    };
     launch::stop(service, &run, &alive, why).await;
     Ok(())
 }

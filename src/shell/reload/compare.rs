@@ -9,7 +9,12 @@ use crate::engine::rules::Config;
 /// Files that differ between two stored rulesets, and `signalbox.toml` where the project's own
 /// settings or the language do.
 pub(super) fn files(old: &Json, new: &Json) -> Vec<String> {
-    let names = |v: &Json| v["files"].as_object().map(|m| m.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default();
+    let names = |v: &Json| {
+        v["files"]
+            .as_object()
+            .map(|m| m.keys().cloned().collect::<BTreeSet<_>>())
+            .unwrap_or_default()
+    };
     let all: BTreeSet<String> = names(old).union(&names(new)).cloned().collect();
     let mut found: Vec<String> = all.into_iter().filter(|f| old["files"].get(f) != new["files"].get(f)).collect();
     if ["pipeline", "language", "settings"].iter().any(|key| old[*key] != new[*key]) {
@@ -34,10 +39,18 @@ pub(super) fn settings(old: &Config, new: &Config) -> Vec<String> {
         let Some(before) = old.projects.get(name) else { continue };
         if before.max_concurrency != project.max_concurrency {
             let told = |m: Option<u32>| m.map_or_else(|| "none".to_owned(), |m| m.to_string());
-            found.push(format!("projects.{name}.max_concurrency: {} → {}", told(before.max_concurrency), told(project.max_concurrency)));
+            found.push(format!(
+                "projects.{name}.max_concurrency: {} → {}",
+                told(before.max_concurrency),
+                told(project.max_concurrency)
+            ));
         }
         if before.in_flight != project.in_flight {
-            found.push(format!("projects.{name}.in_flight: {} → {}", before.in_flight.as_str(), project.in_flight.as_str()));
+            found.push(format!(
+                "projects.{name}.in_flight: {} → {}",
+                before.in_flight.as_str(),
+                project.in_flight.as_str()
+            ));
         }
     }
     found
@@ -121,7 +134,12 @@ mod tests {
             project("fresh", "NEW", "")
         ));
         let told = settings(&old, &new).join("\n");
-        for part in ["max_concurrency: 1 → 3", "people", "shop.max_concurrency: none → 2", "shop.in_flight: pin → follow"] {
+        for part in [
+            "max_concurrency: 1 → 3",
+            "people",
+            "shop.max_concurrency: none → 2",
+            "shop.in_flight: pin → follow",
+        ] {
             assert!(told.contains(part), "{told}");
         }
         let later = next_start(&old, &new).join("\n");

@@ -74,12 +74,27 @@ async fn settle(changed: &mut mpsc::Receiver<()>) {
 
 fn report(asked: &str, outcome: Result<Reloaded, ReloadError>) {
     match outcome {
-        Ok(done) if done == Reloaded { warnings: done.warnings, ..Reloaded::default() } => tracing::debug!("{asked}: nothing is different"),
+        Ok(done)
+            if done
+                == Reloaded {
+                    warnings: done.warnings,
+                    ..Reloaded::default()
+                } =>
+        {
+            tracing::debug!("{asked}: nothing is different")
+        }
         Ok(done) => {
             for p in &done.projects {
                 let (following, pinned) = (p.following.len(), p.pinned.len());
                 let after = p.after.get(..10).unwrap_or(&p.after);
-                tracing::info!(project = p.project, rules = after, following, pinned, "{asked}: new rules are in force: {}", p.files.join(", "));
+                tracing::info!(
+                    project = p.project,
+                    rules = after,
+                    following,
+                    pinned,
+                    "{asked}: new rules are in force: {}",
+                    p.files.join(", ")
+                );
             }
             for words in done.settings.iter().chain(&done.next_start) {
                 tracing::info!("{asked}: {words}");
@@ -109,7 +124,10 @@ impl Watch {
                 let _ = tell.try_send(());
             }
         })?;
-        let mut watch = Self { watcher, dir: dir.to_path_buf() };
+        let mut watch = Self {
+            watcher,
+            dir: dir.to_path_buf(),
+        };
         watch.watcher.watch(dir, RecursiveMode::NonRecursive)?;
         watch.again();
         Ok(watch)
@@ -162,7 +180,14 @@ mod tests {
         for path in yes {
             assert!(concerns(root, &root.join(path)), "{path}");
         }
-        for path in ["data", "data/signalbox.db", "pipelines/.mine.toml.swp", "pipelines/mine.toml~", "prompts/deep/x.md", "README.md"] {
+        for path in [
+            "data",
+            "data/signalbox.db",
+            "pipelines/.mine.toml.swp",
+            "pipelines/mine.toml~",
+            "prompts/deep/x.md",
+            "README.md",
+        ] {
             assert!(!concerns(root, &root.join(path)), "{path}");
         }
     }

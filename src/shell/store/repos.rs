@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, json, list};
-use super::{Result, Store, StoreError};
+use super::{NewEvent, Result, Store, StoreError, inbox};
 use crate::engine::model::{Repo, RepoId};
 
 impl Store {
@@ -35,6 +35,22 @@ impl Store {
     /// [`StoreError::Gone`] when there is none.
     pub async fn repo_by_id(&self, id: RepoId) -> Result<Repo> {
         self.read(move |conn| by_id(conn, id)).await
+    }
+
+    /// Writes a repository that was made from version `before`, and records the events that follow
+    /// from it, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the stored one has moved: read and decide again.
+    pub async fn change_repo(&self, repo: Repo, before: i64, events: Vec<NewEvent>) -> Result<()> {
+        self.write(move |conn| {
+            save(conn, &repo, before)?;
+            for event in &events {
+                inbox::insert(conn, event)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// All repositories with their keys, by id.

@@ -24,7 +24,9 @@ impl LocalTracker {
     }
 
     pub(super) async fn issue(&self, id: &str) -> Result<Option<Issue>, TrackerError> {
-        let Some(row) = self.store.issue(&self.project, id).await? else { return Ok(None) };
+        let Some(row) = self.store.issue(&self.project, id).await? else {
+            return Ok(None);
+        };
         Ok(Some(Issue {
             id: row.id,
             number: Some(row.number),
@@ -40,12 +42,18 @@ impl LocalTracker {
     }
 
     pub(super) async fn set_status(&self, id: &str, status: &str) -> Result<(), TrackerError> {
-        self.store.issue_set_status(&self.project, id, status, SELF, None, clock::now()).await?;
+        self.store
+            .issue_set_status(&self.project, id, status, SELF, None, clock::now())
+            .await?;
         Ok(())
     }
 
     pub(super) async fn comment(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
-        let new = NewComment { key: Some(key.to_owned()), author: SELF.to_owned(), body: text.to_owned() };
+        let new = NewComment {
+            key: Some(key.to_owned()),
+            author: SELF.to_owned(),
+            body: text.to_owned(),
+        };
         self.store.issue_comment(&self.project, id, new, None, clock::now()).await?;
         Ok(())
     }

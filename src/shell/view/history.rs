@@ -23,7 +23,10 @@ pub async fn history(service: &Service, found: &Found) -> Result<HistoryView, St
         None => Vec::new(),
     };
     let rows = steps.iter().map(|step| row(step, Some(found.label.clone()))).collect();
-    Ok(HistoryView { item: found.label.clone(), rows })
+    Ok(HistoryView {
+        item: found.label.clone(),
+        rows,
+    })
 }
 
 /// What was decided after this place.

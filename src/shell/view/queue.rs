@@ -33,7 +33,10 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
 
 fn counts(rows: &Rows) -> BTreeMap<String, u64> {
     let count = |state: JobState| rows.counts.get(state.as_str()).copied().unwrap_or(0);
-    JobState::ALL.iter().map(|state| (state.as_str().to_owned(), u64::try_from(count(*state)).unwrap_or(0))).collect()
+    JobState::ALL
+        .iter()
+        .map(|state| (state.as_str().to_owned(), u64::try_from(count(*state)).unwrap_or(0)))
+        .collect()
 }
 
 fn serial_gate(service: &Service, rows: &Rows) -> BTreeMap<String, SerialGateView> {

@@ -23,14 +23,29 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
         Some(issue) => service.store.comments(&found.project, &issue.id).await?,
         None => Vec::new(),
     };
-    let Some(task) = &found.task else { return Ok(issue_only(found, &comments, now)) };
+    let Some(task) = &found.task else {
+        return Ok(issue_only(found, &comments, now));
+    };
     let rules = service.rules_of(task).await;
     let rules = rules.as_deref();
-    let blockers = reasons(service, std::slice::from_ref(task)).await?.remove(&task.id).unwrap_or_default();
+    let blockers = reasons(service, std::slice::from_ref(task))
+        .await?
+        .remove(&task.id)
+        .unwrap_or_default();
     let history = service.store.history(task.id).await?;
-    let runs: Vec<RunView> = service.store.runs(task.id).await?.iter().map(|r| run_view(r, &found.label)).collect();
+    let runs: Vec<RunView> = service
+        .store
+        .runs(task.id)
+        .await?
+        .iter()
+        .map(|r| run_view(r, &found.label))
+        .collect();
     let jobs = service.store.jobs(task.id).await?;
-    let change = if task.branch.is_empty() { None } else { service.store.change_by_branch(task.repo, &task.branch).await? };
+    let change = if task.branch.is_empty() {
+        None
+    } else {
+        service.store.change_by_branch(task.repo, &task.branch).await?
+    };
     Ok(ShowView {
         task: line(task, found.label.clone(), rules, blockers.first().cloned(), now),
         pipeline: rules.map(|r| r.pipeline.to_string()),
@@ -99,7 +114,11 @@ fn issue_only(found: &Found, comments: &[CommentRow], now: Millis) -> ShowView {
 }
 
 fn comment_view(c: &CommentRow) -> CommentView {
-    CommentView { author: c.author.clone(), at: c.created_at.into(), text: c.body.clone() }
+    CommentView {
+        author: c.author.clone(),
+        at: c.created_at.into(),
+        text: c.body.clone(),
+    }
 }
 
 fn change_view(c: &ChangeRow) -> ChangeView {
@@ -144,14 +163,30 @@ fn visits(task: &Task, history: &[StepRow], now: Millis) -> Vec<VisitView> {
 
 /// The last words of the present stage's gates in this visit, as the steps recorded them.
 fn gates(task: &Task, rules: Option<&Ruleset>, history: &[StepRow]) -> Vec<GateView> {
-    let Some(stage) = rules.and_then(|r| r.stages.get(&task.control.stage)) else { return Vec::new() };
+    let Some(stage) = rules.and_then(|r| r.stages.get(&task.control.stage)) else {
+        return Vec::new();
+    };
     let visit = task.ledger.visit.number;
     let said = |gate: &Name| {
         let head = format!("gate `{gate}` ");
-        let sentences = history.iter().rev().take_while(|s| s.visit == visit).flat_map(|s| s.because.iter().rev());
-        sentences.map(|Because(text)| text).find(|text| text.starts_with(&head)).map(|text| first_line(text))
+        let sentences = history
+            .iter()
+            .rev()
+            .take_while(|s| s.visit == visit)
+            .flat_map(|s| s.because.iter().rev());
+        sentences
+            .map(|Because(text)| text)
+            .find(|text| text.starts_with(&head))
+            .map(|text| first_line(text))
     };
-    stage.pass.iter().map(|gate| GateView { gate: gate.to_string(), said: said(gate) }).collect()
+    stage
+        .pass
+        .iter()
+        .map(|gate| GateView {
+            gate: gate.to_string(),
+            said: said(gate),
+        })
+        .collect()
 }
 
 fn acts(rules: Option<&Ruleset>, task: &Task, label: &str, actor: &Actor) -> Vec<ActView> {
@@ -163,7 +198,11 @@ fn acts(rules: Option<&Ruleset>, task: &Task, label: &str, actor: &Actor) -> Vec
                 Err(DoorError::Forbidden { why, .. } | DoorError::NotNow { why, .. }) => (false, why),
                 Err(other) => (false, other.to_string()),
             };
-            ActView { act: (*act).to_owned(), possible, why }
+            ActView {
+                act: (*act).to_owned(),
+                possible,
+                why,
+            }
         })
         .collect()
 }

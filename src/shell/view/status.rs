@@ -18,7 +18,10 @@ use super::{BlockerView, CounterView, HealthView, ProjectView, ProjectsView, Sta
 /// When the store cannot be read.
 pub(super) async fn reasons(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<BlockerView>>, StoreError> {
     let found = service.blockers(tasks).await?;
-    Ok(found.into_iter().map(|(id, blockers)| (id, blockers.iter().map(blocker).collect())).collect())
+    Ok(found
+        .into_iter()
+        .map(|(id, blockers)| (id, blockers.iter().map(blocker).collect()))
+        .collect())
 }
 
 /// A blocker as it is shown.
@@ -59,7 +62,12 @@ pub fn line(task: &Task, label: String, rules: Option<&Ruleset>, blocker: Option
         at: place(task).to_owned(),
         since: since.into(),
         blocker,
-        counters: task.control.counters.iter().map(|(n, used)| (n.to_string(), CounterView { used: *used, max: max(n) })).collect(),
+        counters: task
+            .control
+            .counters
+            .iter()
+            .map(|(n, used)| (n.to_string(), CounterView { used: *used, max: max(n) }))
+            .collect(),
         review_ms: review.total.plus(open).0,
     }
 }
@@ -74,7 +82,12 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
     let attention = lines.iter().filter(|l| l.blocker.as_ref().is_some_and(calls)).count();
     // Whatever waits for a person comes first; a stable sort keeps the order of ids.
     lines.sort_by_key(|l| !l.blocker.as_ref().is_some_and(calls));
-    Ok(StatusView { version: env!("CARGO_PKG_VERSION").to_owned(), now: service.now().into(), attention, tasks: lines })
+    Ok(StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        now: service.now().into(),
+        attention,
+        tasks: lines,
+    })
 }
 
 /// Tasks, newest first; without `all` those that are not over.
@@ -85,7 +98,10 @@ pub async fn tasks(service: &Service, all: bool) -> Result<TasksView, StoreError
     let tasks = service.store.tasks(all).await?;
     let mut tasks = lines(service, &tasks).await?;
     tasks.reverse();
-    Ok(TasksView { now: service.now().into(), tasks })
+    Ok(TasksView {
+        now: service.now().into(),
+        tasks,
+    })
 }
 
 async fn lines(service: &Service, tasks: &[Task]) -> Result<Vec<TaskLine>, StoreError> {
@@ -126,9 +142,16 @@ pub async fn why(service: &Service, found: &Found) -> Result<WhyView, StoreError
             runs: Vec::new(),
         });
     };
-    let blockers = reasons(service, std::slice::from_ref(task)).await?.remove(&task.id).unwrap_or_default();
+    let blockers = reasons(service, std::slice::from_ref(task))
+        .await?
+        .remove(&task.id)
+        .unwrap_or_default();
     let runs = service.store.runs(task.id).await?;
-    let open: Vec<_> = runs.iter().filter(|r| r.state != RunState::Ended).map(|r| run_view(r, &found.label)).collect();
+    let open: Vec<_> = runs
+        .iter()
+        .filter(|r| r.state != RunState::Ended)
+        .map(|r| run_view(r, &found.label))
+        .collect();
     let sentence = sentence(service, task, &blockers, open.len()).await?;
     Ok(WhyView {
         now: now.into(),
@@ -146,10 +169,17 @@ async fn sentence(service: &Service, task: &Task, blockers: &[BlockerView], runs
         return Ok(format!("it is over ({})", mode(task)));
     }
     if task.control.stop == StopState::No && runs > 0 && blockers.is_empty() {
-        return Ok(format!("nothing blocks it; {runs} run{} at work", if runs == 1 { " is" } else { "s are" }));
+        return Ok(format!(
+            "nothing blocks it; {runs} run{} at work",
+            if runs == 1 { " is" } else { "s are" }
+        ));
     }
     if let [first, rest @ ..] = blockers {
-        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" (and {} more)", rest.len())
+        };
         return Ok(format!("{}{more}", first.text));
     }
     let next = match service.store.next_due().await? {
@@ -181,7 +211,15 @@ pub fn projects(service: &Service) -> ProjectsView {
         pipeline: p.rules().pipeline.to_string(),
         rules: p.rules().hash.clone(),
         flow: p.rules().flow.iter().map(ToString::to_string).collect(),
-        signals: p.rules().signals.status.iter().map(|(status, signal)| (status.clone(), signal.to_string())).collect(),
+        signals: p
+            .rules()
+            .signals
+            .status
+            .iter()
+            .map(|(status, signal)| (status.clone(), signal.to_string()))
+            .collect(),
     });
-    ProjectsView { projects: projects.collect() }
+    ProjectsView {
+        projects: projects.collect(),
+    }
 }

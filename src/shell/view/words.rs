@@ -17,8 +17,14 @@ pub fn what_happened(body: &Body) -> String {
             let tail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
             format!("run {} of {} ended {}{tail}", report.run, report.slot, report.end.outcome())
         }
-        Body::ActionEnded { action, outcome, detail, .. } => {
-            let tail = if detail.is_empty() { String::new() } else { format!(": {}", first_line(detail)) };
+        Body::ActionEnded {
+            action, outcome, detail, ..
+        } => {
+            let tail = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", first_line(detail))
+            };
             format!("action {action} ended {outcome}{tail}")
         }
         Body::TimerFired { timer, .. } => format!("timer {timer} fired"),
@@ -121,7 +127,10 @@ mod tests {
             acted_at: Millis(0),
         };
         assert_eq!(what_happened(&Body::Signalled(signal.clone())), "signal reject: no tests");
-        let bare = Signal { text: Some("  ".to_owned()), ..signal };
+        let bare = Signal {
+            text: Some("  ".to_owned()),
+            ..signal
+        };
         assert_eq!(what_happened(&Body::Signalled(bare)), "signal reject");
     }
 

@@ -16,9 +16,9 @@ use crate::engine::model::{Actor, Via};
 use crate::engine::rules::{Api, Secret};
 use crate::shell::door::{Door, person};
 
+use super::ServeError;
 use super::error::ApiError;
 use super::router::Web;
-use super::ServeError;
 
 /// The shortest token that is accepted: shorter ones can be guessed.
 const SHORTEST: usize = 16;
@@ -43,7 +43,9 @@ impl Connected<IncomingStream<'_, TcpListener>> for Peer {
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::Socket { uid: stream.io().peer_cred().ok().map(|cred| cred.uid()) }
+        Self::Socket {
+            uid: stream.io().peer_cred().ok().map(|cred| cred.uid()),
+        }
     }
 }
 
@@ -59,7 +61,9 @@ impl Token {
     pub fn new(text: &str) -> Result<Self, ServeError> {
         let text = text.trim();
         if text.len() < SHORTEST {
-            return Err(ServeError::Token(format!("it has fewer than {SHORTEST} characters; `openssl rand -hex 32` makes a good one")));
+            return Err(ServeError::Token(format!(
+                "it has fewer than {SHORTEST} characters; `openssl rand -hex 32` makes a good one"
+            )));
         }
         Ok(Self(text.to_owned()))
     }
@@ -80,9 +84,8 @@ impl std::fmt::Debug for Token {
 pub(super) fn token(api: &Api) -> Result<Option<Token>, ServeError> {
     let text = match &api.token {
         None => return Ok(None),
-        Some(Secret::Env(name)) => {
-            std::env::var(name).map_err(|_| ServeError::Token(format!("the variable {name} is not set: set it, or take [api] token out")))?
-        }
+        Some(Secret::Env(name)) => std::env::var(name)
+            .map_err(|_| ServeError::Token(format!("the variable {name} is not set: set it, or take [api] token out")))?,
         Some(Secret::File(path)) => std::fs::read_to_string(path).map_err(|e| ServeError::Token(format!("{path}: {e}")))?,
     };
     Token::new(&text).map(Some)
@@ -108,7 +111,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| ApiError::unauthorized("nobody is known to be asking", "this is a defect"))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ApiError::unauthorized("nobody is known to be asking", "this is a defect"))
     }
 }
 
@@ -117,25 +124,39 @@ fn admit(web: &Web, peer: Peer, method: &Method, headers: &HeaderMap, in_uri: Op
     let people = &config.people;
     let address = match peer {
         Peer::Socket { uid: Some(uid) } => return Ok(Caller(person(people, Door::Socket { uid }))),
-        Peer::Socket { uid: None } => return Err(ApiError::unauthorized("the kernel does not say who asks", "use the HTTP address with a token")),
+        Peer::Socket { uid: None } => {
+            return Err(ApiError::unauthorized(
+                "the kernel does not say who asks",
+                "use the HTTP address with a token",
+            ));
+        }
         Peer::Tcp(address) => address,
     };
     known_host(web, headers, in_uri)?;
     let given = headers.get(header::AUTHORIZATION).map(|value| value.to_str().ok().and_then(bearer));
     match (given, &web.token) {
         (Some(Some(given)), Some(token)) if token.is(given) => Ok(Caller(person(people, Door::Token))),
-        (Some(_), Some(_)) => Err(ApiError::unauthorized("the token is wrong", "send `Authorization: Bearer TOKEN` with the token of [api]")),
+        (Some(_), Some(_)) => Err(ApiError::unauthorized(
+            "the token is wrong",
+            "send `Authorization: Bearer TOKEN` with the token of [api]",
+        )),
         (_, None) if writes(method) => Err(ApiError::unauthorized(
             "acts are not open on this address: no token is configured",
             "use the signalbox command on the service's machine, or configure [api] token",
         )),
-        (None, Some(_)) if writes(method) || !address.ip().to_canonical().is_loopback() => {
-            Err(ApiError::unauthorized("this takes a token", "send `Authorization: Bearer TOKEN` with the token of [api]"))
-        }
-        (_, None) if !address.ip().to_canonical().is_loopback() => {
-            Err(ApiError::unauthorized("without a token only this machine may read", "configure [api] token"))
-        }
-        _ => Ok(Caller(Actor::Person { name: "someone".to_owned(), via: Via::Api, roles: Vec::new() })),
+        (None, Some(_)) if writes(method) || !address.ip().to_canonical().is_loopback() => Err(ApiError::unauthorized(
+            "this takes a token",
+            "send `Authorization: Bearer TOKEN` with the token of [api]",
+        )),
+        (_, None) if !address.ip().to_canonical().is_loopback() => Err(ApiError::unauthorized(
+            "without a token only this machine may read",
+            "configure [api] token",
+        )),
+        _ => Ok(Caller(Actor::Person {
+            name: "someone".to_owned(),
+            via: Via::Api,
+            roles: Vec::new(),
+        })),
     }
 }
 
@@ -208,13 +229,22 @@ mod tests {
 
     #[test]
     fn a_token_that_is_not_there_is_said_so() {
-        let api = |secret| Api { token: Some(secret), hosts: Vec::new() };
-        let missing = token(&api(Secret::Env("SIGNALBOX_NO_SUCH_VARIABLE".into()))).unwrap_err().to_string();
+        let api = |secret| Api {
+            token: Some(secret),
+            hosts: Vec::new(),
+        };
+        let missing = token(&api(Secret::Env("SIGNALBOX_NO_SUCH_VARIABLE".into())))
+            .unwrap_err()
+            .to_string();
         assert!(missing.contains("SIGNALBOX_NO_SUCH_VARIABLE"), "{missing}");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         assert!(token(&api(Secret::File(file.display().to_string()))).is_err());
         std::fs::write(&file, "0123456789abcdef0123\n").unwrap();
-        assert!(token(&api(Secret::File(file.display().to_string()))).unwrap().is_some_and(|t| t.is("0123456789abcdef0123")));
+        assert!(
+            token(&api(Secret::File(file.display().to_string())))
+                .unwrap()
+                .is_some_and(|t| t.is("0123456789abcdef0123"))
+        );
     }
 }

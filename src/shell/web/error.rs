@@ -17,7 +17,14 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub fn new(status: StatusCode, code: &str, error: impl Into<String>, help: Option<String>) -> Self {
-        Self { status, view: ErrorView { error: error.into(), help, code: code.to_owned() } }
+        Self {
+            status,
+            view: ErrorView {
+                error: error.into(),
+                help,
+                code: code.to_owned(),
+            },
+        }
     }
 
     pub fn unauthorized(error: &str, help: &str) -> Self {
@@ -26,7 +33,12 @@ impl ApiError {
 
     pub fn misdirected() -> Self {
         let help = "names besides `listen` are configured with [api] hosts".to_owned();
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", "this service does not answer to that name", Some(help))
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "unknown_host",
+            "this service does not answer to that name",
+            Some(help),
+        )
     }
 
     pub fn not_found(error: impl Into<String>, help: impl Into<String>) -> Self {
@@ -38,7 +50,12 @@ impl ApiError {
     }
 
     pub fn internal(error: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error, Some("the service's log says more".to_owned()))
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            error,
+            Some("the service's log says more".to_owned()),
+        )
     }
 }
 

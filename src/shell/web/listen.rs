@@ -13,7 +13,10 @@ use super::ServeError;
 pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         ErrorKind::AddrInUse => ServeError::PortInUse { address },
-        _ => ServeError::Address { address, why: e.to_string() },
+        _ => ServeError::Address {
+            address,
+            why: e.to_string(),
+        },
     })
 }
 
@@ -22,7 +25,10 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, ServeError> 
 /// It is made under another name, closed to others, and only then given its own: nobody can open
 /// it in between.
 pub(super) async fn unix(path: &Path) -> Result<UnixListener, ServeError> {
-    let failed = |why: String| ServeError::Socket { path: path.to_owned(), why };
+    let failed = |why: String| ServeError::Socket {
+        path: path.to_owned(),
+        why,
+    };
     match std::fs::symlink_metadata(path) {
         Ok(meta) if !meta.file_type().is_socket() => return Err(failed("something else is there: move it away".to_owned())),
         Ok(_) if UnixStream::connect(path).await.is_ok() => return Err(ServeError::SocketInUse { path: path.to_owned() }),
@@ -33,7 +39,11 @@ pub(super) async fn unix(path: &Path) -> Result<UnixListener, ServeError> {
     let listener = UnixListener::bind(&fresh).map_err(|e| {
         // The kernel holds such paths in 108 bytes; its own words do not say so.
         let long = fresh.as_os_str().len() >= 108;
-        failed(if long { "its path is too long for a socket: name a data directory with a shorter path".to_owned() } else { e.to_string() })
+        failed(if long {
+            "its path is too long for a socket: name a data directory with a shorter path".to_owned()
+        } else {
+            e.to_string()
+        })
     })?;
     let placed = std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600)).and_then(|()| std::fs::rename(&fresh, path));
     placed.map_err(|e| {

@@ -70,8 +70,16 @@ pub(super) async fn log(State(web): State<Web>, Path(id): Path<i64>, Query(query
     };
     let kept = whole(&bytes, ended);
     let text = String::from_utf8_lossy(&bytes[..kept]);
-    let text = if flag(query.raw.as_deref()) { text.into_owned() } else { defuse(&text) };
-    Ok(Json(LogView { text, next: next - (bytes.len() - kept) as u64, ended }))
+    let text = if flag(query.raw.as_deref()) {
+        text.into_owned()
+    } else {
+        defuse(&text)
+    };
+    Ok(Json(LogView {
+        text,
+        next: next - (bytes.len() - kept) as u64,
+        ended,
+    }))
 }
 
 /// How many of the bytes end with a whole character: the rest of the last one is still to come.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod error;
+mod forge;
 mod listen;
 mod logs;
 mod read;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::shell::service::Service;
 
 pub use auth::{Peer, Token};
+pub use forge::FrozenView;
 pub use router::{Web, router};
 
 /// How long requests may go on after the end was announced.
@@ -46,7 +48,9 @@ pub enum ServeError {
         why: String,
     },
     /// Everyone could reach it.
-    #[error("{address} can be reached from other machines and there is no token: set [api] token in signalbox.toml, or listen on 127.0.0.1")]
+    #[error(
+        "{address} can be reached from other machines and there is no token: set [api] token in signalbox.toml, or listen on 127.0.0.1"
+    )]
     Open {
         /// The address.
         address: SocketAddr,
@@ -94,7 +98,12 @@ pub async fn bind(service: &Service) -> Result<Door, ServeError> {
     let path = service.data.join("signalbox.sock");
     let (tcp, unix) = (listen::tcp(address).await?, listen::unix(&path).await?);
     tracing::info!(%address, socket = %path.display(), "listening");
-    Ok(Door { tcp, unix, token, socket: listen::Remove(path) })
+    Ok(Door {
+        tcp,
+        unix,
+        token,
+        socket: listen::Remove(path),
+    })
 }
 
 impl Door {

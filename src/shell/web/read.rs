@@ -25,7 +25,11 @@ type Answer<T> = Result<Json<T>, ApiError>;
 #[utoipa::path(get, path = "/health", responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
 pub(super) async fn health(State(web): State<Web>) -> Response {
     let view = view::health(&web.service, crate::shell::process::Supervisor::containment());
-    let status = if view.status == "ok" { axum::http::StatusCode::OK } else { axum::http::StatusCode::SERVICE_UNAVAILABLE };
+    let status = if view.status == "ok" {
+        axum::http::StatusCode::OK
+    } else {
+        axum::http::StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(view)).into_response()
 }
 

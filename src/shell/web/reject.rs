@@ -29,9 +29,12 @@ fn body(rejection: &JsonRejection) -> ApiError {
             let help = Some("send `Content-Type: application/json`".to_owned());
             ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "only JSON is taken in", help)
         }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too large", Some("256 KiB is the limit".to_owned()))
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the request is too large",
+            Some("256 KiB is the limit".to_owned()),
+        ),
         _ => ApiError::bad(text),
     }
 }
@@ -44,7 +47,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let read: Result<_, QueryRejection> = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        read.map(|axum::extract::Query(value)| Self(value)).map_err(|e| ApiError::bad(e.body_text()))
+        read.map(|axum::extract::Query(value)| Self(value))
+            .map_err(|e| ApiError::bad(e.body_text()))
     }
 }
 
@@ -56,6 +60,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let read: Result<_, PathRejection> = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        read.map(|axum::extract::Path(value)| Self(value)).map_err(|e| ApiError::bad(e.body_text()))
+        read.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|e| ApiError::bad(e.body_text()))
     }
 }

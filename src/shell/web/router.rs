@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use crate::shell::service::Service;
 
 use super::error::ApiError;
-use super::{auth, logs, read, write};
+use super::{auth, forge, logs, read, write};
 
 /// Largest body, in bytes.
 pub(super) const MAX_BODY: usize = 256 * 1024;
@@ -42,7 +42,12 @@ impl Web {
     /// What the handlers work with.
     #[must_use]
     pub fn new(service: Arc<Service>, token: Option<auth::Token>, stop: CancellationToken) -> Self {
-        Self { service, token, stop, api: Arc::default() }
+        Self {
+            service,
+            token,
+            stop,
+            api: Arc::default(),
+        }
     }
 
     /// The description of the API.
@@ -52,7 +57,10 @@ impl Web {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(title = "signalbox", description = "Runs coding agents through gated pipelines. Errors are ErrorView."))]
+#[openapi(info(
+    title = "signalbox",
+    description = "Runs coding agents through gated pipelines. Errors are ErrorView."
+))]
 struct Description;
 
 /// The whole interface.
@@ -74,6 +82,10 @@ pub fn router(web: Web) -> Router {
         .routes(routes!(write::stop))
         .routes(routes!(write::start))
         .routes(routes!(write::retry))
+        .routes(routes!(forge::review))
+        .routes(routes!(forge::check))
+        .routes(routes!(forge::freeze))
+        .routes(routes!(forge::unfreeze))
         .routes(routes!(logs::run))
         .routes(routes!(logs::log))
         .routes(routes!(read::projects))
@@ -102,13 +114,24 @@ async fn nowhere() -> ApiError {
 
 async fn not_so() -> ApiError {
     let help = Some("/api/openapi.json describes what there is".to_owned());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path is not asked that way", help)
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path is not asked that way",
+        help,
+    )
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took too long", Some("try again".to_owned())).into_response(),
+        Err(_) => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "the answer took too long",
+            Some("try again".to_owned()),
+        )
+        .into_response(),
     }
 }
 

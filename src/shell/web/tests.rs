@@ -35,7 +35,10 @@ impl Site {
         assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
         let status = answer.status();
         let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&bytes))))
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&bytes))),
+        )
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
@@ -49,7 +52,9 @@ impl Site {
 
 /// This process's own user, through the socket.
 fn mine() -> Peer {
-    Peer::Socket { uid: Some(nix::unistd::geteuid().as_raw()) }
+    Peer::Socket {
+        uid: Some(nix::unistd::geteuid().as_raw()),
+    }
 }
 
 fn loopback() -> Peer {
@@ -63,7 +68,10 @@ fn far() -> Peer {
 fn request(method: Method, path: &str, body: Option<&Value>) -> Request<Body> {
     let builder = Request::builder().method(method).uri(path).header(header::HOST, "localhost:8500");
     match body {
-        Some(body) => builder.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap(),
+        Some(body) => builder
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap(),
         None => builder.body(Body::empty()).unwrap(),
     }
 }
@@ -79,10 +87,22 @@ async fn reading_is_open_on_loopback_and_takes_the_token_from_afar() {
     assert_eq!(site.send(request(Method::GET, "/status", None), loopback()).await.0, StatusCode::OK);
     let (status, body) = site.send(request(Method::GET, "/status", None), far()).await;
     assert_eq!((status, &body["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthorized")));
-    let right = with(request(Method::GET, "/status", None), header::AUTHORIZATION, &format!("Bearer {TOKEN}"));
+    let right = with(
+        request(Method::GET, "/status", None),
+        header::AUTHORIZATION,
+        &format!("Bearer {TOKEN}"),
+    );
     assert_eq!(site.send(right, far()).await.0, StatusCode::OK);
-    let wrong = with(request(Method::GET, "/status", None), header::AUTHORIZATION, "Bearer 0123456789abcdef");
-    assert_eq!(site.send(wrong, loopback()).await.0, StatusCode::UNAUTHORIZED, "a wrong token is never overlooked");
+    let wrong = with(
+        request(Method::GET, "/status", None),
+        header::AUTHORIZATION,
+        "Bearer 0123456789abcdef",
+    );
+    assert_eq!(
+        site.send(wrong, loopback()).await.0,
+        StatusCode::UNAUTHORIZED,
+        "a wrong token is never overlooked"
+    );
 }
 
 #[tokio::test]
@@ -90,10 +110,14 @@ async fn acting_over_tcp_takes_the_token() {
     let site = Site::new("", true).await;
     let new = || request(Method::POST, "/api/tasks", Some(&json!({ "title": "x", "text": "y" })));
     assert_eq!(site.send(new(), loopback()).await.0, StatusCode::UNAUTHORIZED);
-    let (status, body) = site.send(with(new(), header::AUTHORIZATION, &format!("Bearer {TOKEN}")), loopback()).await;
+    let (status, body) = site
+        .send(with(new(), header::AUTHORIZATION, &format!("Bearer {TOKEN}")), loopback())
+        .await;
     assert_eq!((status, &body["item"]), (StatusCode::CREATED, &json!("SHOP-001")));
     let closed = Site::new("", false).await;
-    let (status, body) = closed.send(with(new(), header::AUTHORIZATION, &format!("Bearer {TOKEN}")), loopback()).await;
+    let (status, body) = closed
+        .send(with(new(), header::AUTHORIZATION, &format!("Bearer {TOKEN}")), loopback())
+        .await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert!(body["help"].as_str().unwrap().contains("[api] token"), "{body}");
 }
@@ -121,14 +145,23 @@ async fn other_names_are_not_answered_to() {
 #[tokio::test]
 async fn only_json_of_a_sane_size_is_taken_in() {
     let site = Site::new("", false).await;
-    let plain = with(request(Method::POST, "/api/tasks", Some(&json!({ "title": "x" }))), header::CONTENT_TYPE, "text/plain");
+    let plain = with(
+        request(Method::POST, "/api/tasks", Some(&json!({ "title": "x" }))),
+        header::CONTENT_TYPE,
+        "text/plain",
+    );
     assert_eq!(site.send(plain, mine()).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let long = json!({ "title": "x", "text": "y".repeat(router::MAX_BODY) });
     assert_eq!(site.post("/api/tasks", long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     for body in [json!({}), json!([]), json!({ "title": 5 }), json!({ "title": "x", "titel": "y" })] {
         assert_eq!(site.post("/api/tasks", body.clone()).await.0, StatusCode::BAD_REQUEST, "{body}");
     }
-    let broken = Request::builder().method("POST").uri("/api/tasks").header("content-type", "application/json").body(Body::from("{")).unwrap();
+    let broken = Request::builder()
+        .method("POST")
+        .uri("/api/tasks")
+        .header("content-type", "application/json")
+        .body(Body::from("{"))
+        .unwrap();
     assert_eq!(site.send(broken, mine()).await.0, StatusCode::BAD_REQUEST);
 }
 
@@ -139,7 +172,13 @@ async fn what_there_is_not_is_404_with_what_is_near() {
     let (status, body) = site.get("/api/tasks/SHOP-002").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body["help"].as_str().unwrap().contains("SHOP-001"), "{body}");
-    for path in ["/nowhere", "/api/runs/7", "/api/runs/7/log", "/api/tasks/%00", "/api/tasks/a%2Fb/why"] {
+    for path in [
+        "/nowhere",
+        "/api/runs/7",
+        "/api/runs/7/log",
+        "/api/tasks/%00",
+        "/api/tasks/a%2Fb/why",
+    ] {
         assert_eq!(site.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(site.get("/api/runs/seven").await.0, StatusCode::BAD_REQUEST);
@@ -153,7 +192,10 @@ async fn acts_are_refused_with_the_reason() {
     let task = site.world.task(|_| {}).await;
     let (status, body) = site.post(&format!("/api/tasks/{}/approve", task.item), json!({})).await;
     assert_eq!(status, StatusCode::CONFLICT);
-    assert_eq!(body["error"], "SHOP-001 stands at development, agents are at work; nothing to approve");
+    assert_eq!(
+        body["error"],
+        "SHOP-001 stands at development, agents are at work; nothing to approve"
+    );
     let (status, _) = site.post("/api/tasks/%231/reject", json!({ "text": "" })).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, body) = site.post("/api/tasks/shop%231/stop", json!({})).await;
@@ -176,11 +218,21 @@ async fn two_approvals_are_one_decision() {
 async fn with_lists_of_people_only_they_may() {
     let site = Site::new("[people]\noperator = [\"api\"]", true).await;
     site.world.task(at_deploy).await;
-    let by_token = |path: &str| with(request(Method::POST, path, Some(&json!({}))), header::AUTHORIZATION, &format!("Bearer {TOKEN}"));
+    let by_token = |path: &str| {
+        with(
+            request(Method::POST, path, Some(&json!({}))),
+            header::AUTHORIZATION,
+            &format!("Bearer {TOKEN}"),
+        )
+    };
     let (status, body) = site.send(by_token("/api/tasks/SHOP-001/approve"), loopback()).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(body["error"].as_str().unwrap().contains("approver"), "{body}");
-    assert_eq!(site.post("/api/tasks/SHOP-001/stop", json!({})).await.0, StatusCode::FORBIDDEN, "the socket's user is not listed");
+    assert_eq!(
+        site.post("/api/tasks/SHOP-001/stop", json!({})).await.0,
+        StatusCode::FORBIDDEN,
+        "the socket's user is not listed"
+    );
     assert_eq!(site.send(by_token("/api/tasks/SHOP-001/stop"), loopback()).await.0, StatusCode::OK);
 }
 
@@ -196,7 +248,10 @@ async fn views_tell_where_tasks_stand() {
     assert_eq!((&show["issue"], &approve["possible"]), (&json!("shop#1"), &json!(true)));
     let (_, why) = site.get("/api/tasks/SHOP-001/why").await;
     assert_eq!(why["blockers"][0]["who"], "approver");
-    assert!(why["blockers"][0]["clear"].as_str().unwrap().starts_with("signalbox approve"), "{why}");
+    assert!(
+        why["blockers"][0]["clear"].as_str().unwrap().starts_with("signalbox approve"),
+        "{why}"
+    );
     let (_, history) = site.get("/api/tasks/SHOP-001/history").await;
     assert_eq!(history["rows"][0]["what"], "signal start");
     assert_eq!(history["rows"][0]["because"][0], "the test says so");
@@ -231,7 +286,10 @@ async fn a_block_that_fails_does_not_break_the_answer() {
     site.world.service.store.clone().close().await;
     let (status, queue) = site.get("/queue").await;
     assert_eq!(status, StatusCode::OK);
-    assert!(queue["counts"]["error"].is_string() && queue["recent"]["error"].is_string(), "{queue}");
+    assert!(
+        queue["counts"]["error"].is_string() && queue["recent"]["error"].is_string(),
+        "{queue}"
+    );
     assert_eq!(queue["max_concurrency"], 1);
     assert_eq!(site.get("/status").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -260,7 +318,15 @@ async fn a_long_poll_wakes_by_a_commit_and_by_the_end() {
 async fn the_description_names_every_path() {
     let site = Site::new("", false).await;
     let (_, api) = site.get("/api/openapi.json").await;
-    for path in ["/health", "/status", "/queue", "/api/tasks", "/api/tasks/{item}/approve", "/api/runs/{id}/log", "/api/timeline"] {
+    for path in [
+        "/health",
+        "/status",
+        "/queue",
+        "/api/tasks",
+        "/api/tasks/{item}/approve",
+        "/api/runs/{id}/log",
+        "/api/timeline",
+    ] {
         assert!(api["paths"][path].is_object(), "{path}");
     }
     assert!(api["components"]["schemas"]["ShowView"]["properties"]["timeline"].is_object());
@@ -271,21 +337,24 @@ async fn it_serves_on_the_socket_and_ends_when_told() {
     let world = World::with("listen = \"127.0.0.1:0\"", "", "").await;
     let socket = world.service.data.join("signalbox.sock");
     let stop = CancellationToken::new();
-    let door = bind(&world.service).await.unwrap();
-    let serving = tokio::spawn(door.serve(Arc::clone(&world.service), stop.clone()));
-    for _ in 0..200 {
-        if tokio::net::UnixStream::connect(&socket).await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let serving = tokio::spawn(bind(&world.service).await.unwrap().serve(Arc::clone(&world.service), stop.clone()));
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().unix_socket(socket.clone()).build().unwrap();
+    assert!(matches!(bind(&world.service).await, Err(ServeError::SocketInUse { .. })));
     let health: Value = client.get("http://localhost/health").send().await.unwrap().json().await.unwrap();
     assert_eq!(health["status"], "ok");
-    let made = client.post("http://localhost/api/tasks").json(&json!({ "title": "x", "text": "y" })).send().await.unwrap();
+    let made = client
+        .post("http://localhost/api/tasks")
+        .json(&json!({ "title": "x", "text": "y" }))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(made.status().as_u16(), 201, "the peer's uid is this process's own");
     stop.cancel();
-    tokio::time::timeout(Duration::from_secs(8), serving).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(8), serving)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert!(!socket.exists());
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::shell::door::{Done, DoorError, NewTask};
+use crate::shell::door::{Done, DoorError};
 use crate::shell::view::{DoneView, ErrorView};
 
 use super::auth::Caller;
@@ -14,11 +14,16 @@ use super::error::ApiError;
 use super::reject::{Body, Path};
 use super::router::Web;
 
-type Answer = Result<Json<DoneView>, ApiError>;
+pub(super) type Answer = Result<Json<DoneView>, ApiError>;
 
-fn answer(done: Result<Done, DoorError>) -> Answer {
+pub(super) fn answer(done: Result<Done, DoorError>) -> Answer {
     let done = done?;
-    Ok(Json(DoneView { item: done.item, message: done.message, seq: done.seq.map(|s| s.0), number: done.number }))
+    Ok(Json(DoneView {
+        item: done.item,
+        message: done.message,
+        seq: done.seq.map(|s| s.0),
+        number: done.number,
+    }))
 }
 
 /// A new issue.
@@ -47,9 +52,22 @@ fn yes() -> bool {
 
 /// Makes an issue on the service's own board.
 #[utoipa::path(post, path = "/api/tasks", request_body = NewBody, responses((status = 201, body = DoneView), (status = 403, body = ErrorView)))]
-pub(super) async fn new(State(web): State<Web>, Caller(actor): Caller, Body(body): Body<NewBody>) -> Result<(StatusCode, Json<DoneView>), ApiError> {
-    let new = NewTask { project: body.project, title: body.title, text: body.text, labels: body.labels, start: body.start };
-    let Json(view) = answer(web.service.issue_new(new, &actor).await)?;
+pub(super) async fn new(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Body(body): Body<NewBody>,
+) -> Result<(StatusCode, Json<DoneView>), ApiError> {
+    let project = web.service.project_named(body.project.as_deref())?.name.clone();
+    let made = web
+        .service
+        .issue_new(&project, &body.title, &body.text, &body.labels, body.start, actor)
+        .await?;
+    let view = DoneView {
+        item: made.item,
+        message: made.message,
+        seq: None,
+        number: Some(made.number),
+    };
     Ok((StatusCode::CREATED, Json(view)))
 }
 
@@ -116,38 +134,38 @@ macro_rules! act {
 
 act!(
     /// Comments on the issue.
-    comment, "/api/tasks/{item}/comment", TextBody, |web, item, body, actor| web.service.issue_comment(&item, &body.text, &actor)
+    comment, "/api/tasks/{item}/comment", TextBody, |web, item, body, actor| web.service.issue_comment(&item, &body.text, actor)
 );
 act!(
     /// Moves the issue to a status of the board.
-    status, "/api/tasks/{item}/status", StatusBody, |web, item, body, actor| web.service.issue_status(&item, &body.status, &actor)
+    status, "/api/tasks/{item}/status", StatusBody, |web, item, body, actor| web.service.issue_status(&item, &body.status, actor)
 );
 act!(
     /// Adds a label or takes it off.
-    label, "/api/tasks/{item}/label", LabelBody, |web, item, body, actor| web.service.issue_label(&item, &body.label, body.add, &actor)
+    label, "/api/tasks/{item}/label", LabelBody, |web, item, body, actor| web.service.issue_label(&item, &body.label, body.add, actor)
 );
 act!(
     /// Approves what the stage waits for.
     approve, "/api/tasks/{item}/approve", ApproveBody,
-    |web, item, body, actor| web.service.signal(&item, body.signal.as_deref().unwrap_or("approve"), body.text.as_deref(), &actor)
+    |web, item, body, actor| web.service.signal(&item, body.signal.as_deref().unwrap_or("approve"), body.text.as_deref(), actor)
 );
 act!(
     /// Sends the task back.
-    reject, "/api/tasks/{item}/reject", TextBody, |web, item, body, actor| web.service.signal(&item, "reject", Some(&body.text), &actor)
+    reject, "/api/tasks/{item}/reject", TextBody, |web, item, body, actor| web.service.signal(&item, "reject", Some(&body.text), actor)
 );
 act!(
     /// Answers the open question.
-    answer_question, "/api/tasks/{item}/answer", TextBody, |web, item, body, actor| web.service.signal(&item, "answer", Some(&body.text), &actor)
+    answer_question, "/api/tasks/{item}/answer", TextBody, |web, item, body, actor| web.service.signal(&item, "answer", Some(&body.text), actor)
 );
 act!(
     /// Stops the task.
-    stop, "/api/tasks/{item}/stop", WordBody, |web, item, body, actor| web.service.signal(&item, "stop", body.text.as_deref(), &actor)
+    stop, "/api/tasks/{item}/stop", WordBody, |web, item, body, actor| web.service.signal(&item, "stop", body.text.as_deref(), actor)
 );
 act!(
     /// Starts the issue or task.
-    start, "/api/tasks/{item}/start", WordBody, |web, item, body, actor| web.service.signal(&item, "start", body.text.as_deref(), &actor)
+    start, "/api/tasks/{item}/start", WordBody, |web, item, body, actor| web.service.signal(&item, "start", body.text.as_deref(), actor)
 );
 act!(
     /// Takes an escalated or failed task up again.
-    retry, "/api/tasks/{item}/retry", WordBody, |web, item, body, actor| web.service.retry(&item, body.text.as_deref(), &actor)
+    retry, "/api/tasks/{item}/retry", WordBody, |web, item, body, actor| web.service.retry(&item, body.text.as_deref(), actor)
 );
