@@ -144,6 +144,8 @@ pub enum Command {
     },
     /// Jobs: what runs, what waits and why
     Queue,
+    /// Have the running service read its configuration and rules again: all of it is taken over, or nothing is
+    Reload,
     /// Print a completion script for your shell
     Completions {
         /// The shell

@@ -17,6 +17,7 @@ pub mod demo;
 pub mod init;
 pub mod logs;
 pub mod queue;
+pub mod reload;
 pub mod run_shim;
 pub mod serve;
 pub mod show;
@@ -120,6 +121,7 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Status => status::run(client, json).await,
         Command::Show { item } => show::run(client, item, json).await,
         Command::Why { item } => why::run(client, item, json).await,
+        Command::Reload => reload::run(client, json).await,
         Command::Queue => queue::run(client, json).await,
         Command::Logs(logs) => logs::run(client, logs, json).await,
         Command::Task(task) => task::run(client, task, json).await,

@@ -6,6 +6,9 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod docs_pipeline;
+mod house;
 mod imports;
 mod process;
+mod reload;
 mod scripted;

@@ -7,6 +7,7 @@ mod listen;
 mod logs;
 mod read;
 mod reject;
+mod reload;
 mod router;
 mod write;
 
