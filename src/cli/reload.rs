@@ -41,8 +41,16 @@ fn tell(done: &Reloaded) -> String {
 
 fn project(text: &mut String, p: &ProjectChange) {
     let short = |hash: &str| hash.get(..10).unwrap_or(hash).to_owned();
-    let rules = if p.before == p.after { short(&p.after) } else { format!("{} → {}", short(&p.before), short(&p.after)) };
-    let files = if p.files.is_empty() { String::new() } else { format!("   ({})", p.files.join(", ")) };
+    let rules = if p.before == p.after {
+        short(&p.after)
+    } else {
+        format!("{} → {}", short(&p.before), short(&p.after))
+    };
+    let files = if p.files.is_empty() {
+        String::new()
+    } else {
+        format!("   ({})", p.files.join(", "))
+    };
     let _ = writeln!(text, "{}: {} {rules}{files}", p.project, p.pipeline);
     if !p.following.is_empty() {
         let _ = writeln!(text, "  move to the new rules: {}", p.following.join(", "));
@@ -69,9 +77,16 @@ mod tests {
             following: vec![],
             pinned: vec!["SHOP-001".into()],
         };
-        let done = Reloaded { projects: vec![change], next_start: vec!["data: d stays in use".into()], ..Reloaded::default() };
+        let done = Reloaded {
+            projects: vec![change],
+            next_start: vec!["data: d stays in use".into()],
+            ..Reloaded::default()
+        };
         let text = tell(&done);
-        assert!(text.starts_with("shop: local aaaaaaaaaa → bbbbbbbbbb   (pipelines/local.toml)\n"), "{text}");
+        assert!(
+            text.starts_with("shop: local aaaaaaaaaa → bbbbbbbbbb   (pipelines/local.toml)\n"),
+            "{text}"
+        );
         assert!(text.contains("keep the rules they began with: SHOP-001"), "{text}");
         assert!(text.contains("at the next start only: data"), "{text}");
     }

@@ -58,7 +58,10 @@ async fn all_the_way(at_a_time: u32) -> House {
         let text = house.published(&format!("docs/work-items/{item}/{file}"));
         assert!(text.contains("verdict: \"OK\""), "{file}: {text}");
     }
-    assert!(house.published(&format!("src/feature-{item}.txt")).lines().count() == 2, "two rounds of writing");
+    assert!(
+        house.published(&format!("src/feature-{item}.txt")).lines().count() == 2,
+        "two rounds of writing"
+    );
     let runs = running.service.store.runs(task.id).await.unwrap();
     assert_eq!(runs.len(), 6, "nothing was paid for twice");
     running.close().await;
@@ -89,7 +92,11 @@ async fn a_day_outlives_a_restart() {
     running.close().await;
 
     let running = house.start().await;
-    assert_eq!(running.service.store.timers(before.id).await.unwrap(), timers, "a restart neither loses nor shifts it");
+    assert_eq!(
+        running.service.store.timers(before.id).await.unwrap(),
+        timers,
+        "a restart neither loses nor shifts it"
+    );
     assert!(cooling(&running.task(&item).await.unwrap()));
     // What wakes the task tomorrow; the gate goes by the event's time.
     running.service.store.fire_timers(due).await.unwrap();

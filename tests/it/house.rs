@@ -33,12 +33,19 @@ pub struct Running {
 
 pub fn boss() -> Actor {
     let roles = vec![Role::Viewer, Role::Operator, Role::Approver];
-    Actor::Person { name: "ann".to_owned(), via: Via::Cli, roles }
+    Actor::Person {
+        name: "ann".to_owned(),
+        via: Via::Cli,
+        roles,
+    }
 }
 
 fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
-    command.args(["-c", "user.name=t", "-c", "user.email=t@example.com"]).args(args).current_dir(dir);
+    command
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+        .args(args)
+        .current_dir(dir);
     let out = command.env("GIT_CONFIG_GLOBAL", "/dev/null").output().expect("git");
     assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8_lossy(&out.stdout).trim().to_owned()
@@ -48,7 +55,9 @@ impl House {
     /// One project `shop` with this pipeline; `top` stands at the top of signalbox.toml, `project` among the project's
     /// keys, `set` among its overrides; `script` is the agent's.
     pub fn new(pipeline: &str, top: &str, project: &str, set: &str, script: &str) -> Self {
-        let house = Self { dir: tempfile::tempdir().expect("a folder") };
+        let house = Self {
+            dir: tempfile::tempdir().expect("a folder"),
+        };
         let repo = house.path("repository");
         house.write("repository/README.md", "# Shop\n");
         git(&repo, &["init", "--quiet", "--initial-branch=main"]);
@@ -105,7 +114,12 @@ impl House {
         let files = read_dir(self.dir.path(), &embedded()).expect("files");
         let loaded = load(&files);
         assert!(!loaded.failed(), "{:#?}", loaded.diagnostics);
-        let settings = Settings { loaded, dir: self.dir.path().to_owned(), exe: EXE.into(), agent_env: Default::default() };
+        let settings = Settings {
+            loaded,
+            dir: self.dir.path().to_owned(),
+            exe: EXE.into(),
+            agent_env: Default::default(),
+        };
         Service::open(settings).await.expect("opened")
     }
 
@@ -128,7 +142,11 @@ impl Running {
     }
 
     pub async fn new_task(&self, title: &str) -> String {
-        self.service.issue_new("shop", title, "please", &[], true, boss()).await.expect("made").item
+        self.service
+            .issue_new("shop", title, "please", &[], true, boss())
+            .await
+            .expect("made")
+            .item
     }
 
     pub async fn task(&self, item: &str) -> Option<Task> {

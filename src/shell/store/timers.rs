@@ -13,10 +13,15 @@ impl Store {
     /// As all of the store.
     pub async fn timers(&self, task: TaskId) -> Result<Vec<(Name, Millis)>> {
         self.read(move |conn| {
-            list(conn, "SELECT task, timer, due FROM timers WHERE task = ?1 ORDER BY due, timer", [task.0], |row| {
-                let f = Fields::new(row, "timers", "task");
-                Ok((f.name("timer")?, f.time("due")?))
-            })
+            list(
+                conn,
+                "SELECT task, timer, due FROM timers WHERE task = ?1 ORDER BY due, timer",
+                [task.0],
+                |row| {
+                    let f = Fields::new(row, "timers", "task");
+                    Ok((f.name("timer")?, f.time("due")?))
+                },
+            )
         })
         .await
     }
