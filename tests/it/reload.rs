@@ -174,10 +174,8 @@ async fn a_reload_that_would_strand_a_task_is_refused_and_names_it_and_a_start_i
         .until(&item, "at testing", |t| t.control.stage == "testing" && t.control.at == At::Work)
         .await;
 
-    let (flow, edges) = NO_TESTING.split_once('
-').unwrap();
-    edited(&house, &format!("{flow}
-"), edges);
+    let (flow, edges) = NO_TESTING.split_once('\n').unwrap();
+    edited(&house, &format!("{flow}\n"), edges);
     let told = refused(&running).await.to_string();
     assert!(
         told.contains(&format!("{item} stands at stage `testing`, which the new rules do not have")),
@@ -271,7 +269,13 @@ impl<'h> Program<'h> {
         let log = fs::File::create(house.path("serve.log")).unwrap();
         let mut command = Command::new(EXE);
         command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]).arg(house.path(""));
-        let child = command.env("NO_COLOR", "1").env("RUST_LOG", "debug").stderr(log).stdin(Stdio::null()).spawn().unwrap();
+        let child = command
+            .env("NO_COLOR", "1")
+            .env("RUST_LOG", "signalbox=debug")
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let program = Self { house, child };
         program.until_logged("listening", 1);
         program
