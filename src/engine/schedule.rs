@@ -11,6 +11,9 @@ use crate::engine::model::{
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
+#[cfg(test)]
+mod tests;
+
 /// A job that waits.
 #[derive(Debug, Clone)]
 pub struct WaitingJob {
@@ -69,7 +72,7 @@ pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
     for job in queue.waiting {
         let blockers = match queue.tasks.get(&job.task) {
             Some(task) => blockers(queue, &room, job, task, now),
-            None => vec![blocker(Code::RulesError, "its task is over", job.since, Who::Itself)],
+            None => vec![blocker(Code::RulesError, "its task is over or unknown", job.since, Who::Itself)],
         };
         if blockers.is_empty()
             && let Some(task) = queue.tasks.get(&job.task)
@@ -124,9 +127,16 @@ fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: 
             task.rules.get(..12).unwrap_or(&task.rules),
             task.item
         );
-        return vec![blocker(Code::RulesError, text, job.since, Who::Operator)];
+        let clear = Some(format!("signalbox validate    # or: signalbox stop {}", task.item));
+        return vec![Blocker {
+            clear,
+            ..blocker(Code::RulesError, text, job.since, Who::Operator)
+        }];
     };
     let mut found = Vec::new();
+    if task.control.stop == StopState::Cleaning {
+        found.push(blocker(Code::StopDeferred, "its task is being stopped", job.since, Who::Itself));
+    }
     if let Some(repo) = queue.repos.get(&task.repo) {
         frozen(repo, job, &mut found);
         lane(&rules, repo, room, job, task, &mut found);
@@ -178,10 +188,12 @@ fn places(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, found: 
         let which = run.map_or_else(|| "an earlier job".to_owned(), |run| format!("run {run}"));
         let text = format!("{which} still has the checkout of {} for {}", task.item, job.slot);
         found.push(blocker(Code::RunnerBusy, text, job.since, Who::Itself));
-    } else if room.total >= queue.limit {
+    }
+    if room.total >= queue.limit {
         let text = format!("{} of {} places for runs are taken", room.total, queue.limit);
         found.push(blocker(Code::RunnerBusy, text, job.since, Who::Itself));
-    } else if let Some(limit) = queue.project_limits.get(&task.project) {
+    }
+    if let Some(limit) = queue.project_limits.get(&task.project) {
         let used = room.projects.get(&task.project).copied().unwrap_or(0);
         if used >= *limit {
             let text = format!("{used} of {limit} places for runs of project {} are taken", task.project);
@@ -238,7 +250,8 @@ pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
     }
     match &task.control.at {
         At::Entering => vec![blocker(Code::GateWait, "its next stage is being entered", entered, Who::Itself)],
-        At::Work => Vec::new(),
+        At::Work if task.control.slots.values().any(|s| s.state == SlotState::Queued) => Vec::new(),
+        At::Work => vec![idle(task, entered)],
         At::Updating { .. } => vec![blocker(
             Code::ActionRunning,
             "the default branch is being merged into its branch",
@@ -251,6 +264,23 @@ pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
     }
 }
 
+/// Its agents have ended, none is queued, and no edge led on: someone must say what follows.
+fn idle(task: &Task, entered: Millis) -> Blocker {
+    let (text, since) = task
+        .ledger
+        .waiting
+        .clone()
+        .unwrap_or_else(|| ("none of its agents is queued".to_owned(), entered));
+    Blocker {
+        clear: Some(retry(task)),
+        ..blocker(Code::ChecksFailed, text, since, Who::Operator)
+    }
+}
+
+fn retry(task: &Task) -> String {
+    format!("signalbox retry {}    # or: reject, stop", task.item)
+}
+
 fn action_waits(task: &Task, repo: &Repo, entered: Millis) -> Vec<Blocker> {
     let mut found = Vec::new();
     if let Some(freeze) = &repo.freeze {
@@ -259,7 +289,11 @@ fn action_waits(task: &Task, repo: &Repo, entered: Millis) -> Vec<Blocker> {
     }
     if let Some(lease) = repo.lease.as_ref().filter(|l| l.task != task.id) {
         let text = format!("{} holds the merge lease", lease.item);
-        found.push(blocker(Code::LeaseHeld, text, lease.since, Who::OtherTask));
+        let clear = Some(format!("signalbox show {0}    # or: signalbox stop {0}", lease.item));
+        found.push(Blocker {
+            clear,
+            ..blocker(Code::LeaseHeld, text, lease.since, Who::OtherTask)
+        });
     }
     if found.is_empty() {
         found.push(blocker(
@@ -306,7 +340,11 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
         "waiting" => (Code::GateWait, Who::Anyone),
         _ => (Code::ChecksFailed, Who::Operator),
     };
-    let clear = (who == Who::Operator).then(|| format!("signalbox retry {item}    # or: reject, stop"));
+    let clear = match who {
+        Who::Operator => Some(retry(task)),
+        Who::Anyone => Some(format!("signalbox reject {item} \"…\"    # or end it where it was said")),
+        _ => None,
+    };
     vec![Blocker {
         clear,
         ..blocker(code, sentence.clone(), *since, who)

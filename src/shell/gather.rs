@@ -14,8 +14,6 @@ use crate::shell::service::Project;
 const ARTEFACT_MAX: usize = 256 * 1024;
 /// Longest text put into a fact, in bytes.
 const TEXT_MAX: usize = 16 * 1024;
-/// Most paths kept in a head fact.
-const TOUCHED_MAX: usize = 2000;
 /// Most commits listed in a head fact.
 const COMMITS_MAX: usize = 50;
 
@@ -112,7 +110,7 @@ impl Gathering<'_> {
         let vault = &self.project.vault;
         let from = vault.merge_base(base, sha).await?.unwrap_or_else(|| base.to_owned());
         let mut touched = vault.changed(&from, sha).await?;
-        touched.truncate(TOUCHED_MAX);
+        touched.truncate(HeadFact::TOUCHED_MAX);
         Ok(touched)
     }
 

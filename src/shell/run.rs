@@ -217,6 +217,9 @@ async fn find(service: &Service, target: &Target, repo: crate::engine::model::Re
         return Ok(task);
     }
     let mut unborn = Task::unborn(target.project.clone(), repo, target.issue.as_deref().unwrap_or_default(), rules);
+    if let Some(issue) = &target.issue {
+        unborn.ledger.stopped_before = service.store.last_stop(&target.project, issue).await?;
+    }
     let prefix = service.projects.get(&target.project).map(Project::prefix).unwrap_or_default();
     unborn.item = format!("{prefix}-{:03}", service.store.next_item_number(&target.project).await?);
     Ok(unborn)

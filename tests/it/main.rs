@@ -11,4 +11,6 @@ mod house;
 mod imports;
 mod process;
 mod reload;
+mod scenarios;
 mod scripted;
+mod world;

@@ -158,6 +158,12 @@ impl Facts {
     }
 }
 
+impl HeadFact {
+    /// Most paths kept in [`HeadFact::touched`]: whoever looks for one in so many must reckon with
+    /// those that were cut off.
+    pub const TOUCHED_MAX: usize = 2000;
+}
+
 /// The branch as the forge has it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadFact {

@@ -220,6 +220,9 @@ pub struct Ledger {
     pub failure: Option<String>,
     /// A `start` that came while the stop was being carried out: taken up when the task is over.
     pub restart: Option<super::Signal>,
+    /// When a person stopped the last task of its issue: a start older than that is ignored.
+    #[serde(default)]
+    pub stopped_before: Option<Millis>,
     /// When it ended.
     pub ended_at: Option<Millis>,
 }

@@ -51,7 +51,7 @@ pub fn expects(rules: &Ruleset, stage: &str, agent: &str) -> Vec<Expect> {
     for gate in rules.stages.get(stage).map(|stage| stage.pass.as_slice()).unwrap_or_default() {
         found.gate(gate);
     }
-    let allowed = rules.agents.get(agent).map(|agent| agent.artefacts.as_slice()).unwrap_or_default();
+    let allowed = rules.agents.get(agent).map(|agent| &*agent.artefacts).unwrap_or_default();
     found
         .list
         .retain(|expect| allowed.is_empty() || allowed.iter().any(|pattern| covers(pattern, expect.path())));

@@ -58,7 +58,7 @@ fn agent(prompt: &str, artefacts: &[&str]) -> Agent {
         timeout: Millis::secs(1800),
         grace: Millis::secs(20),
         writes: Vec::new(),
-        artefacts: artefacts.iter().map(|glob| (*glob).to_owned()).collect(),
+        artefacts: artefacts.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>().into(),
         env: Vec::new(),
         share_home: false,
     }
@@ -74,13 +74,13 @@ fn texts(list: &[&str]) -> Vec<String> {
 
 fn gates() -> BTreeMap<Name, Gate> {
     let brd = vec![
-        FilesClause::Any(texts(&["01-questions.md"]), Name::new("questions")),
-        FilesClause::All(texts(&["01-brd.md", "02-trz.md"]), Name::new("ok")),
+        FilesClause::Any(texts(&["01-questions.md"]).into(), Name::new("questions")),
+        FilesClause::All(texts(&["01-brd.md", "02-trz.md"]).into(), Name::new("ok")),
         FilesClause::Else(Name::new("missing")),
     ];
     let adr = vec![
-        FilesClause::Any(texts(&["10-conflict.md"]), Name::new("conflict")),
-        FilesClause::All(texts(&["06-adr/*.md"]), Name::new("ok")),
+        FilesClause::Any(texts(&["10-conflict.md"]).into(), Name::new("conflict")),
+        FilesClause::All(texts(&["06-adr/*.md"]).into(), Name::new("ok")),
     ];
     let reads = BTreeMap::from([
         ("log".to_owned(), FactKey::Frontmatter("15-staging-log.md".to_owned())),
@@ -216,7 +216,7 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
         (
             "comment",
             "started no_artefacts please_approve please_confirm conflict tests_failed entry_failed relaunch_hole relaunch_hole_done \
-             auto_passed approval_void not_allowed escalated spent run_failed stopped stopped_after_done stop_deferred done gate_reason merged",
+             auto_passed auto_suspended approval_void not_allowed escalated spent run_failed stopped stopped_after_done stop_deferred done gate_reason merged",
         ),
         ("ask", "questions"),
         ("alert", "escalated run_failed stop_deferred stopped gate_error refused"),

@@ -202,8 +202,8 @@ fn world(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
 
 fn clause(c: &ClauseDraft) -> FilesClause {
     match c {
-        ClauseDraft::Any(patterns, o) => FilesClause::Any(patterns.clone(), o.name()),
-        ClauseDraft::All(patterns, o) => FilesClause::All(patterns.clone(), o.name()),
+        ClauseDraft::Any(patterns, o) => FilesClause::Any(patterns.clone().into(), o.name()),
+        ClauseDraft::All(patterns, o) => FilesClause::All(patterns.clone().into(), o.name()),
         ClauseDraft::Else(o) => FilesClause::Else(o.name()),
     }
 }

@@ -74,7 +74,7 @@ fn agent_of(name: &Sp<String>, agent: &Sp<AgentDraft>, scope: &Scope) -> Option<
         timeout: a.timeout,
         grace: a.grace,
         writes: a.writes.v.clone(),
-        artefacts: a.artefacts.clone(),
+        artefacts: a.artefacts.clone().into(),
         env: a.env.clone(),
         share_home: a.share_home,
     })

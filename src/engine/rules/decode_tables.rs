@@ -226,7 +226,12 @@ pub fn auto(r: &Reader) -> (bool, Named<AutoRule>) {
         };
         let label = a.need_text("label", "the label of the issue: label = \"auto:approve\"");
         let globs = a.texts("suspended_by").map(|t| t.v).unwrap_or_default();
-        let suspended_by = globs.into_iter().filter(|g| check_glob(g, CHECKOUT, r.sink)).map(|g| g.v).collect();
+        let suspended_by = globs
+            .into_iter()
+            .filter(|g| check_glob(g, CHECKOUT, r.sink))
+            .map(|g| g.v)
+            .collect::<Vec<_>>()
+            .into();
         a.finish();
         if let Some(label) = label {
             let v = AutoRule {

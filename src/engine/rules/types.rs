@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::engine::model::{FactKey, Millis, Name};
 use crate::engine::script::Scripts;
 
+use super::Patterns;
+
 /// A pipeline bound to a project, resolved, checked and compiled. Immutable.
 #[derive(Debug)]
 pub struct Ruleset {
@@ -226,9 +228,9 @@ pub enum GateKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FilesClause {
     /// Holds when this round wrote at least one file matching one of the patterns.
-    Any(Vec<String>, Name),
+    Any(Patterns, Name),
     /// Holds when every pattern matches a file and this round wrote at least one of all of them.
-    All(Vec<String>, Name),
+    All(Patterns, Name),
     /// Holds always.
     Else(Name),
 }
@@ -249,7 +251,7 @@ pub struct Agent {
     /// Paths (globs below the checkout) that it may write besides its artefacts.
     pub writes: Vec<String>,
     /// Artefacts (globs below the artefact folder) that it may write.
-    pub artefacts: Vec<String>,
+    pub artefacts: Patterns,
     /// Names of variables it inherits besides the built-in allow-list.
     pub env: Vec<String>,
     /// Whether HOME is the service's own instead of a fresh folder.
@@ -332,7 +334,7 @@ pub struct AutoRule {
     /// The label.
     pub label: String,
     /// Globs of paths whose change suspends the order.
-    pub suspended_by: Vec<String>,
+    pub suspended_by: Patterns,
 }
 
 /// Entry check QG-0.

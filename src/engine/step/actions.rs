@@ -18,18 +18,14 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         let why = format!("the repository is frozen: {}", freeze.reason);
         draft.because(why.clone());
         draft.wait(why);
-        return;
+        return not_begun(draft);
     }
     if !take_lease(draft) {
-        return;
+        return not_begun(draft);
     }
     let Some(head) = draft.task.ledger.head.clone() else {
         return refused(draft, &action, "there is no branch to merge");
     };
-    if let Some(stage) = passed_with_other_code(draft, &head) {
-        let detail = format!("stage {stage} was passed with other code than {}", short(&head.sha));
-        return outcome(draft, &action, "head_moved", &detail);
-    }
     draft.because(format!("action `{}` begins with {}", action.name(), short(&head.sha)));
     draft.task.control.at = At::Action { index, running: true };
     draft.task.ledger.waiting = None;
@@ -40,6 +36,29 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         subject: head.subject,
     };
     draft.decide(Decision::Act(intent));
+}
+
+/// Between two actions no irreversible step is under way: a stop that was put off is applied.
+fn not_begun(draft: &mut Draft<'_>) {
+    if draft.task.control.stop == StopState::Deferred {
+        draft.because("nothing irreversible is under way any more: the stop that was put off is applied");
+        stop::full(draft);
+    }
+}
+
+/// Before people are asked about an irreversible action, and again before it begins: an earlier
+/// stage that was passed with other code sends the task away. Returns whether it did.
+pub(super) fn stale(draft: &mut Draft<'_>) -> bool {
+    let Some(action) = draft.stage().and_then(|s| s.actions.first()).cloned() else {
+        return false;
+    };
+    let Some(head) = draft.task.ledger.head.clone() else { return false };
+    let Some(stage) = passed_with_other_code(draft, &head) else {
+        return false;
+    };
+    let detail = format!("stage {stage} was passed with other code than {}", short(&head.sha));
+    outcome(draft, &action, "head_moved", &detail);
+    true
 }
 
 /// A stage, from the first in which code is written, that was passed with other code than `head`.
@@ -171,8 +190,8 @@ fn follow(draft: &mut Draft<'_>, action: &Name, what: &Name, detail: &str) {
     let rules = draft.rules;
     let stage = draft.task.control.stage.clone();
     match edges::find(rules, &stage, action, action, what) {
-        Some(edge) => edges::take(draft, edge, &key, &answer),
-        None => edges::take(
+        Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),
+        None => edges::follow(
             draft,
             &Edge {
                 stay: true,
@@ -204,25 +223,16 @@ fn updated(draft: &mut Draft<'_>, key: &Name, what: &Name, detail: &str, head: O
     }
     draft.because("the branch has the default branch's commits: verdicts carry over, checks run again");
     let rules = draft.rules;
+    let own = draft.stage().and_then(|s| s.on.get(key));
+    let Some(edge) = own.or_else(|| rules.on.get(key)) else {
+        return look::ask(draft, false);
+    };
     let (gate, outcome) = key.split_once('.').unwrap_or((key, ""));
-    let stage = draft.task.control.stage.clone();
-    if let Some(edge) = edges::find(rules, &stage, gate, gate, outcome) {
-        let answer = Answer {
-            detail: detail.to_owned(),
-            ..Answer::new(&Name::new(gate), Outcome::Other(Name::new(outcome)))
-        };
-        edges::follow(
-            draft,
-            &Edge {
-                update: false,
-                ..edge.clone()
-            },
-            key,
-            &answer,
-        );
-    } else {
-        look::ask(draft, false);
-    }
+    let answer = Answer {
+        detail: detail.to_owned(),
+        ..Answer::new(&Name::new(gate), Outcome::Other(Name::new(outcome)))
+    };
+    edges::follow(draft, edge, key, &answer);
 }
 
 /// The update met a conflict, a moved head or a refusal.
@@ -235,8 +245,8 @@ fn update_failed(draft: &mut Draft<'_>, what: &Name, detail: &str) {
         ..Answer::new(&Name::new("update"), Outcome::Other(what.clone()))
     };
     for by in ["update", "mergeable", "merge"] {
-        if let Some(edge) = edges::find(rules, &stage, by, by, what).filter(|e| !e.update) {
-            return edges::take(draft, edge, &Name::from(format!("{by}.{what}")), &answer);
+        if let Some((name, edge)) = edges::find(rules, &stage, by, by, what).filter(|(_, e)| !e.update) {
+            return edges::follow(draft, edge, name, &answer);
         }
     }
     let edge = Edge {
@@ -245,7 +255,7 @@ fn update_failed(draft: &mut Draft<'_>, what: &Name, detail: &str) {
         alert: true,
         ..Edge::default()
     };
-    edges::take(draft, &edge, &Name::from(format!("update.{what}")), &answer);
+    edges::follow(draft, &edge, &Name::from(format!("update.{what}")), &answer);
 }
 
 /// The service's own conflict-free merge of the base moves the subject without voiding verdicts.

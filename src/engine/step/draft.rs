@@ -35,6 +35,8 @@ pub(super) struct Draft<'a> {
     because: Vec<Because>,
     follow: Option<Body>,
     texts: u32,
+    /// The head moved in this very step: what was gathered is about the old one.
+    stale: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -50,6 +52,7 @@ impl<'a> Draft<'a> {
             because: Vec::new(),
             follow: None,
             texts: 0,
+            stale: false,
         }
     }
 
@@ -142,16 +145,44 @@ impl<'a> Draft<'a> {
             if same_subject { "same subject" } else { "other code" }
         ));
         self.set_head(head.clone());
-        if !same_subject && self.task.control.mode == Mode::Escalated {
+        self.stale = true;
+        if same_subject {
+            return;
+        }
+        // A verdict is about the code it was given on.
+        self.task.ledger.runs.clear();
+        if self.task.control.mode == Mode::Escalated {
             self.because("someone pushed: the task is taken up again");
             self.calm();
         }
+    }
+
+    /// Whether the facts are about an older head; then the gates are asked in a step of their own.
+    pub fn reads_anew(&mut self) -> bool {
+        if self.stale {
+            self.because("what the gates read is gathered again at the new head");
+            self.follow(Body::Poked {
+                by: Name::new("the branch moved"),
+            });
+        }
+        self.stale
+    }
+
+    /// Whether someone pushed, as this step found.
+    pub fn pushed(&self) -> bool {
+        self.stale
+    }
+
+    /// Whether jobs of the visit are queued or at work.
+    pub fn busy(&self) -> bool {
+        self.task.control.slots.values().any(|s| s.state == SlotState::Queued)
     }
 
     pub fn set_head(&mut self, head: Head) {
         let ledger = &mut self.task.ledger;
         if ledger.head.as_ref().is_none_or(|h| h.subject != head.subject) {
             ledger.subject_since = self.event.at;
+            self.task.control.reported = None;
         }
         ledger.head = Some(head);
     }
@@ -213,12 +244,25 @@ impl<'a> Draft<'a> {
         self.task.control.at = At::Work;
     }
 
-    /// Queues the agents of the stage that failed, where others of it ended well: their word counts
-    /// on. Otherwise queues all.
+    /// Another round for the agents of the stage that failed, where others of it ended well: their
+    /// word counts on. Otherwise for all.
     pub fn enqueue_rest(&mut self) {
+        self.renew();
         let work = self.stage().map_or(&[][..], |s| s.work.as_slice());
-        let ended = |agent: &&Name| self.task.control.slots.get(*agent).is_some_and(|s| s.state == SlotState::Ok);
-        let rest: Vec<Name> = work.iter().filter(|agent| !ended(agent)).cloned().collect();
+        let runs = self.task.ledger.runs.clone();
+        let ended = |agent: &Name, slot: &Slot| slot.state == SlotState::Ok && runs.contains_key(agent);
+        self.task
+            .control
+            .slots
+            .retain(|name, slot| work.contains(name) && ended(name, slot));
+        let rest: Vec<Name> = work
+            .iter()
+            .filter(|agent| !self.task.control.slots.contains_key(*agent))
+            .cloned()
+            .collect();
+        if rest.is_empty() {
+            self.task.control.slots.clear();
+        }
         if rest.is_empty() || rest.len() == work.len() {
             return self.enqueue_work();
         }
@@ -230,8 +274,26 @@ impl<'a> Draft<'a> {
         self.task.control.at = At::Work;
     }
 
+    /// Begins another round of the stage: what is left of the last one belongs to a visit gone by.
+    pub fn renew(&mut self) {
+        super::actions::release(self);
+        self.supersede();
+        self.task.control.slots.retain(|_, slot| slot.state != SlotState::Queued);
+        self.close_review();
+        self.decide(Decision::DropTimers);
+        let ledger = &mut self.task.ledger;
+        ledger.visit.number = ledger.visit.number.saturating_add(1);
+        ledger.approvals.clear();
+        ledger.cards.clear();
+        ledger.failure = None;
+        ledger.waiting = None;
+        self.task.control.approved.clear();
+        self.task.control.reported = None;
+    }
+
     /// Leaves the stage for `to`: a new visit, whose `Entered` event has needs of its own.
     pub fn enter(&mut self, to: &Name) {
+        super::actions::release(self);
         self.supersede();
         self.close_review();
         self.decide(Decision::DropTimers);
@@ -258,13 +320,7 @@ impl<'a> Draft<'a> {
 
     /// Stops whatever of the present visit is still queued or running.
     pub fn supersede(&mut self) {
-        let open = self
-            .task
-            .control
-            .slots
-            .values()
-            .any(|s| s.state == crate::engine::model::SlotState::Queued);
-        if open {
+        if self.busy() {
             self.decide(Decision::Withdraw {
                 visit: Some(self.visit()),
                 why: Kill::Superseded,

@@ -1,6 +1,6 @@
 //! Edges: what follows from an outcome that is not `ok`.
 
-use crate::engine::model::{ActionIntent, At, Decision, Freeze, JobKind, Mode, Name, SlotState};
+use crate::engine::model::{ActionIntent, At, Decision, Freeze, JobKind, Mode, Name};
 use crate::engine::rules::{Edge, Ruleset, To};
 
 use super::draft::{Draft, Say, clip};
@@ -8,13 +8,14 @@ use super::gates::Answer;
 
 /// The edge for `gate.outcome` at `stage`: by the gate the stage names, by the member that decided,
 /// by wildcard; of the stage before those of every stage.
-pub(super) fn find<'r>(rules: &'r Ruleset, stage: &Name, gate: &str, by: &str, outcome: &str) -> Option<&'r Edge> {
+pub(super) fn find<'r>(rules: &'r Ruleset, stage: &Name, gate: &str, by: &str, outcome: &str) -> Option<(&'r Name, &'r Edge)> {
     let keys = [format!("{gate}.{outcome}"), format!("{by}.{outcome}"), format!("*.{outcome}")];
     let own = rules.stages.get(stage).map(|s| &s.on);
     [own, Some(&rules.on)]
         .into_iter()
         .flatten()
-        .find_map(|on| keys.iter().find_map(|k| on.get(k.as_str())))
+        .filter(|on| !on.is_empty())
+        .find_map(|on| keys.iter().find_map(|k| on.get_key_value(k.as_str())))
 }
 
 /// Takes the edge of a gate's outcome; without one the task stays and people are told.
@@ -23,8 +24,8 @@ pub(super) fn outcome(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer
     draft.because(format!("gate `{gate}` says {outcome}: {}", answer.detail));
     let rules = draft.rules;
     match find(rules, &draft.task.control.stage.clone(), gate, &answer.by, outcome) {
-        Some(edge) => take(draft, edge, &key, answer),
-        None => take(draft, &fallback(), &key, answer),
+        Some((name, edge)) => take(draft, (name, edge), &key, answer),
+        None => follow(draft, &fallback(), &key, answer),
     }
 }
 
@@ -38,10 +39,10 @@ fn fallback() -> Edge {
     }
 }
 
-/// Takes an edge.
-pub(super) fn take(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
+/// Takes an edge, found under `name` in the rules.
+pub(super) fn take(draft: &mut Draft<'_>, (name, edge): (&Name, &Edge), key: &Name, answer: &Answer) {
     if edge.update {
-        return update(draft, key, answer);
+        return update(draft, name, key, answer);
     }
     follow(draft, edge, key, answer);
 }
@@ -88,7 +89,6 @@ fn stay(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
         };
         draft.task.control.mode = Mode::Question;
         draft.task.ledger.question = Some((text, draft.now()));
-        draft.open_review();
         draft.because("a question is open: an answer is awaited");
     }
     if edge.escalate {
@@ -104,38 +104,30 @@ fn stay(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
     }
 }
 
-/// Runs an agent of the stage again in the same visit. What the others wrote in this visit counts
-/// on, and whoever is still at work goes on.
+/// Runs an agent of the stage again: another round, in the same stage.
 pub(super) fn rerun(draft: &mut Draft<'_>, agent: &Name) {
-    let work = draft.stage().map_or(&[][..], |s| s.work.as_slice());
-    let others = work.iter().filter(|a| *a != agent);
-    let slots = &draft.task.control.slots;
-    let busy = others.clone().any(|a| slots.get(a).is_some_and(|s| s.state == SlotState::Queued));
-    if !busy {
-        draft.supersede();
-    }
-    // A gate's command that was withdrawn is asked for anew, on what comes of this round.
-    draft
-        .task
-        .control
-        .slots
-        .retain(|name, slot| work.contains(name) || slot.state != SlotState::Queued);
     draft.calm();
-    draft.close_review();
+    draft.renew();
     let note = draft.task.ledger.note.take();
-    let alone = others.count() == 0;
+    let alone = draft.stage().is_none_or(|s| s.work.len() < 2);
     let ledger = &mut draft.task.ledger;
     let base = ledger.head.as_ref().map(|h| h.sha.clone());
     match base {
+        // What the others have written in their last round is not older for it.
         Some(base) if !alone => {
             ledger.bases.insert(agent.clone(), base);
         }
         base => ledger.round_base = base,
     }
     ledger.runs.remove(agent);
-    ledger.approvals.clear();
-    ledger.cards.clear();
-    draft.task.control.approved.clear();
+    // Whoever else was still at work belongs to the round gone by, and begins anew, too.
+    let stage = draft.stage();
+    let others = stage.into_iter().flat_map(|s| &s.work).filter(|other| *other != agent);
+    for other in others {
+        if !draft.task.control.slots.contains_key(other) {
+            draft.enqueue(other, JobKind::Agent, note.clone());
+        }
+    }
     draft.enqueue(agent, JobKind::Agent, note);
     draft.task.control.at = At::Work;
 }
@@ -193,10 +185,16 @@ fn gave_out(draft: &mut Draft<'_>, edge: &Edge, counter: &Name, key: &Name, answ
 
 /// The status, comment, question and alert of an edge.
 pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
+    let (attempt, max) = rounds(draft, edge);
+    let to = edge.to.as_ref().map(|to| target(draft, to)).unwrap_or_default();
+    let beginning = clip(&answer.text, 500);
     let say = Say {
         outcome: key,
         detail: &answer.detail,
-        text: &answer.text,
+        text: &beginning,
+        to: &to,
+        attempt,
+        max,
         ..Say::default()
     };
     if let Some(status) = &edge.status {
@@ -210,7 +208,7 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
         draft.comment("gate_reason", say);
     }
     if let Some(message) = &edge.ask {
-        let text = draft.render("ask", message, say);
+        let text = draft.render("ask", message, Say { text: &answer.text, ..say });
         draft.comment_text(text);
     }
     if edge.alert {
@@ -273,14 +271,14 @@ fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: 
 }
 
 /// Merges the base into the branch first; the edge is taken when that is done.
-fn update(draft: &mut Draft<'_>, key: &Name, answer: &Answer) {
+fn update(draft: &mut Draft<'_>, name: &Name, key: &Name, answer: &Answer) {
     let Some(head) = draft.task.ledger.head.clone() else {
         draft.because("there is no branch to update");
-        return;
+        return stay(draft, &fallback(), key, answer);
     };
     draft.because(format!("`{key}`: the default branch is merged into the branch first"));
     draft.wait(format!("{key}: {}", answer.detail));
-    draft.task.control.at = At::Updating { edge: key.clone() };
+    draft.task.control.at = At::Updating { edge: name.clone() };
     let intent = ActionIntent {
         visit: draft.visit(),
         action: Name::new("update"),

@@ -1,10 +1,10 @@
 //! Asking the gates of the present stage, in order; the first that is not `ok` decides.
 
-use crate::engine::model::{Approval, At, Card, Decision, JobKind, Mode, Name, SlotState};
-use crate::engine::rules::GateKind;
+use crate::engine::model::{Approval, At, Card, Decision, JobKind, Millis, Mode, Name, Signal, SlotState};
+use crate::engine::rules::{GateKind, Stage};
 
 use super::draft::{Draft, Say};
-use super::gates::{Answer, Outcome, approval_subject};
+use super::gates::{Answer, Outcome, approval_subject, asks_a_run};
 use super::{actions, edges, start};
 
 /// Looks again from wherever the task waits; silent where nothing can have changed.
@@ -14,24 +14,43 @@ pub(super) fn again(draft: &mut Draft<'_>) {
         return;
     }
     match draft.task.control.at.clone() {
-        At::Gates => ask(draft, false),
+        // Nothing irreversible has begun: what was true when the wait began is asked again.
+        At::Gates | At::Action { index: 0, running: false } => ask(draft, false),
         At::Action { running: false, .. } => actions::begin(draft),
         At::Action { running: true, .. } | At::Updating { .. } => draft.because("an action is under way"),
-        At::Work | At::Entering => draft.because("agents are at work"),
+        At::Work if draft.pushed() && !draft.busy() => ask(draft, false),
+        At::Work if draft.busy() => draft.because("agents are at work"),
+        At::Work => draft.because("its agents have failed: a person is awaited"),
+        At::Entering => draft.because("the stage is being entered"),
     }
 }
 
 /// Asks the gates in order. `after_run` tells that an agent has just finished: what it left
 /// unwritten is then its failure, with tries of its own, before any edge is taken.
 pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
-    draft.task.control.at = At::Gates;
     let Some(stage) = draft.stage() else { return };
+    draft.task.control.at = At::Gates;
+    if draft.reads_anew() {
+        return;
+    }
+    if verdict_void(draft, stage) {
+        draft.because("the verdict of this round is about other code: the agents look at it again");
+        draft.renew();
+        return draft.enqueue_work();
+    }
+    if actions::stale(draft) {
+        return;
+    }
     for gate in &stage.pass {
         let answer = draft.answer(gate);
         match &answer.outcome {
             Outcome::Ok => passed(draft, gate, &answer),
-            Outcome::Wait(name) => return waits(draft, gate, name, &answer),
+            Outcome::Wait(name) => {
+                actions::release(draft);
+                return waits(draft, gate, name, &answer);
+            }
             Outcome::Other(name) => {
+                actions::release(draft);
                 if after_run && answer.nothing_due && super::runs::nothing_due(draft, gate, &answer) {
                     return;
                 }
@@ -40,12 +59,20 @@ pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
         }
     }
     draft.task.ledger.waiting = None;
+    draft.close_review();
     if stage.actions.is_empty() {
         start::advance(draft);
     } else {
         draft.task.control.at = At::Action { index: 0, running: false };
         actions::begin(draft);
     }
+}
+
+/// Whether a verdict is asked for that no run of this round has given on this code.
+fn verdict_void(draft: &Draft<'_>, stage: &Stage) -> bool {
+    let given = |agent: &Name| draft.task.ledger.runs.contains_key(agent);
+    let asked = || stage.pass.iter().any(|gate| asks_a_run(draft.rules, gate, 0));
+    !stage.work.iter().all(given) && !draft.busy() && asked()
 }
 
 /// A gate said ok: a human gate passed by a label says so in a comment, once.
@@ -78,7 +105,7 @@ fn waits(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
     if let Some(command) = &answer.command {
         draft.enqueue(command, JobKind::Command, None);
     }
-    if let Some(due) = answer.due {
+    if let Some(due) = answer.due.or_else(|| retry_at(draft, outcome)) {
         let visit = draft.visit();
         draft.decide(Decision::SetTimer {
             visit,
@@ -87,11 +114,23 @@ fn waits(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
         });
     }
     let human = matches!(draft.rules.gates.get(&answer.by).map(|g| &g.kind), Some(GateKind::Human { .. }));
-    if human {
+    if human && outcome == "waiting" {
         show_card(draft, gate, outcome, answer);
     } else {
+        draft.close_review();
         announce(draft, gate, outcome, answer);
     }
+}
+
+/// When a source that does not answer is asked again: ever more seldom, as for failed runs.
+fn retry_at(draft: &Draft<'_>, outcome: &Name) -> Option<Millis> {
+    if outcome != "unreachable" {
+        return None;
+    }
+    let retry = &draft.rules.retry;
+    let since = draft.task.ledger.waiting.as_ref().map_or(draft.now(), |(_, since)| *since);
+    let wait = draft.now().since(since).max(retry.base.plus(retry.base)).min(retry.max);
+    Some(draft.now().plus(wait))
 }
 
 /// What the rules say about a waiting outcome, once per visit.
@@ -100,7 +139,7 @@ fn announce(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer)
     if draft.task.control.reported.as_ref() == Some(&key) {
         return;
     }
-    if let Some(edge) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
+    if let Some((_, edge)) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
         edges::tell(draft, edge, &key, answer);
         draft.task.control.reported = Some(key);
     }
@@ -145,23 +184,35 @@ fn show_card(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer
         .unwrap_or_default();
     let shown = Answer {
         detail: commits,
+        text: String::new(),
         ..answer.clone()
     };
-    if let Some(edge) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
+    if let Some((_, edge)) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
         edges::tell(draft, edge, &key, &shown);
+    }
+    if let Some(label) = &answer.label {
+        draft.because(format!("the label `{label}` is suspended: the change touches {}", answer.text));
+        draft.comment(
+            "auto_suspended",
+            Say {
+                outcome: label,
+                detail: &answer.text,
+                ..Say::default()
+            },
+        );
     }
     draft.task.control.reported = Some(key);
 }
 
 /// A person's approval: it answers the card that was shown before it, or it is void.
-pub(super) fn approve(draft: &mut Draft<'_>, gate: &Name) {
+pub(super) fn approve(draft: &mut Draft<'_>, gate: &Name, signal: &Signal) {
     let subject = approval_subject(&draft.task, draft.facts);
     let rules = draft.task.rules.clone();
-    let acted = draft.now();
     let valid = match draft.task.ledger.cards.get(gate) {
         None => Err("nothing had been shown yet when it was given"),
         Some(card) if card.subject != subject => Err("what was shown has changed since"),
         Some(card) if card.rules != rules => Err("the rules have changed since"),
+        Some(card) if signal.acted_at < card.at => Err("it was given before this was shown"),
         Some(_) => Ok(()),
     };
     let by = draft.event.actor.label();
@@ -171,7 +222,7 @@ pub(super) fn approve(draft: &mut Draft<'_>, gate: &Name) {
             given.retain(|a| a.by != by);
             given.push(Approval {
                 by: by.clone(),
-                at: acted,
+                at: draft.event.at,
                 subject,
                 rules,
             });

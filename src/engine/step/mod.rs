@@ -13,8 +13,10 @@ mod runs;
 mod signals;
 mod start;
 mod stop;
+#[cfg(test)]
+pub(super) mod tests;
 
-use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Phase, Repo, StopState, Task};
+use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;
 
 pub use gates::{Answer, Answers, Outcome};
@@ -73,12 +75,7 @@ pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
 #[must_use]
 pub fn base_of<'t>(rules: &Ruleset, task: &'t Task, artefact: &str) -> Option<&'t str> {
     let bases = task.ledger.bases.iter();
-    let mut mine = bases.filter(|(agent, _)| {
-        rules
-            .agents
-            .get(*agent)
-            .is_some_and(|a| a.artefacts.iter().any(|p| runs::covers(p, artefact)))
-    });
+    let mut mine = bases.filter(|(agent, _)| rules.agents.get(*agent).is_some_and(|a| runs::covers(&a.artefacts, artefact)));
     mine.next().map(|(_, base)| base.as_str())
 }
 
@@ -104,7 +101,8 @@ pub fn step_by(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: 
 
 /// One match over what can happen to a task on its way.
 fn live(draft: &mut draft::Draft<'_>) {
-    let brings_head = matches!(&draft.event.body, Body::RunEnded(r) if r.head.is_some())
+    // A command's answer brings no head: it tells on which commit it ran.
+    let brings_head = matches!(&draft.event.body, Body::RunEnded(r) if r.head.is_some() && r.end == RunEnd::Ok)
         || matches!(&draft.event.body, Body::ActionEnded { head: Some(_), .. });
     if !brings_head {
         draft.adopt_head();
@@ -125,6 +123,9 @@ fn live(draft: &mut draft::Draft<'_>) {
         Body::TimerFired { visit, timer } => {
             if draft.current(*visit) {
                 draft.because(format!("timer `{timer}` fired"));
+                if draft.task.control.stop == StopState::Deferred {
+                    return stop::overdue(draft);
+                }
                 look::again(draft);
             }
         }

@@ -1,7 +1,7 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
 use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
-use crate::engine::rules::{Edge, FilesClause, GateKind};
+use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns};
 
 use super::draft::{Draft, Say};
 use super::gates::{Answer, Outcome};
@@ -63,14 +63,21 @@ fn worked(draft: &mut Draft<'_>, report: &RunReport) {
 fn answered(draft: &mut Draft<'_>, report: &RunReport, code: i32, tail: &str) {
     close(draft, &report.slot, true);
     draft.because(format!("the command of gate `{}` ended with {code}", report.slot));
-    let subject = report.head.as_ref().map_or_else(|| draft.subject(), |h| h.subject.clone());
-    let result = CommandResult {
-        subject,
-        code,
-        tail: tail.to_owned(),
+    let ran_on_head = match (&draft.task.ledger.head, &report.start) {
+        (Some(head), Some(start)) => head.sha == *start,
+        _ => true,
     };
-    draft.task.ledger.commands.insert(report.slot.clone(), result);
-    if !look::working(draft) && draft.task.control.mode == Mode::Active {
+    if ran_on_head {
+        let result = CommandResult {
+            subject: draft.subject(),
+            code,
+            tail: tail.to_owned(),
+        };
+        draft.task.ledger.commands.insert(report.slot.clone(), result);
+    } else {
+        draft.because("the branch has moved since it began: its answer is not about this code");
+    }
+    if draft.task.control.at == At::Gates && draft.task.control.mode == Mode::Active {
         look::ask(draft, false);
     }
 }
@@ -165,6 +172,10 @@ fn close(draft: &mut Draft<'_>, slot: &Name, ok: bool) {
 /// The tries are spent: the edge `work.OUTCOME`, else `work.failed`, else parked for a person.
 fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
     let outcome = Name::new(report.end.outcome());
+    draft.because(format!(
+        "run {} of {} ended {outcome}, and its tries are spent",
+        report.run, report.slot
+    ));
     close(draft, &report.slot, false);
     draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
     let detail = report.end.detail();
@@ -180,7 +191,7 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
         edges::find(rules, &stage, "work", &report.slot, &outcome).or_else(|| edges::find(rules, &stage, "work", &report.slot, "failed"));
     let key = Name::from(format!("work.{outcome}"));
     match edge {
-        Some(edge) => edges::take(draft, edge, &key, &answer),
+        Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),
         None => {
             let say = Say {
                 outcome: &key,
@@ -190,7 +201,7 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
             };
             draft.alert("run_failed", say);
             draft.comment("run_failed", say);
-            edges::take(
+            edges::follow(
                 draft,
                 &Edge {
                     stay: true,
@@ -226,8 +237,7 @@ pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -
 
 /// Whether `agent` declares an artefact that the gate which decided reads.
 fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
-    let declared = draft.rules.agents.get(agent).map_or(&[][..], |a| a.artefacts.as_slice());
-    let may = |path: &str| declared.iter().any(|pattern| covers(pattern, path));
+    let may = |path: &str| draft.rules.agents.get(agent).is_some_and(|a| covers(&a.artefacts, path));
     match draft.rules.gates.get(gate).map(|g| &g.kind) {
         Some(GateKind::Frontmatter { file, .. }) => may(file),
         // What passes the gate is what was due; questions and conflicts may be written, none need be.
@@ -243,8 +253,7 @@ fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
     }
 }
 
-/// Whether whoever may write `pattern` may write `path`, which may be a pattern, too.
-pub(super) fn covers(pattern: &str, path: &str) -> bool {
-    let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build();
-    pattern == path || glob.is_ok_and(|g| g.compile_matcher().is_match(path))
+/// Whether whoever may write `patterns` may write `path`, which may be a pattern, too.
+pub(super) fn covers(patterns: &Patterns, path: &str) -> bool {
+    patterns.matches(path) || patterns.iter().any(|pattern| pattern == path)
 }

@@ -1,10 +1,10 @@
 //! What people say: approve, reject, answer, start again, stop, retry.
 
-use crate::engine::model::{At, Mode, Name, Role, Signal, SlotState};
-use crate::engine::rules::Edge;
+use crate::engine::model::{At, Body, Mode, Name, Role, Signal, Slot, SlotState};
+use crate::engine::rules::{Edge, GateKind};
 
 use super::draft::{Draft, Say, clip};
-use super::gates::{Answer, Outcome};
+use super::gates::{Answer, Outcome, asks_a_run};
 use super::{edges, look, stop};
 
 /// A person signalled; STOP is looked at before any other.
@@ -16,7 +16,7 @@ pub(super) fn signalled(draft: &mut Draft<'_>, signal: &Signal) {
         draft.task.ledger.last_comment = Some(clip(text, 500));
     }
     if draft.task.control.stop == crate::engine::model::StopState::Deferred {
-        return draft.because("a stop is pending: other signals have no effect");
+        return stop::meanwhile(draft, signal);
     }
     let gates = draft.human_gates(&signal.name);
     if !gates.is_empty() {
@@ -42,7 +42,7 @@ fn answer_gates(draft: &mut Draft<'_>, signal: &Signal, gates: &[(Name, Name)]) 
     for (gate, from) in gates {
         let role = if from == "operator" { Role::Operator } else { Role::Approver };
         if draft.event.actor.holds(role) {
-            look::approve(draft, gate);
+            look::approve(draft, gate, signal);
             counted = true;
         }
     }
@@ -62,7 +62,7 @@ fn not_allowed(draft: &mut Draft<'_>, signal: &Signal) {
         "not_allowed",
         Say {
             who: &who,
-            text: &signal.name,
+            detail: &signal.name,
             ..Say::default()
         },
     );
@@ -73,14 +73,14 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
     let rules = draft.rules;
     let key = Name::from(format!("signal.{}", signal.name));
     let stage = draft.task.control.stage.clone();
-    let Some(edge) = edges::find(rules, &stage, "signal", "signal", &signal.name) else {
+    let Some((_, edge)) = edges::find(rules, &stage, "signal", "signal", &signal.name) else {
         draft.because(format!("signal `{}` means nothing at stage {stage}", signal.name));
         return look::again(draft);
     };
     if signal.name == "reject" && !(draft.event.actor.holds(Role::Approver) || draft.event.actor.holds(Role::Operator)) {
         return not_allowed(draft, signal);
     }
-    if matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. }) {
+    if irreversible(draft) {
         draft.because("an irreversible step is under way: the signal comes too late for it");
         let who = draft.event.actor.label();
         return draft.comment(
@@ -95,7 +95,6 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
     }
     let who = draft.event.actor.label();
     draft.because(format!("{who} said `{}`", signal.name));
-    super::actions::release(draft);
     let text = signal.text.clone().unwrap_or_default();
     let answer = Answer {
         detail: clip(&text, 500),
@@ -119,10 +118,10 @@ fn restart(draft: &mut Draft<'_>) {
         .find(|s| draft.rules.stages.get(*s).is_some_and(|s| !s.work.is_empty()))
         .cloned();
     let at_first = first.as_ref() == Some(&draft.task.control.stage);
-    let active = draft.task.control.at == At::Entering || draft.task.control.slots.values().any(|s| s.state == SlotState::Queued);
+    let active = draft.task.control.at == At::Entering || draft.busy() || irreversible(draft);
     if at_first || !draft.rules.stop.enabled {
         if active {
-            return draft.because("started again while its agent is at work: nothing to do");
+            return draft.because("started again while it is at work: nothing to do");
         }
         let Some(agent) = draft.stage().and_then(|s| s.work.first()).cloned() else {
             return draft.because("started again at a stage without agents: nothing to do");
@@ -144,18 +143,22 @@ fn restart(draft: &mut Draft<'_>) {
         return edges::rerun(draft, &agent);
     }
     draft.because("started again in the middle of the pipeline: nothing is launched");
-    let on_board = draft
-        .rules
-        .signals
-        .status
-        .iter()
-        .find(|(_, s)| **s == "stop")
-        .map(|(status, _)| status.clone());
-    let say_text = on_board.unwrap_or_default();
+    let status = |signal: &str| {
+        draft
+            .rules
+            .signals
+            .status
+            .iter()
+            .find(|(_, s)| **s == signal)
+            .map(|(status, _)| status.clone())
+    };
+    let stop = status("stop").unwrap_or_else(|| format!("signalbox stop {}", draft.task.item));
+    let start = status("start").unwrap_or_default();
     draft.comment(
         "relaunch_hole",
         Say {
-            text: &say_text,
+            detail: &stop,
+            text: &start,
             ..Say::default()
         },
     );
@@ -167,21 +170,23 @@ pub(super) fn retried(draft: &mut Draft<'_>, note: Option<&str>) {
     if !draft.event.actor.holds(Role::Operator) {
         return draft.because(format!("{who} may not retry"));
     }
-    if draft.task.control.slots.values().any(|s| s.state == SlotState::Queued) {
+    if draft.busy() {
         return draft.because("its agents are queued or at work: nothing to retry");
     }
-    if matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. }) {
+    if irreversible(draft) {
         return draft.because("an action is under way: nothing to retry");
     }
     draft.because(format!("{who} asked for another try"));
-    let parked = draft.task.control.mode == Mode::Escalated;
+    let anew = works_anew(draft);
     draft.calm();
-    if let Some(note) = note {
-        draft.task.ledger.note = Some(note.to_owned());
+    if let Some(words) = note {
+        let kept = draft.task.ledger.note.take().map(|n| format!("{n}\n\n")).unwrap_or_default();
+        draft.task.ledger.note = Some(format!("{kept}{words}"));
     }
-    let works = draft.stage().is_some_and(|s| !s.work.is_empty());
-    let refused = parked || draft.task.ledger.failure.is_some();
-    if works && (look::working(draft) || refused) {
+    if draft.task.control.at == At::Entering {
+        return draft.follow(Body::Entered { visit: draft.visit() });
+    }
+    if anew {
         if let Some(status) = draft.stage().and_then(|s| s.status.clone()) {
             draft.status(&status);
         }
@@ -195,4 +200,26 @@ pub(super) fn retried(draft: &mut Draft<'_>, note: Option<&str>) {
         .retain(|_, slot| !matches!(slot.state, SlotState::Failed(_)));
     draft.task.ledger.commands.retain(|_, result| result.code == 0);
     look::again(draft);
+}
+
+/// Whether a retry lets the stage's agents work again: what failed was theirs. A question put to
+/// people, an action, a check outside is only asked again.
+fn works_anew(draft: &Draft<'_>) -> bool {
+    let Some(stage) = draft.stage().filter(|s| !s.work.is_empty()) else {
+        return false;
+    };
+    let reported = draft.task.control.reported.as_ref().and_then(|key| key.split_once('.'));
+    let files = |gate: &str| matches!(draft.rules.gates.get(gate).map(|g| &g.kind), Some(GateKind::Files(_)));
+    let own = reported.is_some_and(|(gate, outcome)| outcome != "waiting" && (files(gate) || asks_a_run(draft.rules, gate, 0)));
+    let acted = reported.is_some_and(|(action, _)| stage.actions.iter().any(|a| a.name() == action));
+    let command = |(slot, s): (&Name, &Slot)| matches!(s.state, SlotState::Failed(_)) && !stage.work.contains(slot);
+    if draft.task.control.slots.iter().any(command) {
+        return false;
+    }
+    look::working(draft) || (!acted && (own || draft.task.ledger.failure.is_some() || draft.task.control.mode == Mode::Question))
+}
+
+/// Whether an action is under way that no word can call back.
+fn irreversible(draft: &Draft<'_>) -> bool {
+    matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. })
 }

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{At, Body, CleanUp, Decision, Mode, Phase, Seat, Signal, Visit};
+use crate::engine::model::{At, Body, CleanUp, Decision, Mode, Phase, Seat, Signal, StopState, Visit};
 use crate::engine::render;
 
 use super::draft::{Draft, Say};
-use super::{actions, look};
+use super::{actions, look, stop};
 
 /// An issue without a task: only `start` gives it one.
 pub(super) fn unborn(draft: &mut Draft<'_>) {
     match &draft.event.body {
-        Body::Signalled(signal) if signal.name == "start" => born(draft),
+        Body::Signalled(signal) if signal.name == "start" => {
+            if draft.task.ledger.stopped_before.is_some_and(|stopped| signal.acted_at < stopped) {
+                return draft.because("the start is older than the stop of the issue's last task: it is not resurrected");
+            }
+            born(draft);
+        }
         other => draft.because(format!("`{}` on an issue that is no task: nothing to do", other.kind())),
     }
 }
@@ -115,6 +120,10 @@ pub(super) fn entered(draft: &mut Draft<'_>, visit: u32) {
     if draft.rules.flow.last() == Some(&stage_name) {
         return arrived(draft);
     }
+    if draft.task.control.stop == StopState::Deferred {
+        draft.because("the irreversible step has ended: the stop that was put off is applied");
+        return stop::full(draft);
+    }
     if parked {
         draft.task.control.at = if stage.work.is_empty() { At::Gates } else { At::Work };
         return;
@@ -136,7 +145,6 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     let subject = draft.subject();
     draft.task.ledger.passed.insert(stage.clone(), subject);
     draft.because(format!("{stage} is passed: on to {next}"));
-    actions::release(draft);
     draft.task.ledger.note = None;
     draft.enter(&next);
 }
@@ -145,8 +153,8 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
 fn arrived(draft: &mut Draft<'_>) {
     draft.task.control.phase = Phase::Done;
     draft.task.control.mode = Mode::Active;
-    let stopped = draft.task.ledger.stop.take().is_some();
-    draft.task.control.stop = crate::engine::model::StopState::No;
+    let stopped = draft.task.ledger.stop.take();
+    draft.task.control.stop = StopState::No;
     leave(draft);
     draft.decide(Decision::CleanUp(CleanUp {
         archive: true,
@@ -155,8 +163,26 @@ fn arrived(draft: &mut Draft<'_>) {
         sha: None,
         report: false,
     }));
-    draft.comment(if stopped { "stopped_after_done" } else { "done" }, Say::default());
-    draft.because(if stopped { "done before the stop could be applied" } else { "done" });
+    match stopped {
+        Some((who, ..)) => {
+            draft.comment(
+                "stopped_after_done",
+                Say {
+                    who: &who,
+                    ..Say::default()
+                },
+            );
+            draft.because("done before the stop could be applied");
+        }
+        None => {
+            draft.comment("done", Say::default());
+            draft.because("done");
+        }
+    }
+    if draft.task.ledger.restart.take().is_some() {
+        draft.because("the start that followed the stop finds the task done");
+        draft.comment("relaunch_hole_done", Say::default());
+    }
 }
 
 /// What a task gives back when it is over.

@@ -1,6 +1,6 @@
 //! STOP: looked at before anything else, acknowledged when the clean-up is verified.
 
-use crate::engine::model::{At, Body, CleanUp, Decision, Kill, Name, Phase, Signal, StopState};
+use crate::engine::model::{At, Body, CleanUp, Decision, Kill, Millis, Name, Phase, Signal, StopState};
 
 use super::draft::{Draft, Say};
 use super::{actions, start};
@@ -9,13 +9,14 @@ use super::{actions, start};
 pub(super) fn requested(draft: &mut Draft<'_>) {
     let who = draft.event.actor.label();
     if draft.task.control.stop == StopState::Deferred {
+        draft.task.ledger.restart = None;
         return draft.because("a stop is already pending");
     }
     draft.because(format!("{who} asked for a stop"));
-    let now = draft.now();
+    let (now, asked) = (draft.now(), asked(draft));
     if let Some((action, limit)) = critical(draft) {
         draft.task.control.stop = StopState::Deferred;
-        draft.task.ledger.stop = Some((who.clone(), now, Some(now.plus(limit))));
+        draft.task.ledger.stop = Some((who.clone(), asked, Some(now.plus(limit))));
         draft.because(format!("action `{action}` is under way: the stop is applied when it has ended"));
         let say = Say {
             who: &who,
@@ -23,25 +24,79 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
             ..Say::default()
         };
         draft.alert("stop_deferred", say);
-        return draft.comment("stop_deferred", say);
+        draft.comment("stop_deferred", say);
+        return remind(draft, now.plus(limit));
     }
-    draft.task.ledger.stop = Some((who, now, None));
+    draft.task.ledger.stop = Some((who, asked, None));
     full(draft);
 }
 
+/// The timer of a stop that was put off.
+fn remind(draft: &mut Draft<'_>, due: Millis) {
+    let visit = draft.visit();
+    draft.decide(Decision::SetTimer {
+        visit,
+        timer: Name::new("stop"),
+        due,
+    });
+}
+
+/// A stop was put off for longer than the rules foresee. To cut the irreversible step off would
+/// be worse: operators are told, and told again.
+pub(super) fn overdue(draft: &mut Draft<'_>) {
+    let Some((action, limit)) = critical(draft) else {
+        draft.because("nothing irreversible is under way any more: the stop is applied");
+        return full(draft);
+    };
+    draft.because(format!("action `{action}` is still under way: the stop keeps waiting"));
+    let who = draft.task.ledger.stop.as_ref().map(|(who, ..)| who.clone()).unwrap_or_default();
+    let say = Say {
+        who: &who,
+        detail: &action,
+        ..Say::default()
+    };
+    draft.alert("stop_deferred", say);
+    let due = draft.now().plus(limit);
+    remind(draft, due);
+}
+
+/// When the person acted: a start older than that does not undo the stop.
+fn asked(draft: &Draft<'_>) -> Millis {
+    match &draft.event.body {
+        Body::Signalled(signal) if signal.acted_at > Millis(0) => signal.acted_at.min(draft.now()),
+        _ => draft.now(),
+    }
+}
+
+/// Other signals while a stop is put off: only a later start is kept for when the task is over.
+pub(super) fn meanwhile(draft: &mut Draft<'_>, signal: &Signal) {
+    if signal.name == "start" {
+        return keep_start(draft, signal);
+    }
+    draft.because("a stop is pending: other signals have no effect");
+}
+
+fn keep_start(draft: &mut Draft<'_>, signal: &Signal) {
+    if draft
+        .task
+        .ledger
+        .stop
+        .as_ref()
+        .is_some_and(|(_, asked, _)| signal.acted_at < *asked)
+    {
+        return draft.because("the start is older than the stop: it is not taken up");
+    }
+    draft.task.ledger.restart = Some(signal.clone());
+    draft.because("started again while being stopped: taken up when the stop is complete");
+}
+
 /// The irreversible action at work, and how long it may put a stop off.
-fn critical(draft: &Draft<'_>) -> Option<(Name, crate::engine::model::Millis)> {
+fn critical(draft: &Draft<'_>) -> Option<(Name, Millis)> {
     let At::Action { index, running: true } = draft.task.control.at else {
         return None;
     };
     let action = draft.stage()?.actions.get(usize::from(index))?.name();
-    let limit = draft
-        .rules
-        .stop
-        .critical
-        .get(&action)
-        .copied()
-        .unwrap_or(crate::engine::model::Millis::secs(300));
+    let limit = draft.rules.stop.critical.get(&action).copied().unwrap_or(Millis::secs(300));
     Some((action, limit))
 }
 
@@ -74,9 +129,10 @@ pub(super) fn full(draft: &mut Draft<'_>) {
 pub(super) fn cleaning(draft: &mut Draft<'_>) {
     match &draft.event.body {
         Body::CleanedUp { report } => stopped(draft, report),
-        Body::Signalled(signal) if signal.name == "start" => {
-            draft.task.ledger.restart = Some(signal.clone());
-            draft.because("started again while being stopped: taken up when the stop is complete");
+        Body::Signalled(signal) if signal.name == "start" => keep_start(draft, signal),
+        Body::Signalled(signal) if signal.name == "stop" => {
+            draft.task.ledger.restart = None;
+            draft.because("it is being stopped already");
         }
         other => draft.because(format!("being stopped: `{}` has no effect", other.kind())),
     }

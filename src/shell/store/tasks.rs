@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{Fields, exec, first, json, list, one, word};
 use super::{Result, Store, StoreError};
-use crate::engine::model::{Phase, RepoId, StopState, Task, TaskId};
+use crate::engine::model::{Millis, Phase, RepoId, StopState, Task, TaskId};
 
 impl Store {
     /// The task.
@@ -28,6 +28,21 @@ impl Store {
                 [&project, &issue],
                 decode,
             )
+        })
+        .await
+    }
+
+    /// When the last stop was asked for that ended a task of this issue. A start that is older than
+    /// that must not bring the task back to life.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn last_stop(&self, project: &str, issue: &str) -> Result<Option<Millis>> {
+        let (project, issue) = (project.to_owned(), issue.to_owned());
+        self.read(move |conn| {
+            let sql = "SELECT * FROM tasks WHERE project = ?1 AND issue = ?2 AND phase = 'cancelled' ORDER BY id DESC LIMIT 1";
+            let last = first(conn, sql, [&project, &issue], decode)?;
+            Ok(last.and_then(|task| task.ledger.stop.map(|(_, asked, _)| asked).or(task.ledger.ended_at)))
         })
         .await
     }

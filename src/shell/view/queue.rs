@@ -88,7 +88,7 @@ fn auto_labels(service: &Service) -> BTreeMap<String, Vec<AutoLabelView>> {
         let view = |(name, rule): (&Name, &crate::engine::rules::AutoRule)| AutoLabelView {
             name: name.to_string(),
             label: rule.label.clone(),
-            suspended_by: rule.suspended_by.clone(),
+            suspended_by: rule.suspended_by.to_vec(),
         };
         rules.auto.iter().map(view).collect()
     };

@@ -50,6 +50,8 @@ CREATE TABLE tasks (
 CREATE UNIQUE INDEX tasks_item ON tasks (project, item) WHERE phase <> 'cancelled';
 CREATE UNIQUE INDEX tasks_issue ON tasks (project, issue) WHERE phase <> 'cancelled';
 CREATE UNIQUE INDEX tasks_branch ON tasks (project, branch) WHERE phase <> 'cancelled' AND branch <> '';
+-- When an issue's last task was stopped.
+CREATE INDEX tasks_cancelled ON tasks (project, issue, id) WHERE phase = 'cancelled';
 CREATE INDEX tasks_by_item ON tasks (item);
 CREATE INDEX tasks_number ON tasks (project, item_number);
 CREATE INDEX tasks_open ON tasks (id) WHERE terminal = 0;

@@ -172,3 +172,35 @@ async fn a_task_that_is_over_keeps_no_job_and_no_timer() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_issue_remembers_when_its_last_task_was_stopped() {
+    let world = World::new().await;
+    assert_eq!(world.store.last_stop(PROJECT, "i1").await.unwrap(), None, "there was never a task");
+    let mut first = world.task("i1", 1).await;
+    assert_eq!(world.store.last_stop(PROJECT, "i1").await.unwrap(), None, "it is alive");
+    first.ledger.stop = Some(("alice".to_owned(), at(300), None));
+    world.phase(&first, Phase::Cancelled, Vec::new()).await;
+    assert_eq!(
+        world.store.last_stop(PROJECT, "i1").await.unwrap(),
+        Some(at(300)),
+        "when it was asked for, not when the clean-up was done"
+    );
+    let mut second = world.task("i1", 1).await;
+    second.ledger.stop = Some(("bob".to_owned(), at(700), None));
+    world.phase(&second, Phase::Cancelled, Vec::new()).await;
+    assert_eq!(
+        world.store.last_stop(PROJECT, "i1").await.unwrap(),
+        Some(at(700)),
+        "the latest counts"
+    );
+    assert_eq!(world.store.last_stop(PROJECT, "i2").await.unwrap(), None);
+    assert_eq!(world.store.last_stop("other", "i1").await.unwrap(), None);
+    let done = world.task("i3", 3).await;
+    world.phase(&done, Phase::Done, Vec::new()).await;
+    assert_eq!(
+        world.store.last_stop(PROJECT, "i3").await.unwrap(),
+        None,
+        "what is done was not stopped"
+    );
+}

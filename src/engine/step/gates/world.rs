@@ -1,0 +1,187 @@
+//! Gates that look beyond artefacts: at the forge, a command, a person, the clock.
+
+use crate::engine::model::{CheckState, FactKey, HeadFact, Millis, Name, ReviewState, SlotState, Value};
+
+use super::super::draft::short;
+use super::{Answer, Asking, Read, approval_subject};
+
+/// What a label orders.
+enum Order {
+    /// The gate is passed without a person.
+    InForce(String),
+    /// A person is asked all the same: the change touches what the order does not cover.
+    Suspended {
+        /// The label.
+        label: String,
+        /// The path.
+        why: String,
+    },
+}
+
+impl Asking<'_> {
+    pub(super) fn checks(&self, contexts: &[String]) -> Answer {
+        let statuses = match self.read(&FactKey::Checks) {
+            Read::Value(Value::Checks(statuses)) => statuses.as_slice(),
+            Read::Instead(answer) => return answer,
+            _ => &[],
+        };
+        let state = |context: &String| statuses.iter().find(|s| s.context == *context).map(|s| s.state);
+        if contexts.iter().all(|c| state(c).is_none()) {
+            return Answer::other(self.name, "none", "the forge reports none of the required checks");
+        }
+        if let Some(red) = contexts.iter().find(|c| state(c) == Some(CheckState::Failure)) {
+            return Answer::other(self.name, "red", format!("check `{red}` failed"));
+        }
+        match contexts.iter().find(|c| state(c) != Some(CheckState::Success)) {
+            Some(open) => Answer::wait(self.name, "pending", format!("check `{open}` has not reported yet")),
+            None => Answer::ok(self.name),
+        }
+    }
+
+    pub(super) fn reviews(&self, changes: &Name) -> Answer {
+        let reviews = match self.read(&FactKey::Reviews) {
+            Read::Value(Value::Reviews(reviews)) => reviews.as_slice(),
+            Read::Instead(answer) => return answer,
+            _ => &[],
+        };
+        let mut asked = reviews.iter().filter(|r| r.state == ReviewState::Changes);
+        if let Some(review) = asked.clone().find(|r| r.current) {
+            return Answer {
+                detail: format!("{} requests changes on the forge", review.author),
+                text: review.body.clone(),
+                ..Answer::named(self.name, changes)
+            };
+        }
+        match asked.next() {
+            Some(old) => Answer::wait(
+                self.name,
+                "waiting",
+                format!(
+                    "{} requested changes on {}; it stands until dismissed or renewed",
+                    old.author,
+                    short(&old.commit)
+                ),
+            ),
+            None => Answer::ok(self.name),
+        }
+    }
+
+    pub(super) fn mergeable(&self) -> Answer {
+        match self.read(&FactKey::Mergeable) {
+            Read::Value(Value::Mergeable(fact)) if !fact.conflicts.is_empty() => {
+                let files = fact.conflicts.join(", ");
+                Answer {
+                    text: files.clone(),
+                    ..Answer::other(self.name, "conflict", format!("in conflict with the default branch: {files}"))
+                }
+            }
+            Read::Value(Value::Mergeable(fact)) if fact.behind => {
+                Answer::other(self.name, "behind", format!("the default branch moved to {}", short(&fact.base)))
+            }
+            Read::Value(Value::Mergeable(_)) => Answer::ok(self.name),
+            Read::Instead(answer) => answer,
+            Read::Unreadable(why) => Answer::other(self.name, "error", why),
+            Read::Value(_) | Read::Absent => Answer::wait(self.name, "pending", "there is nothing to merge yet"),
+        }
+    }
+
+    pub(super) fn command(&self) -> Answer {
+        let subject = self.task.ledger.head.as_ref().map(|h| h.subject.as_str());
+        if let Some(result) = self
+            .task
+            .ledger
+            .commands
+            .get(self.name)
+            .filter(|r| Some(r.subject.as_str()) == subject)
+        {
+            return match result.code {
+                0 => Answer::ok(self.name),
+                code => Answer {
+                    text: result.tail.clone(),
+                    ..Answer::other(self.name, "red", format!("exit status {code}"))
+                },
+            };
+        }
+        match self.task.control.slots.get(self.name).map(|s| &s.state) {
+            Some(SlotState::Failed(why)) => Answer::other(self.name, "error", format!("the command could not be run: {why}")),
+            Some(SlotState::Queued) => Answer::wait(self.name, "pending", "its command is queued or running"),
+            _ => Answer {
+                command: Some(self.name.clone()),
+                ..Answer::wait(self.name, "pending", "its command is queued or running")
+            },
+        }
+    }
+
+    pub(super) fn human(&self, signal: &Name, quorum: u32, auto: Option<&Name>) -> Answer {
+        let order = auto.and_then(|name| self.standing_order(name));
+        if let Some(Order::InForce(label)) = order {
+            return Answer {
+                label: Some(label),
+                ..Answer::ok(self.name)
+            };
+        }
+        // An approval covers artefacts, too: without knowing them nobody can be asked.
+        if let Err(answer) = self.all_files() {
+            return answer;
+        }
+        let subject = approval_subject(self.task, self.from.facts);
+        let given = self.task.ledger.approvals.get(self.name).map_or(&[][..], Vec::as_slice);
+        let valid = given.iter().filter(|a| a.subject == subject && a.rules == self.task.rules).count();
+        if valid >= quorum as usize {
+            return Answer::ok(self.name);
+        }
+        let more = quorum as usize - valid;
+        let waiting = Answer::wait(
+            self.name,
+            "waiting",
+            format!("signal `{signal}` of {more} more person(s) is awaited"),
+        );
+        match order {
+            Some(Order::Suspended { label, why }) => Answer {
+                label: Some(label),
+                text: why,
+                ..waiting
+            },
+            _ => waiting,
+        }
+    }
+
+    /// The label that passes a human gate without a person, unless the change suspends it.
+    fn standing_order(&self, name: &Name) -> Option<Order> {
+        let rule = self.from.rules.auto.get(name)?;
+        let issue = self.from.facts.issue()?;
+        if !issue.labels.contains(&rule.label) {
+            return None;
+        }
+        let label = rule.label.clone();
+        if rule.suspended_by.is_empty() {
+            return Some(Order::InForce(label));
+        }
+        let touched = &self.from.facts.head()?.touched;
+        let why = match touched.iter().find(|path| rule.suspended_by.matches(path)) {
+            Some(path) => path.clone(),
+            // What was cut off may be just what suspends the order.
+            None if touched.len() >= HeadFact::TOUCHED_MAX => format!("{} paths or more", touched.len()),
+            None => return Some(Order::InForce(label)),
+        };
+        Some(Order::Suspended { label, why })
+    }
+
+    pub(super) fn time(&self, span: Millis, restart_on_move: bool) -> Answer {
+        let ledger = &self.task.ledger;
+        let entered = ledger.visit.entered_at;
+        let from = if restart_on_move {
+            entered.max(ledger.subject_since)
+        } else {
+            entered
+        };
+        let due = from.plus(span);
+        if self.from.event.at >= due {
+            return Answer::ok(self.name);
+        }
+        Answer {
+            due: Some(due),
+            ..Answer::wait(self.name, "pending", "its time has not passed yet")
+        }
+    }
+}

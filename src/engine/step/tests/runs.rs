@@ -1,0 +1,180 @@
+//! Runs that end: tries, weather, rescues, and what follows when they are spent.
+
+use super::*;
+use crate::engine::model::Kill;
+
+fn permanent() -> RunEnd {
+    RunEnd::Permanent {
+        detail: "exit 1, see runs/4.log".to_owned(),
+    }
+}
+
+fn weather(retry_after: Option<Millis>) -> RunEnd {
+    RunEnd::Transient {
+        detail: "429".to_owned(),
+        retry_after,
+    }
+}
+
+#[test]
+fn b_q_4_two_attempts_then_an_alert_that_names_the_log() {
+    for end in [
+        permanent(),
+        RunEnd::NoOutput,
+        RunEnd::OutOfScope {
+            paths: vec!["x".to_owned()],
+        },
+        RunEnd::Killed(Kill::Deadline),
+    ] {
+        let mut w = World::at("orch", "review");
+        w.ends("reviewer", end.clone());
+        assert_eq!((w.back_in(), w.mode()), (Some(Millis(0)), Mode::Active), "at once: {end:?}");
+        w.ends("reviewer", end.clone());
+        assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1), "{end:?}");
+        let said = w.comments().join("\n");
+        assert!(said.contains(&end.detail().replace("runs/4.log", "")[..4]), "{said}");
+        assert!(w.decisions.iter().any(|d| matches!(d, Decision::CloseJob { ok: false, .. })));
+    }
+}
+
+#[test]
+fn b_q_4_weather_waits_20_s_doubles_and_the_sixth_fails() {
+    let mut w = World::at("orch", "review");
+    for seconds in [20, 40, 80, 160, 320] {
+        w.ends("reviewer", weather(None));
+        assert_eq!(w.back_in(), Some(Millis::secs(seconds)));
+    }
+    w.ends("reviewer", weather(None));
+    assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1));
+}
+
+#[test]
+fn b_q_4_the_back_off_is_capped() {
+    let rules = rules_with("orch", ", \"retry.transient\" = 20");
+    let mut w = World::on(rules).started().up_to("review");
+    for _ in 0..7 {
+        w.ends("reviewer", weather(None));
+    }
+    assert_eq!(w.back_in(), Some(Millis::secs(600)));
+}
+
+#[test]
+fn b_q_4_retry_after_is_heeded_and_capped() {
+    let cases = [(5, 20), (45, 45), (600, 600), (86_400, 600), (i64::MAX / 1000, 600)];
+    for (asked, given) in cases {
+        let mut w = World::at("orch", "review");
+        w.ends("reviewer", weather(Some(Millis::secs(asked))));
+        assert_eq!(w.back_in(), Some(Millis::secs(given)), "{asked}");
+    }
+}
+
+#[test]
+fn b_q_4_weather_does_not_use_up_an_attempt() {
+    let mut w = World::at("orch", "review");
+    for _ in 0..5 {
+        w.ends("reviewer", weather(None));
+    }
+    w.ends("reviewer", permanent());
+    assert_eq!(w.back_in(), Some(Millis(0)), "the first attempt failed only now");
+    w.ends("reviewer", permanent());
+    assert_eq!(w.mode(), Mode::Escalated);
+}
+
+#[test]
+fn b_q_9_a_lost_run_is_rescued_three_times_then_parked() {
+    let mut w = World::at("orch", "review");
+    for _ in 0..3 {
+        w.ends("reviewer", RunEnd::Lost);
+        assert_eq!((w.back_in(), w.mode()), (Some(Millis(0)), Mode::Active));
+    }
+    w.ends("reviewer", RunEnd::Lost);
+    assert_eq!((w.back_in(), w.mode()), (None, Mode::Escalated));
+    assert_eq!(w.task.control.slots["reviewer"].attempts, 0, "attempts are kept");
+}
+
+#[test]
+fn an_edge_for_failed_work_is_taken_when_tries_are_spent() {
+    let own = "schema = 1\nextends = \"orch\"\n[stages.review]\non.\"work.failed\" = { to = \"development\", uses = \"rework\", note = \"fix_review\" }\n";
+    let rules = rules_of(&[("pipelines/mine.toml", own)], "mine", "");
+    for end in [permanent(), RunEnd::NoOutput, RunEnd::Lost] {
+        let mut w = World::on(Arc::clone(&rules)).started().up_to("review");
+        let mut tries = 0;
+        while w.stage() == "review" {
+            tries += 1;
+            w.ends("reviewer", end.clone());
+        }
+        assert_eq!((w.stage(), w.queued(), w.mode()), ("development", vec!["developer"], Mode::Active));
+        assert_eq!(tries, if end == RunEnd::Lost { 4 } else { 2 });
+    }
+}
+
+#[test]
+fn killed_by_our_own_order_is_nobodys_failure() {
+    let mut w = World::at("orch", "review");
+    w.ends("reviewer", RunEnd::Killed(Kill::Superseded));
+    assert!(w.decisions.is_empty());
+    w.ends("reviewer", RunEnd::Killed(Kill::Foreign));
+    assert_eq!(w.back_in(), Some(Millis(0)), "a kill from outside uses up a try");
+}
+
+#[test]
+fn a_second_end_of_the_same_job_changes_nothing() {
+    let mut w = World::at("orch", "review");
+    w.ends("reviewer", permanent()).ends("reviewer", permanent());
+    let before = w.task.clone();
+    w.ends("reviewer", permanent());
+    assert_eq!(w.task, before);
+    assert!(w.why().contains("nobody waits"), "{}", w.why());
+}
+
+#[test]
+fn a_command_that_cannot_run_is_tried_again_then_seen() {
+    let mut w = World::at("orch", "development");
+    w.writes("developer", &[]);
+    w.ends("local_tests", permanent());
+    assert_eq!(w.back_in(), Some(Millis(0)));
+    w.ends("local_tests", permanent());
+    assert_eq!((w.mode(), w.alerts()), (Mode::Escalated, 1));
+    w.retry();
+    assert_eq!((w.mode(), w.queued()), (Mode::Active, vec!["local_tests"]), "{}", w.why());
+}
+
+#[test]
+fn two_agents_of_a_stage_both_have_to_end() {
+    let own = "schema = 1\nextends = \"orch\"\n[stages.review]\nwork = [\"reviewer\", \"tester\"]\n";
+    let rules = rules_of(&[("pipelines/mine.toml", own)], "mine", "");
+    let mut w = World::on(rules).started().up_to("review");
+    assert_eq!(w.queued(), ["reviewer", "tester"]);
+    w.verdict("reviewer", "12-review.md", "verdict", "APPROVED");
+    assert_eq!((w.stage(), w.task.control.at.clone()), ("review", At::Work));
+    w.writes("tester", &["13-test-report.md"]);
+    assert_eq!(w.stage(), "testing");
+}
+
+#[test]
+fn a_retry_takes_a_failed_stage_up_again() {
+    let mut w = World::at("orch", "review");
+    w.ends("reviewer", permanent()).ends("reviewer", permanent());
+    let visit = w.visit();
+    w.event(
+        person("olga", &[Role::Operator]),
+        Body::Retried {
+            note: Some("look at src/map.rs".to_owned()),
+        },
+    );
+    assert_eq!((w.mode(), w.queued(), w.status()), (Mode::Active, vec!["reviewer"], Some("Review")));
+    assert!(w.enqueued()[0].note.as_deref().unwrap_or_default().contains("src/map.rs"));
+    assert_eq!(w.visit(), visit + 1, "what is left of the failed round counts for nothing");
+    assert_eq!(w.task.control.slots["reviewer"].attempts, 0);
+}
+
+#[test]
+fn a_retry_takes_a_role_and_a_reason_to_retry() {
+    let mut w = World::at("orch", "review");
+    w.ends("reviewer", permanent());
+    assert!(w.retry().decisions.is_empty(), "its agent is queued");
+    w.ends("reviewer", permanent());
+    let nobody = person("eve", &[Role::Viewer]);
+    w.event(nobody, Body::Retried { note: None });
+    assert_eq!((w.mode(), w.queued().len()), (Mode::Escalated, 0));
+}
