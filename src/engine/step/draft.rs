@@ -6,10 +6,10 @@ use crate::engine::model::{
     At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Repo, Slot, SlotState, Task, Visit,
 };
 use crate::engine::render::{self, Words};
-use crate::engine::rules::{GateKind, Ruleset, Stage};
+use crate::engine::rules::{Edge, GateKind, Ruleset, Stage};
 
-use super::Step;
 use super::gates::{Answer, Answers};
+use super::{Step, Took, edges};
 
 /// What a message is told besides the task.
 #[derive(Default, Clone, Copy)]
@@ -34,6 +34,7 @@ pub(super) struct Draft<'a> {
     decisions: Vec<Decision>,
     because: Vec<Because>,
     follow: Option<Body>,
+    took: Vec<Took>,
     texts: u32,
     /// The head moved in this very step: what was gathered is about the old one.
     stale: bool,
@@ -51,6 +52,7 @@ impl<'a> Draft<'a> {
             decisions: Vec::new(),
             because: Vec::new(),
             follow: None,
+            took: Vec::new(),
             texts: 0,
             stale: false,
         }
@@ -63,6 +65,7 @@ impl<'a> Draft<'a> {
             decisions: self.decisions,
             because: self.because,
             follow: self.follow,
+            took: self.took,
         }
     }
 
@@ -84,6 +87,32 @@ impl<'a> Draft<'a> {
 
     pub fn stage(&self) -> Option<&'a Stage> {
         self.rules.stages.get(&self.task.control.stage)
+    }
+
+    /// The edge for an outcome at the present stage; noted as taken, found or not.
+    pub fn edge(&mut self, gate: &str, by: &str, outcome: &str) -> Option<(&'a Name, &'a Edge)> {
+        let found = self.edge_if(gate, by, outcome, |_| true);
+        if found.is_none() {
+            self.took(gate, outcome, None);
+        }
+        found
+    }
+
+    /// The edge for an outcome at the present stage, if it is as asked for; noted as taken where found.
+    pub fn edge_if(&mut self, gate: &str, by: &str, outcome: &str, fits: impl Fn(&Edge) -> bool) -> Option<(&'a Name, &'a Edge)> {
+        let found = edges::find(self.rules, &self.task.control.stage, gate, by, outcome).filter(|(_, edge)| fits(edge));
+        if let Some((name, _)) = found {
+            self.took(gate, outcome, Some(name.clone()));
+        }
+        found
+    }
+
+    fn took(&mut self, gate: &str, outcome: &str, edge: Option<Name>) {
+        self.took.push(Took {
+            stage: self.task.control.stage.clone(),
+            outcome: Name::from(format!("{gate}.{outcome}")),
+            edge,
+        });
     }
 
     pub fn answer(&self, gate: &Name) -> Answer {

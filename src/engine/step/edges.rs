@@ -22,8 +22,7 @@ pub(super) fn find<'r>(rules: &'r Ruleset, stage: &Name, gate: &str, by: &str, o
 pub(super) fn outcome(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
     let key = Name::from(format!("{gate}.{outcome}"));
     draft.because(format!("gate `{gate}` says {outcome}: {}", answer.detail));
-    let rules = draft.rules;
-    match find(rules, &draft.task.control.stage.clone(), gate, &answer.by, outcome) {
+    match draft.edge(gate, &answer.by, outcome) {
         Some((name, edge)) => take(draft, (name, edge), &key, answer),
         None => follow(draft, &fallback(), &key, answer),
     }

@@ -16,7 +16,7 @@ mod stop;
 #[cfg(test)]
 pub(super) mod tests;
 
-use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Phase, Repo, RunEnd, StopState, Task};
+use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;
 
 pub use gates::{Answer, Answers, Outcome};
@@ -34,6 +34,19 @@ pub struct Step {
     pub because: Vec<Because>,
     /// The event that follows from this one, with needs of its own.
     pub follow: Option<Body>,
+    /// Edges that were taken on the way, waiting ones told of included.
+    pub took: Vec<Took>,
+}
+
+/// An outcome, and the edge that was taken for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Took {
+    /// The stage where it came out.
+    pub stage: Name,
+    /// `gate.outcome`.
+    pub outcome: Name,
+    /// The edge's name in the rules; none where the engine's own default was taken.
+    pub edge: Option<Name>,
 }
 
 /// The facts that [`step`] will read for this event.

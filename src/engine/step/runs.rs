@@ -185,10 +185,9 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
         text: text.clone(),
         ..Answer::new(&Name::new("work"), Outcome::Other(outcome.clone()))
     };
-    let stage = draft.task.control.stage.clone();
-    let rules = draft.rules;
-    let edge =
-        edges::find(rules, &stage, "work", &report.slot, &outcome).or_else(|| edges::find(rules, &stage, "work", &report.slot, "failed"));
+    let edge = draft
+        .edge_if("work", &report.slot, &outcome, |_| true)
+        .or_else(|| draft.edge("work", &report.slot, "failed"));
     let key = Name::from(format!("work.{outcome}"));
     match edge {
         Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),

@@ -106,6 +106,7 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
         uses: None,
         ..edge.clone()
     };
+    draft.edge_if("signal", "signal", &signal.name, |_| true);
     edges::follow(draft, &edge, &key, &answer);
 }
 
