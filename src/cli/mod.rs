@@ -23,6 +23,7 @@ pub mod serve;
 pub mod show;
 pub mod status;
 pub mod task;
+pub mod test;
 pub mod validate;
 pub mod why;
 
@@ -70,7 +71,7 @@ fn run(args: Args) -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
-        Command::Validate(_) | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
+        Command::Validate(_) | Command::Test(_) | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
         other => talk(&global, &other),
     }
 }
@@ -89,6 +90,10 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
                 args.explain.as_deref(),
                 &crate::shell::embedded::embedded(),
             )
+        }
+        Command::Test(args) => {
+            let dir = global.dir.clone().or_else(|| find::rules(global)).unwrap_or_else(|| ".".into());
+            i32::from(test::run(&dir, &args, global.json, &crate::shell::embedded::embedded()))
         }
         Command::RunShim { dir } => run_shim::run(&dir),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),

@@ -7,6 +7,7 @@ pub mod admit;
 pub mod model;
 pub mod render;
 pub mod rules;
+pub mod scenario;
 pub mod schedule;
 pub mod script;
 pub mod step;

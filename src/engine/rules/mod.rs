@@ -41,7 +41,7 @@ mod tests;
 
 pub use branches::covered;
 pub use config::{Api, Config, Forge, InFlight, Language, People, Project, Secret, Tracker};
-pub use diagnostic::{Diagnostic, Related, Severity, clamp};
+pub use diagnostic::{Diagnostic, Related, Severity, clamp, suggest};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};
 pub use inputs::{Inputs, Settings, revive};
@@ -51,3 +51,4 @@ pub use origins::{Origin, Origins};
 pub use patterns::{Patterns, literal};
 pub use report::{SHOWN, render_human, render_json, summary};
 pub use types::*;
+pub use value::parse_duration;

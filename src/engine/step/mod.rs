@@ -19,7 +19,7 @@ pub(super) mod tests;
 use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;
 
-pub use gates::{Answer, Answers, Outcome};
+pub use gates::{Answer, Answers, FromFacts, Outcome};
 
 /// What follows from an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +90,12 @@ pub fn base_of<'t>(rules: &Ruleset, task: &'t Task, artefact: &str) -> Option<&'
     let bases = task.ledger.bases.iter();
     let mut mine = bases.filter(|(agent, _)| rules.agents.get(*agent).is_some_and(|a| runs::covers(&a.artefacts, artefact)));
     mine.next().map(|(_, base)| base.as_str())
+}
+
+/// Whether the gate, or a member of it, reads what the agent writes.
+#[must_use]
+pub fn reads_of(rules: &Ruleset, agent: &Name, gate: &Name) -> bool {
+    runs::writes(rules, agent, gate, 0)
 }
 
 /// What follows from `event`, given the facts named by [`needs`].

@@ -1,7 +1,7 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
 use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
-use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns};
+use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns, Ruleset};
 
 use super::draft::{Draft, Say};
 use super::gates::{Answer, Outcome};
@@ -220,7 +220,12 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
 pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -> bool {
     let Some(agent) = draft
         .stage()
-        .and_then(|s| s.work.iter().find(|a| writes(draft, a, &answer.by)).or_else(|| s.work.first()))
+        .and_then(|s| {
+            s.work
+                .iter()
+                .find(|a| writes(draft.rules, a, &answer.by, 0))
+                .or_else(|| s.work.first())
+        })
         .cloned()
     else {
         return false;
@@ -234,10 +239,10 @@ pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -
     again
 }
 
-/// Whether `agent` declares an artefact that the gate which decided reads.
-fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
-    let may = |path: &str| draft.rules.agents.get(agent).is_some_and(|a| covers(&a.artefacts, path));
-    match draft.rules.gates.get(gate).map(|g| &g.kind) {
+/// Whether `agent` declares an artefact that the gate, or a member of it, reads.
+pub(super) fn writes(rules: &Ruleset, agent: &Name, gate: &Name, depth: u8) -> bool {
+    let may = |path: &str| rules.agents.get(agent).is_some_and(|a| covers(&a.artefacts, path));
+    match rules.gates.get(gate).map(|g| &g.kind) {
         Some(GateKind::Frontmatter { file, .. }) => may(file),
         // What passes the gate is what was due; questions and conflicts may be written, none need be.
         Some(GateKind::Files(clauses)) => clauses.iter().any(|clause| match clause {
@@ -248,6 +253,9 @@ fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
             FactKey::Frontmatter(file) | FactKey::Json(file) | FactKey::Text(file) => may(file),
             _ => false,
         }),
+        Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
+            inner.iter().any(|member| writes(rules, agent, member, depth + 1))
+        }
         _ => false,
     }
 }
