@@ -66,6 +66,8 @@ pub enum Command {
     Demo(super::demo::DemoArgs),
     /// Check the configuration and its rules
     Validate(Validate),
+    /// Play the scenario tests of the rules: tests/rules/*.toml beside the configuration
+    Test(Test),
     /// What needs me, what moves, what waits
     #[command(visible_alias = "st")]
     Status,
@@ -147,6 +149,8 @@ pub enum Command {
     },
     /// Jobs: what runs, what waits and why
     Queue,
+    /// Have the running service read its configuration and rules again: all of it is taken over, or nothing is
+    Reload,
     /// Print a completion script for your shell
     Completions {
         /// The shell
@@ -240,6 +244,16 @@ pub struct Validate {
     /// Print the page of a code
     #[arg(long, value_name = "CODE")]
     pub explain: Option<String>,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Test {
+    /// Scenario files or folders of them; else tests/rules/ in the configuration's folder
+    pub paths: Vec<PathBuf>,
+    /// Show which edges, outcomes and points of stop no scenario visits
+    #[arg(long)]
+    pub coverage: bool,
 }
 
 /// Arguments of `logs`.

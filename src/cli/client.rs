@@ -148,6 +148,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let code = match status.as_u16() {
         401 | 403 | 409 => exit::REFUSED,
         404 => exit::NOT_FOUND,
+        422 => exit::INVALID,
         _ => exit::FAILURE,
     };
     match serde_json::from_slice::<ErrorView>(body) {

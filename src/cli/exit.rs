@@ -14,6 +14,8 @@ pub const NO_SERVICE: u8 = 3;
 pub const REFUSED: u8 = 4;
 /// There is no such task, issue or run.
 pub const NOT_FOUND: u8 = 5;
+/// The rules have errors.
+pub const INVALID: u8 = 10;
 
 /// A failure, as the person at the terminal is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,11 +18,13 @@ pub mod init;
 pub mod logs;
 pub mod origin;
 pub mod queue;
+pub mod reload;
 pub mod run_shim;
 pub mod serve;
 pub mod show;
 pub mod status;
 pub mod task;
+pub mod test;
 pub mod validate;
 pub mod why;
 
@@ -70,7 +72,11 @@ fn run(args: Args) -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
-        Command::Validate(_) | Command::Show { origin: true, .. } | Command::RunShim { .. } | Command::ScriptedAgent { .. } => local(&global, command),
+        Command::Validate(_)
+        | Command::Test(_)
+        | Command::Show { origin: true, .. }
+        | Command::RunShim { .. }
+        | Command::ScriptedAgent { .. } => local(&global, command),
         other => talk(&global, &other),
     }
 }
@@ -94,6 +100,10 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
         Command::Show { item, .. } => {
             let dir = find::rules(global);
             origin::run(dir.as_deref(), &item, global.json, &crate::shell::embedded::embedded())
+        }
+        Command::Test(args) => {
+            let dir = global.dir.clone().or_else(|| find::rules(global)).unwrap_or_else(|| ".".into());
+            i32::from(test::run(&dir, &args, global.json, &crate::shell::embedded::embedded()))
         }
         Command::RunShim { dir } => run_shim::run(&dir),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
@@ -126,6 +136,7 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Status => status::run(client, json).await,
         Command::Show { item, .. } => show::run(client, item, json).await,
         Command::Why { item } => why::run(client, item, json).await,
+        Command::Reload => reload::run(client, json).await,
         Command::Queue => queue::run(client, json).await,
         Command::Logs(logs) => logs::run(client, logs, json).await,
         Command::Task(task) => task::run(client, task, json).await,

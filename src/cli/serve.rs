@@ -12,7 +12,7 @@ use crate::engine::rules::{self, load};
 use crate::shell::config::read_dir;
 use crate::shell::embedded::embedded;
 use crate::shell::service::{Service, Settings};
-use crate::shell::web;
+use crate::shell::{reload, web};
 
 use super::args::{Global, Serve};
 use super::exit::{self, Failure};
@@ -107,9 +107,11 @@ async fn go(service: &Arc<Service>) -> Result<(), Failure> {
     let door = web::bind(service).await.map_err(|e| other(&e))?;
     let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
     let ending = tokio::spawn(on_signal(stop.clone()));
+    let reloading = tokio::spawn(reload::keep_up(Arc::clone(service), stop.clone()));
     let worked = service.work(stop.clone()).await;
     stop.cancel();
     ending.abort();
+    reloading.abort();
     let served = serving.await.map_err(|e| other(&e))?;
     worked.map_err(|e| other(&e))?;
     served.map_err(|e| other(&e))

@@ -3,9 +3,11 @@
 //! No clock, no input or output, no `async`; time enters by `Event::at` and the `now` of
 //! [`schedule`]. `tests/it/imports.rs` enforces it.
 
+pub mod admit;
 pub mod model;
 pub mod render;
 pub mod rules;
+pub mod scenario;
 pub mod schedule;
 pub mod script;
 pub mod step;

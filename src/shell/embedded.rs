@@ -11,17 +11,21 @@ macro_rules! table {
 /// Path and text of every shipped file.
 const SHIPPED: &[(&str, &str)] = table![
     "pipelines/base.toml",
+    "pipelines/docs.toml",
     "pipelines/orch.toml",
     "pipelines/enduro.toml",
     "pipelines/local.toml",
     "rules/staging.rhai",
+    "prompts/accuracy.md",
     "prompts/analyst.md",
     "prompts/architect.md",
     "prompts/default.md",
     "prompts/deployer.md",
     "prompts/developer.md",
     "prompts/reviewer.md",
+    "prompts/style.md",
     "prompts/tester.md",
+    "prompts/writer.md",
     "messages/en.toml",
     "messages/ru.toml",
 ];

@@ -22,6 +22,7 @@ pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Eve
     let (head, round_base) = step::reading(task, event);
     let gathering = Gathering {
         project,
+        rules,
         task,
         head,
         round_base,
@@ -55,6 +56,7 @@ async fn fetch(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]
 
 struct Gathering<'a> {
     project: &'a Project,
+    rules: &'a Ruleset,
     task: &'a Task,
     head: Option<Head>,
     round_base: Option<String>,
@@ -132,13 +134,19 @@ impl Gathering<'_> {
         };
         let vault = &self.project.vault;
         let all = vault.entries(sha, &self.folder).await?;
-        let fresh: BTreeSet<String> = match &self.round_base {
-            Some(base) if base != sha => vault.changed(base, sha).await?.into_iter().collect(),
-            Some(_) => BTreeSet::new(),
-            None => all.iter().map(|(path, _)| format!("{}/{path}", self.folder)).collect(),
-        };
+        let mut changed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let bases = self.task.ledger.bases.values().chain(self.round_base.as_ref());
+        for base in bases {
+            let since = if base == sha {
+                BTreeSet::new()
+            } else {
+                vault.changed(base, sha).await?.into_iter().collect()
+            };
+            changed.insert(base, since);
+        }
         let facts = all.into_iter().map(|(path, id)| {
-            let fresh = fresh.contains(&format!("{}/{path}", self.folder));
+            let base = step::base_of(self.rules, self.task, &path).or(self.round_base.as_deref());
+            let fresh = base.is_none_or(|base| changed.get(base).is_some_and(|c| c.contains(&format!("{}/{path}", self.folder))));
             FileFact { path, id, fresh }
         });
         Ok(Fact::Known(Value::Files(facts.collect())))

@@ -14,6 +14,7 @@ mod launch;
 mod perform;
 pub mod process;
 mod queue;
+pub mod reload;
 pub mod run;
 pub mod service;
 mod settle;

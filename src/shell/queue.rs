@@ -91,7 +91,8 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         .collect();
     let tasks: BTreeMap<TaskId, Task> = view.tasks.iter().map(|t| (t.id, t.clone())).collect();
     let repos: BTreeMap<RepoId, Repo> = view.repos.iter().map(|r| (r.id, r.clone())).collect();
-    let project_limits: BTreeMap<Name, u32> = service
+    let config = service.config();
+    let project_limits: BTreeMap<Name, u32> = config
         .projects
         .iter()
         .filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max)))
@@ -102,7 +103,7 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         tasks: &tasks,
         repos: &repos,
         rules: &|task| rules.get(&task.rules).cloned().flatten(),
-        limit: service.config.max_concurrency,
+        limit: config.max_concurrency,
         project_limits: &project_limits,
     };
     schedule(&queue, clock::now())

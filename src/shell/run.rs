@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::model::{Event, Fact, FactKey, Phase, Task};
+use crate::engine::model::{Body, Event, Fact, FactKey, Phase, Task};
+use crate::engine::rules::Ruleset;
 use crate::engine::step;
-use crate::shell::service::Service;
+use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
 use crate::shell::{clock, crash, gather, launch, perform, queue, sweep};
 
@@ -166,8 +167,8 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
         tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
         return Ok(false);
     };
-    let task = find(service, target, project.repo, &project.rules.hash).await?;
-    let Some(rules) = service.rules_of(&task).await else {
+    let task = find(service, target, project.repo, &project.rules().hash).await?;
+    let Some(rules) = rules_for(service, &task, &event).await else {
         tracing::error!(task = %task.item, rules = %task.rules, "the rules the task runs under cannot be used");
         return Ok(false);
     };
@@ -198,6 +199,16 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
     Ok(true)
 }
 
+/// The rules the event is decided under: the task's own, unless it is to follow others.
+async fn rules_for(service: &Service, task: &Task, event: &Event) -> Option<Arc<Ruleset>> {
+    if let Body::RulesChanged { to, .. } = &event.body
+        && let Some(rules) = service.rules_at(to).await
+    {
+        return Some(rules);
+    }
+    service.rules_of(task).await
+}
+
 /// The task the event is about; an issue without one is a task that is not born yet.
 async fn find(service: &Service, target: &Target, repo: crate::engine::model::RepoId, rules: &str) -> Result<Task, StoreError> {
     let found = match (&target.task, &target.issue) {
@@ -212,7 +223,7 @@ async fn find(service: &Service, target: &Target, repo: crate::engine::model::Re
     if let Some(issue) = &target.issue {
         unborn.ledger.stopped_before = service.store.last_stop(&target.project, issue).await?;
     }
-    let prefix = service.projects.get(&target.project).map(|p| p.prefix.clone()).unwrap_or_default();
+    let prefix = service.projects.get(&target.project).map(Project::prefix).unwrap_or_default();
     unborn.item = format!("{prefix}-{:03}", service.store.next_item_number(&target.project).await?);
     Ok(unborn)
 }

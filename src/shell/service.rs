@@ -1,8 +1,8 @@
 //! The service: what every part of the shell works with, and how it starts and ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use regex::{Regex, RegexBuilder};
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::process::Supervisor;
+use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::store::{OpenError, RunRow, Store, StoreError};
 use crate::shell::tracker::{LocalTracker, Tracker};
@@ -62,25 +63,38 @@ pub enum StartError {
 pub struct Project {
     /// Its name in the configuration.
     pub name: Name,
-    /// Work item id prefix.
-    pub prefix: String,
     /// Its repository's row.
     pub repo: RepoId,
     /// Rules for new tasks.
-    pub rules: Arc<Ruleset>,
+    rules: Swap<Ruleset>,
     /// The bare repository in which every credentialed command runs.
     pub vault: Vault,
     /// Where branches and change requests live.
     pub forge: Forge,
     /// Where issues live.
     pub tracker: Tracker,
-    /// Runs at a time for this project.
-    pub max_concurrency: Option<u32>,
     /// The folder that relative programs of its rules start from.
     dir: PathBuf,
 }
 
 impl Project {
+    /// Rules for new tasks, as they are now.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Ruleset> {
+        self.rules.get()
+    }
+
+    /// Rules for new tasks from now on.
+    pub(super) fn set_rules(&self, rules: Arc<Ruleset>) {
+        self.rules.set(rules);
+    }
+
+    /// Work item id prefix of new tasks.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        self.rules.get().prefix.clone()
+    }
+
     /// The artefact folder of a task, relative to the repository.
     #[must_use]
     pub fn folder(&self, rules: &Ruleset, task: &Task) -> String {
@@ -126,9 +140,8 @@ impl Project {
 pub struct Service {
     /// The database.
     pub store: Store,
-    /// The configuration.
-    pub config: Config,
-    /// Projects by name.
+    config: Swap<Config>,
+    /// Projects by name: those that were configured when the service started.
     pub projects: BTreeMap<Name, Project>,
     /// The data directory.
     pub data: PathBuf,
@@ -142,9 +155,30 @@ pub struct Service {
     pub agent_env: BTreeMap<String, String>,
     /// What is under way in this process.
     pub busy: Arc<Busy>,
+    /// The configuration's folder.
+    pub(super) dir: PathBuf,
+    /// One reload at a time.
+    pub(super) reloading: Reloading,
     wake: Notify,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
     patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
+}
+
+/// A value that is replaced as a whole; whoever holds the old one keeps it.
+struct Swap<T>(RwLock<Arc<T>>);
+
+impl<T> Swap<T> {
+    fn new(value: Arc<T>) -> Self {
+        Self(RwLock::new(value))
+    }
+
+    fn get(&self) -> Arc<T> {
+        Arc::clone(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn set(&self, value: Arc<T>) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
+    }
 }
 
 impl Service {
@@ -173,7 +207,7 @@ impl Service {
         };
         Ok(Arc::new(Self {
             store,
-            config,
+            config: Swap::new(Arc::new(config)),
             projects,
             data,
             started_at: clock::now(),
@@ -181,6 +215,8 @@ impl Service {
             supervisor: Supervisor::new(settings.exe),
             agent_env: settings.agent_env,
             busy: Arc::default(),
+            dir: settings.dir,
+            reloading: Reloading::default(),
             wake: Notify::new(),
             rules: Mutex::new(rules),
             patterns: Mutex::default(),
@@ -193,11 +229,31 @@ impl Service {
     /// The database, while what was left is read.
     pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
         launch::recover(self).await?;
+        self.follow_at_start().await?;
         let tracker = TaskTracker::new();
         tracker.spawn(run::run(Arc::clone(self), stop));
         tracker.close();
         tracker.wait().await;
         Ok(())
+    }
+
+    /// The configuration, as it is now.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.config.get()
+    }
+
+    /// The configuration from now on.
+    pub(super) fn set_config(&self, config: Config) {
+        self.config.set(Arc::new(config));
+    }
+
+    /// Keeps rules at hand; forgets those that nobody works under and that the store has.
+    pub(super) fn keep_rules(&self, new: impl IntoIterator<Item = Arc<Ruleset>>, used: &BTreeSet<String>) {
+        let mut rules = lock(&self.rules);
+        rules.retain(|hash, _| used.contains(hash));
+        rules.extend(new.into_iter().map(|r| (r.hash.clone(), r)));
+        lock(&self.patterns).retain(|hash, _| rules.contains_key(hash));
     }
 
     /// Now.
@@ -215,19 +271,24 @@ impl Service {
     /// The rules a task runs under: those it was made with, from the store where they are not
     /// the current ones.
     pub async fn rules_of(&self, task: &Task) -> Option<Arc<Ruleset>> {
-        if let Some(rules) = lock(&self.rules).get(&task.rules) {
+        self.rules_at(&task.rules).await
+    }
+
+    /// The rules with this content hash, from the store where they are not in use.
+    pub async fn rules_at(&self, hash: &str) -> Option<Arc<Ruleset>> {
+        if let Some(rules) = lock(&self.rules).get(hash) {
             return Some(Arc::clone(rules));
         }
-        let stored = self.store.ruleset(&task.rules).await.ok().flatten()?;
+        let stored = self.store.ruleset(hash).await.ok().flatten()?;
         let rules = match revive(&stored) {
             Ok(rules) => Arc::new(rules),
             Err(problems) => {
                 let first = problems.first().map(|p| p.message.clone()).unwrap_or_default();
-                tracing::error!(rules = %task.rules, "stored rules cannot be used: {first}");
+                tracing::error!(rules = %hash, "stored rules cannot be used: {first}");
                 return None;
             }
         };
-        lock(&self.rules).insert(task.rules.clone(), Arc::clone(&rules));
+        lock(&self.rules).insert(hash.to_owned(), Arc::clone(&rules));
         Some(rules)
     }
 
@@ -356,13 +417,11 @@ async fn open_project(
     let rules::Tracker::Local = settings.tracker;
     Ok(Project {
         name: name.clone(),
-        prefix: rules.prefix.clone(),
         repo: repo.id,
-        rules: Arc::clone(rules),
+        rules: Swap::new(Arc::clone(rules)),
         vault,
         forge,
         tracker: Tracker::Local(LocalTracker::new(store.clone(), name.clone())),
-        max_concurrency: settings.max_concurrency,
         dir: dir.to_path_buf(),
     })
 }

@@ -6,8 +6,11 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod docs_pipeline;
+mod house;
 mod imports;
 mod process;
+mod reload;
 mod scenarios;
 mod scripted;
 mod world;

@@ -42,7 +42,9 @@ fn plain(name: &'static str) {
 
 fn disturbed(name: &'static str, mode: Mode) {
     let scenario = Scenario::load(name);
-    let Some((mut world, outcome)) = (0..5).find_map(|_| once(&scenario, mode)) else { panic!("every try was another story") };
+    let Some((mut world, outcome)) = (0..5).find_map(|_| once(&scenario, mode)) else {
+        panic!("every try was another story")
+    };
     check(&scenario, &outcome, &world);
     if mode == Mode::Crashed {
         assert!(world.starts > 1, "the service never died: {} starts", world.starts);

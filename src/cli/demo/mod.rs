@@ -74,6 +74,7 @@ async fn play(args: &DemoArgs) -> Result<(), String> {
         agent_env: setting.agent_env(),
     };
     let service = Service::open(settings).await.map_err(|e| e.to_string())?;
+    service.lay_over(rules_over(args)?);
     let stop = CancellationToken::new();
     let working = tokio::spawn({
         let (service, stop) = (Arc::clone(&service), stop.clone());

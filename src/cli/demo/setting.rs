@@ -187,7 +187,8 @@ impl Setting {
         }
         timeline::note(&format!(
             "\nPages: http://{}/status  http://{}/queue    Ctrl-C ends the demo and removes it.\n",
-            service.config.listen, service.config.listen
+            service.config().listen,
+            service.config().listen
         ));
     }
 }

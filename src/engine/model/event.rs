@@ -155,6 +155,13 @@ pub enum Body {
         /// Why, in the operator's words.
         note: Option<String>,
     },
+    /// The project's rules were changed, and the task is to follow them.
+    RulesChanged {
+        /// Content hash of the rules it ran under.
+        from: String,
+        /// Content hash of the new ones: the step is taken under these, where they can be had.
+        to: String,
+    },
     /// The clean-up after a stop has been carried out and verified.
     CleanedUp {
         /// What was done and what could not be, for the record.
@@ -174,6 +181,7 @@ impl Body {
             Self::TimerFired { .. } => "timer_fired",
             Self::Poked { .. } => "poked",
             Self::Retried { .. } => "retried",
+            Self::RulesChanged { .. } => "rules_changed",
             Self::CleanedUp { .. } => "cleaned_up",
         }
     }

@@ -189,6 +189,9 @@ pub struct Ledger {
     pub subject_since: Millis,
     /// The head against which "written in this round" is measured.
     pub round_base: Option<String>,
+    /// The same for an agent that was run again while others of its stage were not.
+    #[serde(default)]
+    pub bases: BTreeMap<Name, String>,
     /// The visit's last ended run, by slot.
     pub runs: BTreeMap<Name, RunRef>,
     /// Results of gate commands, by gate.

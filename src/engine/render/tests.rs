@@ -212,7 +212,7 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
     let sections: [(&str, &str); 4] = [
         (
             "note",
-            "rejected answer conflict fix_review fix_tests fix_staging fix_deploy fix_ci conflict_files relaunched nothing_due",
+            "rejected answer conflict fix_review fix_remarks fix_tests fix_staging fix_deploy fix_ci conflict_files relaunched nothing_due",
         ),
         (
             "comment",

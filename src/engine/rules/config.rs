@@ -81,6 +81,29 @@ pub struct Project {
     pub set: Vec<Override>,
     /// Agents at work at the same time in this project.
     pub max_concurrency: Option<u32>,
+    /// What changed rules mean for tasks that have begun.
+    pub in_flight: InFlight,
+}
+
+/// What changed rules mean for tasks that have begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InFlight {
+    /// They keep the rules they began with.
+    #[default]
+    Pin,
+    /// They go on under the new rules; a reload that would strand one of them is refused.
+    Follow,
+}
+
+impl InFlight {
+    /// As the configuration spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pin => "pin",
+            Self::Follow => "follow",
+        }
+    }
 }
 
 /// A tracker.

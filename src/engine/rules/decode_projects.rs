@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::model::Name;
 
 use super::codes;
-use super::config::{Forge, Project, Tracker};
+use super::config::{Forge, InFlight, Project, Tracker};
 use super::decode_config::{Placed, positive};
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::later_config::remote;
@@ -64,6 +64,10 @@ fn project(p: &Reader) -> (Option<(Project, Place)>, Claims) {
     let vars = vars(p);
     let set = overrides(p);
     let max_concurrency = positive(p, "max_concurrency");
+    let in_flight = match p.choice("in_flight", &["pin", "follow"]) {
+        Some("follow") => InFlight::Follow,
+        _ => InFlight::Pin,
+    };
     let claims = [
         ("the prefix", prefix.as_ref().map(|x| x.v.clone())),
         ("the tracker project", tracker.known),
@@ -80,6 +84,7 @@ fn project(p: &Reader) -> (Option<(Project, Place)>, Claims) {
             vars,
             set,
             max_concurrency,
+            in_flight,
         };
         Some((project, pipeline.at))
     };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::model::Name;
 
-use super::config::{Forge, Language, Project, Tracker};
+use super::config::{Forge, InFlight, Language, Project, Tracker};
 use super::decode_config::Placed;
 use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink};
 use super::files::Files;
@@ -170,6 +170,7 @@ fn placed(pipeline: &Name, s: &Settings) -> Placed {
         vars: s.vars.clone(),
         set: set.collect(),
         max_concurrency: None,
+        in_flight: InFlight::default(),
     };
     Placed {
         project,

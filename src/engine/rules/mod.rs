@@ -55,8 +55,9 @@ mod value;
 mod tests;
 
 pub use allow::allowed;
-pub use config::{Api, Config, Forge, Language, People, Project, Secret, Tracker};
-pub use diagnostic::{Diagnostic, Related, Severity, clamp};
+pub use branches::covered;
+pub use config::{Api, Config, Forge, InFlight, Language, People, Project, Secret, Tracker};
+pub use diagnostic::{Diagnostic, Related, Severity, clamp, suggest};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};
 pub use here::{Command, commands_here, unreadable};
@@ -68,3 +69,4 @@ pub use patterns::{Patterns, literal};
 pub use report::{SHOWN, render_human, render_json, summary};
 pub use sarif::{render_github, render_sarif};
 pub use types::*;
+pub use value::parse_duration;

@@ -187,9 +187,7 @@ fn follow(draft: &mut Draft<'_>, action: &Name, what: &Name, detail: &str) {
         ..Answer::new(action, Outcome::Other(what.clone()))
     };
     let key = Name::from(format!("{action}.{what}"));
-    let rules = draft.rules;
-    let stage = draft.task.control.stage.clone();
-    match edges::find(rules, &stage, action, action, what) {
+    match draft.edge(action, action, what) {
         Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),
         None => edges::follow(
             draft,
@@ -237,15 +235,13 @@ fn updated(draft: &mut Draft<'_>, key: &Name, what: &Name, detail: &str, head: O
 
 /// The update met a conflict, a moved head or a refusal.
 fn update_failed(draft: &mut Draft<'_>, what: &Name, detail: &str) {
-    let stage = draft.task.control.stage.clone();
-    let rules = draft.rules;
     let answer = Answer {
         detail: detail.to_owned(),
         text: detail.to_owned(),
         ..Answer::new(&Name::new("update"), Outcome::Other(what.clone()))
     };
     for by in ["update", "mergeable", "merge"] {
-        if let Some((name, edge)) = edges::find(rules, &stage, by, by, what).filter(|(_, e)| !e.update) {
+        if let Some((name, edge)) = draft.edge_if(by, by, what, |e| !e.update) {
             return edges::follow(draft, edge, name, &answer);
         }
     }

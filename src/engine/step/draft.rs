@@ -6,10 +6,10 @@ use crate::engine::model::{
     At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Repo, Slot, SlotState, Task, Visit,
 };
 use crate::engine::render::{self, Words};
-use crate::engine::rules::{GateKind, Ruleset, Stage};
+use crate::engine::rules::{Edge, GateKind, Ruleset, Stage};
 
-use super::Step;
 use super::gates::{Answer, Answers};
+use super::{Step, Took, edges};
 
 /// What a message is told besides the task.
 #[derive(Default, Clone, Copy)]
@@ -34,6 +34,7 @@ pub(super) struct Draft<'a> {
     decisions: Vec<Decision>,
     because: Vec<Because>,
     follow: Option<Body>,
+    took: Vec<Took>,
     texts: u32,
     /// The head moved in this very step: what was gathered is about the old one.
     stale: bool,
@@ -51,6 +52,7 @@ impl<'a> Draft<'a> {
             decisions: Vec::new(),
             because: Vec::new(),
             follow: None,
+            took: Vec::new(),
             texts: 0,
             stale: false,
         }
@@ -63,6 +65,7 @@ impl<'a> Draft<'a> {
             decisions: self.decisions,
             because: self.because,
             follow: self.follow,
+            took: self.took,
         }
     }
 
@@ -84,6 +87,32 @@ impl<'a> Draft<'a> {
 
     pub fn stage(&self) -> Option<&'a Stage> {
         self.rules.stages.get(&self.task.control.stage)
+    }
+
+    /// The edge for an outcome at the present stage; noted as taken, found or not.
+    pub fn edge(&mut self, gate: &str, by: &str, outcome: &str) -> Option<(&'a Name, &'a Edge)> {
+        let found = self.edge_if(gate, by, outcome, |_| true);
+        if found.is_none() {
+            self.took(gate, outcome, None);
+        }
+        found
+    }
+
+    /// The edge for an outcome at the present stage, if it is as asked for; noted as taken where found.
+    pub fn edge_if(&mut self, gate: &str, by: &str, outcome: &str, fits: impl Fn(&Edge) -> bool) -> Option<(&'a Name, &'a Edge)> {
+        let found = edges::find(self.rules, &self.task.control.stage, gate, by, outcome).filter(|(_, edge)| fits(edge));
+        if let Some((name, _)) = found {
+            self.took(gate, outcome, Some(name.clone()));
+        }
+        found
+    }
+
+    fn took(&mut self, gate: &str, outcome: &str, edge: Option<Name>) {
+        self.took.push(Took {
+            stage: self.task.control.stage.clone(),
+            outcome: Name::from(format!("{gate}.{outcome}")),
+            edge,
+        });
     }
 
     pub fn answer(&self, gate: &Name) -> Answer {
@@ -236,10 +265,41 @@ impl<'a> Draft<'a> {
         let Some(stage) = self.stage() else { return };
         let note = self.task.ledger.note.take();
         self.task.ledger.round_base = self.task.ledger.head.as_ref().map(|h| h.sha.clone());
+        self.task.ledger.bases.clear();
         self.task.ledger.runs.clear();
         for agent in &stage.work {
             self.enqueue(agent, JobKind::Agent, note.clone());
         }
+        self.task.control.at = At::Work;
+    }
+
+    /// Another round for the agents of the stage that failed, where others of it ended well: their
+    /// word counts on. Otherwise for all.
+    pub fn enqueue_rest(&mut self) {
+        self.renew();
+        let work = self.stage().map_or(&[][..], |s| s.work.as_slice());
+        let runs = self.task.ledger.runs.clone();
+        let ended = |agent: &Name, slot: &Slot| slot.state == SlotState::Ok && runs.contains_key(agent);
+        self.task
+            .control
+            .slots
+            .retain(|name, slot| work.contains(name) && ended(name, slot));
+        let rest: Vec<Name> = work
+            .iter()
+            .filter(|agent| !self.task.control.slots.contains_key(*agent))
+            .cloned()
+            .collect();
+        if rest.is_empty() {
+            self.task.control.slots.clear();
+        }
+        if rest.is_empty() || rest.len() == work.len() {
+            return self.enqueue_work();
+        }
+        let note = self.task.ledger.note.take();
+        for agent in &rest {
+            self.enqueue(agent, JobKind::Agent, note.clone());
+        }
+        self.because("what the others of the stage wrote counts on");
         self.task.control.at = At::Work;
     }
 
@@ -278,6 +338,7 @@ impl<'a> Draft<'a> {
             entered_at: self.event.at,
         };
         ledger.runs = BTreeMap::new();
+        ledger.bases.clear();
         ledger.approvals.clear();
         ledger.cards.clear();
         ledger.waiting = None;

@@ -22,8 +22,7 @@ pub(super) fn find<'r>(rules: &'r Ruleset, stage: &Name, gate: &str, by: &str, o
 pub(super) fn outcome(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
     let key = Name::from(format!("{gate}.{outcome}"));
     draft.because(format!("gate `{gate}` says {outcome}: {}", answer.detail));
-    let rules = draft.rules;
-    match find(rules, &draft.task.control.stage.clone(), gate, &answer.by, outcome) {
+    match draft.edge(gate, &answer.by, outcome) {
         Some((name, edge)) => take(draft, (name, edge), &key, answer),
         None => follow(draft, &fallback(), &key, answer),
     }
@@ -109,8 +108,16 @@ pub(super) fn rerun(draft: &mut Draft<'_>, agent: &Name) {
     draft.calm();
     draft.renew();
     let note = draft.task.ledger.note.take();
+    let alone = draft.stage().is_none_or(|s| s.work.len() < 2);
     let ledger = &mut draft.task.ledger;
-    ledger.round_base = ledger.head.as_ref().map(|h| h.sha.clone());
+    let base = ledger.head.as_ref().map(|h| h.sha.clone());
+    match base {
+        // What the others have written in their last round is not older for it.
+        Some(base) if !alone => {
+            ledger.bases.insert(agent.clone(), base);
+        }
+        base => ledger.round_base = base,
+    }
     ledger.runs.remove(agent);
     // Whoever else was still at work belongs to the round gone by, and begins anew, too.
     let stage = draft.stage();

@@ -139,7 +139,7 @@ fn announce(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer)
     if draft.task.control.reported.as_ref() == Some(&key) {
         return;
     }
-    if let Some((_, edge)) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
+    if let Some((_, edge)) = draft.edge_if(gate, &answer.by, outcome, |_| true) {
         edges::tell(draft, edge, &key, answer);
         draft.task.control.reported = Some(key);
     }
@@ -187,7 +187,7 @@ fn show_card(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer
         text: String::new(),
         ..answer.clone()
     };
-    if let Some((_, edge)) = edges::find(draft.rules, &draft.task.control.stage, gate, &answer.by, outcome) {
+    if let Some((_, edge)) = draft.edge_if(gate, &answer.by, outcome, |_| true) {
         edges::tell(draft, edge, &key, &shown);
     }
     if let Some(label) = &answer.label {

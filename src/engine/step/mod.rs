@@ -8,6 +8,7 @@ mod draft;
 mod edges;
 mod gates;
 mod look;
+mod rules;
 mod runs;
 mod signals;
 mod start;
@@ -15,10 +16,10 @@ mod stop;
 #[cfg(test)]
 pub(super) mod tests;
 
-use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Phase, Repo, RunEnd, StopState, Task};
+use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;
 
-pub use gates::{Answer, Answers, Outcome};
+pub use gates::{Answer, Answers, FromFacts, Outcome};
 
 /// What follows from an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,19 @@ pub struct Step {
     pub because: Vec<Because>,
     /// The event that follows from this one, with needs of its own.
     pub follow: Option<Body>,
+    /// Edges that were taken on the way, waiting ones told of included.
+    pub took: Vec<Took>,
+}
+
+/// An outcome, and the edge that was taken for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Took {
+    /// The stage where it came out.
+    pub stage: Name,
+    /// `gate.outcome`.
+    pub outcome: Name,
+    /// The edge's name in the rules; none where the engine's own default was taken.
+    pub edge: Option<Name>,
 }
 
 /// The facts that [`step`] will read for this event.
@@ -67,6 +81,21 @@ pub fn reading(task: &Task, event: &Event) -> (Option<Head>, Option<String>) {
         } if present(*visit) => (Some(head.clone()), ledger.round_base.clone()),
         _ => (ledger.head.clone(), ledger.round_base.clone()),
     }
+}
+
+/// The commit against which "written in this round" is measured for one artefact: that of the agent
+/// which writes it, where it was run again while others of its stage were not.
+#[must_use]
+pub fn base_of<'t>(rules: &Ruleset, task: &'t Task, artefact: &str) -> Option<&'t str> {
+    let bases = task.ledger.bases.iter();
+    let mut mine = bases.filter(|(agent, _)| rules.agents.get(*agent).is_some_and(|a| runs::covers(&a.artefacts, artefact)));
+    mine.next().map(|(_, base)| base.as_str())
+}
+
+/// Whether the gate, or a member of it, reads what the agent writes.
+#[must_use]
+pub fn reads_of(rules: &Ruleset, agent: &Name, gate: &Name) -> bool {
+    runs::writes(rules, agent, gate, 0)
 }
 
 /// What follows from `event`, given the facts named by [`needs`].
@@ -124,6 +153,7 @@ fn live(draft: &mut draft::Draft<'_>) {
             look::again(draft);
         }
         Body::Retried { note } => signals::retried(draft, note.as_deref()),
+        Body::RulesChanged { to, .. } => rules::changed(draft, to),
         Body::CleanedUp { .. } => draft.because("a clean-up ended that nobody waits for"),
     }
 }
@@ -137,7 +167,7 @@ fn looks(rules: &Ruleset, task: &Task, event: &Event) -> bool {
     match &event.body {
         Body::Entered { .. } => rules.stages.get(&task.control.stage).is_some_and(|s| s.work.is_empty()),
         Body::RunEnded(_) | Body::ActionEnded { .. } => true,
-        Body::Signalled(_) | Body::TimerFired { .. } | Body::Poked { .. } | Body::Retried { .. } => {
+        Body::Signalled(_) | Body::TimerFired { .. } | Body::Poked { .. } | Body::Retried { .. } | Body::RulesChanged { .. } => {
             matches!(task.control.at, At::Gates | At::Action { .. }) || task.control.mode == Mode::Escalated
         }
         Body::CleanedUp { .. } => false,

@@ -1,7 +1,7 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
-use crate::engine::model::{At, CommandResult, Decision, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
-use crate::engine::rules::{Edge, GateKind};
+use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
+use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns, Ruleset};
 
 use super::draft::{Draft, Say};
 use super::gates::{Answer, Outcome};
@@ -185,10 +185,9 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
         text: text.clone(),
         ..Answer::new(&Name::new("work"), Outcome::Other(outcome.clone()))
     };
-    let stage = draft.task.control.stage.clone();
-    let rules = draft.rules;
-    let edge =
-        edges::find(rules, &stage, "work", &report.slot, &outcome).or_else(|| edges::find(rules, &stage, "work", &report.slot, "failed"));
+    let edge = draft
+        .edge_if("work", &report.slot, &outcome, |_| true)
+        .or_else(|| draft.edge("work", &report.slot, "failed"));
     let key = Name::from(format!("work.{outcome}"));
     match edge {
         Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),
@@ -215,13 +214,18 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
     }
 }
 
-/// The round left unwritten what `gate` reads: the failure of the agent that was to write it.
+/// The round left unwritten what the gate reads: the failure of the agent that was to write it.
 ///
 /// Returns whether it was given another try.
 pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -> bool {
     let Some(agent) = draft
         .stage()
-        .and_then(|s| s.work.iter().find(|a| writes(draft, a, &answer.by)).or_else(|| s.work.first()))
+        .and_then(|s| {
+            s.work
+                .iter()
+                .find(|a| writes(draft.rules, a, &answer.by, 0))
+                .or_else(|| s.work.first())
+        })
         .cloned()
     else {
         return false;
@@ -235,10 +239,28 @@ pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -
     again
 }
 
-/// Whether `agent` declares the artefact that the gate reads.
-fn writes(draft: &Draft<'_>, agent: &Name, gate: &Name) -> bool {
-    let Some(GateKind::Frontmatter { file, .. }) = draft.rules.gates.get(gate).map(|g| &g.kind) else {
-        return false;
-    };
-    draft.rules.agents.get(agent).is_some_and(|a| a.artefacts.matches(file))
+/// Whether `agent` declares an artefact that the gate, or a member of it, reads.
+pub(super) fn writes(rules: &Ruleset, agent: &Name, gate: &Name, depth: u8) -> bool {
+    let may = |path: &str| rules.agents.get(agent).is_some_and(|a| covers(&a.artefacts, path));
+    match rules.gates.get(gate).map(|g| &g.kind) {
+        Some(GateKind::Frontmatter { file, .. }) => may(file),
+        // What passes the gate is what was due; questions and conflicts may be written, none need be.
+        Some(GateKind::Files(clauses)) => clauses.iter().any(|clause| match clause {
+            FilesClause::All(patterns, _) => patterns.iter().any(|p| may(p)),
+            FilesClause::Any(..) | FilesClause::Else(_) => false,
+        }),
+        Some(GateKind::Script { reads, .. }) => reads.values().any(|key| match key {
+            FactKey::Frontmatter(file) | FactKey::Json(file) | FactKey::Text(file) => may(file),
+            _ => false,
+        }),
+        Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
+            inner.iter().any(|member| writes(rules, agent, member, depth + 1))
+        }
+        _ => false,
+    }
+}
+
+/// Whether whoever may write `patterns` may write `path`, which may be a pattern, too.
+pub(super) fn covers(patterns: &Patterns, path: &str) -> bool {
+    patterns.matches(path) || patterns.iter().any(|pattern| pattern == path)
 }

@@ -106,6 +106,7 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
         uses: None,
         ..edge.clone()
     };
+    draft.edge_if("signal", "signal", &signal.name, |_| true);
     edges::follow(draft, &edge, &key, &answer);
 }
 
@@ -190,9 +191,7 @@ pub(super) fn retried(draft: &mut Draft<'_>, note: Option<&str>) {
         if let Some(status) = draft.stage().and_then(|s| s.status.clone()) {
             draft.status(&status);
         }
-        draft.renew();
-        draft.task.control.slots.clear();
-        return draft.enqueue_work();
+        return draft.enqueue_rest();
     }
     // A failed command of a gate may run again.
     draft

@@ -4,6 +4,7 @@
 //! activity is what makes the event once-only.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::engine::model::{Actor, Body, Millis, Name, Role, Signal};
 use crate::engine::rules::{GateKind, Ruleset};
@@ -57,7 +58,7 @@ impl Service {
             check_line(label, "a label")?;
             may_label(project, label, &actor)?;
         }
-        let starting = start_status(&project.rules).unwrap_or_else(|| INITIAL.to_owned());
+        let starting = start_status(&project.rules()).unwrap_or_else(|| INITIAL.to_owned());
         let row = NewIssue {
             project: project.name.clone(),
             title: title.trim().to_owned(),
@@ -67,11 +68,11 @@ impl Service {
             author: actor.label(),
             now: self.now(),
         };
-        let warning = entry_warning(&project.rules, &row);
+        let warning = entry_warning(&project.rules(), &row);
         let event = start.then(|| started(project, actor, self.now()));
         let issue = self.store.issue_create(row, event).await?;
         self.wake();
-        let item = format!("{}-{:03}", project.prefix, issue.number);
+        let item = format!("{}-{:03}", project.prefix(), issue.number);
         let message = match (start, warning) {
             (true, None) => format!("started; follow it with signalbox show {item}"),
             (true, Some(why)) => format!("made, but it will not start: {why}"),
@@ -94,9 +95,9 @@ impl Service {
         check_text(text, "the comment", true)?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
-        let meant = comment_signal(rules, text);
+        let meant = comment_signal(&rules, text);
         if let Some((name, _)) = &meant {
-            may_signal(rules, &found, name, actor)?;
+            may_signal(&rules, &found, name, actor)?;
         }
         let event = meant
             .as_ref()
@@ -126,10 +127,10 @@ impl Service {
         require(actor, &[Role::Operator, Role::Approver], "move issues")?;
         let found = self.find(target).await?;
         let (issue, rules) = self.on_board(&found)?;
-        let status = known_status(rules, status)?;
-        let meant = rules.signals.status.get(&status).filter(|name| known_signal(rules, name));
+        let status = known_status(&rules, status)?;
+        let meant = rules.signals.status.get(&status).filter(|name| known_signal(&rules, name));
         if let Some(name) = meant {
-            may_signal(rules, &found, name, actor)?;
+            may_signal(&rules, &found, name, actor)?;
         }
         if issue.status == status {
             return Ok(done(&found, format!("it stands at {status:?} already"), None));
@@ -202,9 +203,9 @@ impl Service {
     }
 
     /// The issue on the service's own board, and the rules that read it.
-    fn on_board<'a>(&'a self, found: &'a Found) -> Result<(&'a IssueRow, &'a Ruleset), DoorError> {
+    fn on_board<'a>(&'a self, found: &'a Found) -> Result<(&'a IssueRow, Arc<Ruleset>), DoorError> {
         match (&found.issue, self.projects.get(&found.project)) {
-            (Some(issue), Some(project)) => Ok((issue, &project.rules)),
+            (Some(issue), Some(project)) => Ok((issue, project.rules())),
             _ => Err(no_board(found)),
         }
     }
@@ -268,7 +269,7 @@ fn check_line(text: &str, what: &str) -> Result<(), DoorError> {
 /// A label that passes a human gate is a standing approval: it takes the role.
 fn may_label(project: &Project, label: &str, actor: &Actor) -> Result<(), DoorError> {
     let orders = project
-        .rules
+        .rules()
         .auto
         .values()
         .any(|order| order.label.eq_ignore_ascii_case(label.trim()));

@@ -76,7 +76,7 @@ impl Service {
         let Some((prefix, number)) = what.rsplit_once('-') else {
             return Ok(None);
         };
-        let project = self.projects.values().find(|p| p.prefix.eq_ignore_ascii_case(prefix));
+        let project = self.projects.values().find(|p| p.prefix().eq_ignore_ascii_case(prefix));
         match (project, number.parse()) {
             (Some(project), Ok(number)) => self.by_number(&project.name, number).await,
             _ => Ok(None),

@@ -72,7 +72,7 @@ impl World {
             .unwrap();
         let Pending { target, seq, .. } = self.service.store.pending().await.unwrap().remove(0);
         let project = self.service.projects.get("shop").unwrap();
-        let mut task = Task::unborn(Name::new("shop"), target.repo, &target.issue.unwrap(), &project.rules.hash);
+        let mut task = Task::unborn(Name::new("shop"), target.repo, &target.issue.unwrap(), &project.rules().hash);
         task.item = done.item.clone();
         task.title = "Say hello".to_owned();
         task.branch = format!("feature/{}-say-hello", task.item);

@@ -7,6 +7,25 @@ use super::{NewEvent, Result, Store, StoreError, inbox};
 use crate::engine::model::{Actor, Body, Millis, Name, TaskId};
 
 impl Store {
+    /// The task's timers: what each is for and when it is due, the next first.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn timers(&self, task: TaskId) -> Result<Vec<(Name, Millis)>> {
+        self.read(move |conn| {
+            list(
+                conn,
+                "SELECT task, timer, due FROM timers WHERE task = ?1 ORDER BY due, timer",
+                [task.0],
+                |row| {
+                    let f = Fields::new(row, "timers", "task");
+                    Ok((f.name("timer")?, f.time("due")?))
+                },
+            )
+        })
+        .await
+    }
+
     /// Turns due timers into events, oldest first; how many.
     ///
     /// # Errors

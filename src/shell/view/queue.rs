@@ -18,7 +18,7 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
     let rows = service.store.queue().await;
     QueueView {
         counts: rows.as_ref().map(counts).map_err(Clone::clone).into(),
-        max_concurrency: service.config.max_concurrency,
+        max_concurrency: service.config().max_concurrency,
         poll_interval,
         serial_gate: rows.as_ref().map(|r| serial_gate(service, r)).map_err(Clone::clone).into(),
         stop: stop(service).await.into(),
@@ -53,7 +53,7 @@ fn serial_gate(service: &Service, rows: &Rows) -> BTreeMap<String, SerialGateVie
             format!("{level}: {} (by {})", f.reason, f.by)
         });
         SerialGateView {
-            enabled: project.rules.serial_gate.enabled,
+            enabled: project.rules().serial_gate.enabled,
             inside: seats(true),
             waiting: seats(false),
             frozen,
@@ -64,7 +64,7 @@ fn serial_gate(service: &Service, rows: &Rows) -> BTreeMap<String, SerialGateVie
 }
 
 async fn stop(service: &Service) -> Result<StopView, StoreError> {
-    let with_stop = |p: &&crate::shell::service::Project| p.rules.stop.enabled && p.rules.signals.status.values().any(|s| s == "stop");
+    let with_stop = |p: &&crate::shell::service::Project| p.rules().stop.enabled && p.rules().signals.status.values().any(|s| s == "stop");
     let repos: Vec<String> = service.projects.values().filter(with_stop).map(|p| p.name.to_string()).collect();
     let tasks = service.store.tasks(true).await?;
     let mut cancelled: Vec<&Task> = tasks.iter().filter(|t| t.control.phase == Phase::Cancelled).collect();
@@ -92,7 +92,7 @@ fn auto_labels(service: &Service) -> BTreeMap<String, Vec<AutoLabelView>> {
         };
         rules.auto.iter().map(view).collect()
     };
-    service.projects.values().map(|p| (p.name.to_string(), views(&p.rules))).collect()
+    service.projects.values().map(|p| (p.name.to_string(), views(&p.rules()))).collect()
 }
 
 /// Waiting jobs. The blockers are the task's: its jobs of one visit wait for the same things.

@@ -207,12 +207,12 @@ pub fn health(service: &Service, containment: &str) -> HealthView {
 pub fn projects(service: &Service) -> ProjectsView {
     let projects = service.projects.values().map(|p| ProjectView {
         name: p.name.to_string(),
-        prefix: p.prefix.clone(),
-        pipeline: p.rules.pipeline.to_string(),
-        rules: p.rules.hash.clone(),
-        flow: p.rules.flow.iter().map(ToString::to_string).collect(),
+        prefix: p.prefix(),
+        pipeline: p.rules().pipeline.to_string(),
+        rules: p.rules().hash.clone(),
+        flow: p.rules().flow.iter().map(ToString::to_string).collect(),
         signals: p
-            .rules
+            .rules()
             .signals
             .status
             .iter()

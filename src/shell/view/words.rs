@@ -28,6 +28,7 @@ pub fn what_happened(body: &Body) -> String {
             format!("action {action} ended {outcome}{tail}")
         }
         Body::TimerFired { timer, .. } => format!("timer {timer} fired"),
+        Body::RulesChanged { from, to } => format!("rules changed: {} → {}", from.get(..10).unwrap_or(from), to.get(..10).unwrap_or(to)),
         Body::Poked { by } => format!("looked again ({by})"),
         Body::Retried { note: Some(note) } => format!("retry asked for: {}", first_line(note)),
         Body::Retried { note: None } => "retry asked for".to_owned(),

@@ -120,7 +120,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 fn admit(web: &Web, peer: Peer, method: &Method, headers: &HeaderMap, in_uri: Option<&str>) -> Result<Caller, ApiError> {
-    let people = &web.service.config.people;
+    let config = web.service.config();
+    let people = &config.people;
     let address = match peer {
         Peer::Socket { uid: Some(uid) } => return Ok(Caller(person(people, Door::Socket { uid }))),
         Peer::Socket { uid: None } => {
@@ -178,18 +179,13 @@ fn known_host(web: &Web, headers: &HeaderMap, in_uri: Option<&str>) -> Result<()
         _ => None,
     };
     let named = named.map(|n| n.trim_end_matches('.').to_ascii_lowercase()).unwrap_or_default();
-    let listen = web.service.config.listen.ip();
+    let config = web.service.config();
+    let listen = config.listen.ip();
     let own = match listen {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let configured = web
-        .service
-        .config
-        .api
-        .hosts
-        .iter()
-        .any(|h| without_port(h).eq_ignore_ascii_case(&named));
+    let configured = config.api.hosts.iter().any(|h| without_port(h).eq_ignore_ascii_case(&named));
     if ["localhost", "127.0.0.1", "[::1]"].contains(&named.as_str()) || named == own || configured {
         return Ok(());
     }

@@ -7,6 +7,7 @@ mod listen;
 mod logs;
 mod read;
 mod reject;
+mod reload;
 mod router;
 mod write;
 
@@ -98,8 +99,8 @@ pub async fn free(address: SocketAddr) -> Result<(), ServeError> {
 /// # Errors
 /// [`ServeError`]; nothing is left behind.
 pub async fn bind(service: &Service) -> Result<Door, ServeError> {
-    let address = service.config.listen;
-    let token = auth::token(&service.config.api)?;
+    let address = service.config().listen;
+    let token = auth::token(&service.config().api)?;
     if !address.ip().is_loopback() && token.is_none() {
         return Err(ServeError::Open { address });
     }

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use crate::shell::service::Service;
 
 use super::error::ApiError;
-use super::{auth, forge, logs, read, write};
+use super::{auth, forge, logs, read, reload, write};
 
 /// Largest body, in bytes.
 pub(super) const MAX_BODY: usize = 256 * 1024;
@@ -86,6 +86,7 @@ pub fn router(web: Web) -> Router {
         .routes(routes!(forge::check))
         .routes(routes!(forge::freeze))
         .routes(routes!(forge::unfreeze))
+        .routes(routes!(reload::reload))
         .routes(routes!(logs::run))
         .routes(routes!(logs::log))
         .routes(routes!(read::projects))

@@ -79,6 +79,10 @@ fn parse(raw: &[u8]) -> io::Result<Answer> {
         .and_then(|(_, n)| n.trim().parse::<usize>().ok())
         .ok_or_else(cut)?;
     let body = raw.get(end + 4..end + 4 + length).ok_or_else(cut)?;
-    let body = if body.is_empty() { Json::Null } else { serde_json::from_slice(body).map_err(io::Error::other)? };
+    let body = if body.is_empty() {
+        Json::Null
+    } else {
+        serde_json::from_slice(body).map_err(io::Error::other)?
+    };
     Ok(Answer { status, body })
 }

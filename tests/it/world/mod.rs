@@ -68,7 +68,13 @@ impl World {
             "local" => "LOC",
             _ => "ORCH",
         };
-        let world = Self { dir, service: None, crash: None, starts: 0, prefix: prefix.to_owned() };
+        let world = Self {
+            dir,
+            service: None,
+            crash: None,
+            starts: 0,
+            prefix: prefix.to_owned(),
+        };
         world.lay_out(setup, pipeline);
         world
     }
@@ -95,12 +101,18 @@ impl World {
         let agent: Vec<String> = vec![EXE.into(), "scripted-agent".into(), "--script".into(), self.text("script.toml")];
         let mut set = toml::Table::new();
         set.insert("agents.*.run".into(), agent.into());
-        set.insert("gates.local_tests.command.run".into(), vec!["sh".to_owned(), "test.sh".to_owned()].into());
+        set.insert(
+            "gates.local_tests.command.run".into(),
+            vec!["sh".to_owned(), "test.sh".to_owned()].into(),
+        );
         set.extend(setup.set.clone());
         let local = |kind: &[(&str, &str)]| kind.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect::<toml::Table>();
         let mut project = local(&[("pipeline", pipeline), ("prefix", &self.prefix)]);
         project.insert("tracker".into(), local(&[("kind", "local")]).into());
-        project.insert("forge".into(), local(&[("kind", "local"), ("source", "repository"), ("default_branch", "main")]).into());
+        project.insert(
+            "forge".into(),
+            local(&[("kind", "local"), ("source", "repository"), ("default_branch", "main")]).into(),
+        );
         project.insert("set".into(), set.into());
         let mut config = local(&[("data", "data"), ("listen", "127.0.0.1:0")]);
         config.insert("schema".into(), 1.into());
@@ -142,7 +154,11 @@ impl World {
     /// A command of the program, in this world.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(EXE);
-        command.args(args).env("SIGNALBOX_CONFIG", self.path("signalbox.toml")).env_remove("SIGNALBOX_CRASH").stdin(Stdio::null());
+        command
+            .args(args)
+            .env("SIGNALBOX_CONFIG", self.path("signalbox.toml"))
+            .env_remove("SIGNALBOX_CRASH")
+            .stdin(Stdio::null());
         command.current_dir(self.dir());
         command
     }
@@ -160,8 +176,17 @@ impl World {
     fn launch(&mut self) {
         assert!(self.service.is_none(), "the service runs already");
         self.starts += 1;
-        assert!(self.starts < MAX_STARTS, "{} starts do not bring it to its end:\n{}", self.starts, self.tail());
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("service.log")).expect("a log");
+        assert!(
+            self.starts < MAX_STARTS,
+            "{} starts do not bring it to its end:\n{}",
+            self.starts,
+            self.tail()
+        );
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("service.log"))
+            .expect("a log");
         let mut command = self.command(&["serve"]);
         if let Some(point) = &self.crash {
             command.env("SIGNALBOX_CRASH", point);
@@ -188,7 +213,9 @@ impl World {
     /// Whether the service has ended; it may only have died of SIGKILL.
     fn reap(&mut self) -> bool {
         let Some(child) = &mut self.service else { return true };
-        let Some(status) = child.try_wait().expect("waiting for the service") else { return false };
+        let Some(status) = child.try_wait().expect("waiting for the service") else {
+            return false;
+        };
         self.service = None;
         assert_eq!(status.signal(), Some(9), "the service ended by itself ({status}):\n{}", self.tail());
         true
@@ -218,7 +245,11 @@ impl World {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("SIGTERM");
         let status = child.wait().expect("waiting for the service");
-        assert!(status.success() || (self.crash.is_some() && status.signal() == Some(9)), "the service ended with {status}:\n{}", self.tail());
+        assert!(
+            status.success() || (self.crash.is_some() && status.signal() == Some(9)),
+            "the service ended with {status}:\n{}",
+            self.tail()
+        );
     }
 
     /// Asks for something until it is answered; a service that died meanwhile is started again.
@@ -244,7 +275,9 @@ impl World {
 
     /// Makes an issue and starts it; gives its work item id.
     pub fn new_task(&mut self, title: &str) -> String {
-        let answer = self.post("/api/tasks", &json!({"title": title, "text": "Please."})).expect("an answer");
+        let answer = self
+            .post("/api/tasks", &json!({"title": title, "text": "Please."}))
+            .expect("an answer");
         assert!(answer.ok(), "{answer:?}");
         answer.body["item"].as_str().expect("an item").to_owned()
     }
@@ -258,7 +291,12 @@ impl World {
             if holds(&seen) {
                 return seen;
             }
-            assert!(begun.elapsed() < LONG, "{item} does not come to {what}:\n{}\n{}", brief(&seen), self.tail());
+            assert!(
+                begun.elapsed() < LONG,
+                "{item} does not come to {what}:\n{}\n{}",
+                brief(&seen),
+                self.tail()
+            );
             // Rows are the news; what has none, such as the start of a run, is seen within a second.
             let news = self.get(&format!("/api/timeline?after={place}&wait=1"));
             place = news["next"].as_i64().unwrap_or(place);
@@ -278,7 +316,9 @@ impl World {
     /// What the agents themselves recorded, outside the service.
     pub fn ledger(&self) -> Vec<Entry> {
         let text = fs::read_to_string(self.path("ledger")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("a line of the ledger")).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a line of the ledger"))
+            .collect()
     }
 
     /// Begun runs, as the ledger has them.
@@ -314,8 +354,14 @@ impl World {
     /// git in any folder.
     pub fn git_in(&self, dir: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");
-        command.current_dir(dir).args(["-c", "user.name=person", "-c", "user.email=person@example.invalid"]).args(args);
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").stdin(Stdio::null());
+        command
+            .current_dir(dir)
+            .args(["-c", "user.name=person", "-c", "user.email=person@example.invalid"])
+            .args(args);
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .stdin(Stdio::null());
         let out = command.output().expect("git");
         assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
@@ -335,7 +381,10 @@ impl World {
     /// A person's commit on a task's branch, pushed to the forge.
     pub fn push(&self, branch: &str, file: &str, content: &str) {
         let clone = tempfile::tempdir_in(self.dir()).expect("a folder");
-        self.git_in(clone.path(), &["clone", "--quiet", "--branch", branch, &self.forge().display().to_string(), "."]);
+        self.git_in(
+            clone.path(),
+            &["clone", "--quiet", "--branch", branch, &self.forge().display().to_string(), "."],
+        );
         write(&clone.path().join(file), content);
         self.git_in(clone.path(), &["add", "--all"]);
         self.git_in(clone.path(), &["commit", "--quiet", "-m", "A person pushes"]);

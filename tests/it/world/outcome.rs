@@ -26,12 +26,21 @@ impl World {
     pub fn outcome(&mut self) -> Outcome {
         self.settle();
         let list = self.get("/api/tasks?all=1");
-        let mut names: Vec<String> = list["tasks"].as_array().expect("tasks").iter().map(|t| t["item"].as_str().unwrap_or_default().to_owned()).collect();
+        let mut names: Vec<String> = list["tasks"]
+            .as_array()
+            .expect("tasks")
+            .iter()
+            .map(|t| t["item"].as_str().unwrap_or_default().to_owned())
+            .collect();
         for number in 1..=self.count("SELECT COALESCE(MAX(number), 0) FROM issues") {
             names.push(format!("it#{number}"));
         }
         let tasks = names.iter().map(|name| (name.clone(), self.end_of(name))).collect();
-        Outcome { tasks, main: self.main(), runs: self.runs() }
+        Outcome {
+            tasks,
+            main: self.main(),
+            runs: self.runs(),
+        }
     }
 
     fn end_of(&mut self, name: &str) -> Json {
@@ -45,7 +54,12 @@ impl World {
             .map(|c| normal(c["text"].as_str().unwrap_or_default()))
             .collect();
         comments.sort();
-        let counters: BTreeMap<String, Json> = task["counters"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v["used"].clone())).collect();
+        let counters: BTreeMap<String, Json> = task["counters"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v["used"].clone()))
+            .collect();
         json!({
             "mode": task["mode"], "stage": task["stage"], "status": seen["status"], "counters": counters,
             "blockers": seen["blockers"].as_array().into_iter().flatten().map(|b| b["code"].clone()).collect::<Vec<_>>(),
@@ -56,7 +70,15 @@ impl World {
     /// The default branch of the local forge, without dates, nonces and run numbers.
     pub fn main(&self) -> BTreeMap<String, String> {
         let paths = self.git_in(&self.forge(), &["ls-tree", "-r", "--name-only", "main"]);
-        paths.lines().map(|path| (path.to_owned(), normal(&self.git_in(&self.forge(), &["show", &format!("main:{path}")])))).collect()
+        paths
+            .lines()
+            .map(|path| {
+                (
+                    path.to_owned(),
+                    normal(&self.git_in(&self.forge(), &["show", &format!("main:{path}")])),
+                )
+            })
+            .collect()
     }
 
     fn runs(&self) -> BTreeMap<String, usize> {
@@ -105,7 +127,10 @@ impl World {
         self.crash = None;
         let processes = self.processes();
         assert!(processes.is_empty(), "processes are left: {processes:?}");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let data = self.data();
         runtime.block_on(async {
             let store = Store::open(&data, "test").expect("the store");
@@ -118,7 +143,12 @@ impl World {
     fn stop_all(&mut self) {
         loop {
             let list = self.get("/api/tasks");
-            let live: Vec<String> = list["tasks"].as_array().expect("tasks").iter().map(|t| t["item"].as_str().unwrap_or_default().to_owned()).collect();
+            let live: Vec<String> = list["tasks"]
+                .as_array()
+                .expect("tasks")
+                .iter()
+                .map(|t| t["item"].as_str().unwrap_or_default().to_owned())
+                .collect();
             if live.is_empty() {
                 return;
             }
@@ -126,7 +156,9 @@ impl World {
                 if self.post(&format!("/api/tasks/{item}/stop"), &json!({})).is_err() {
                     self.revive();
                 }
-                self.wait_for(&item, "its end", |seen| ["done", "cancelled", "no_task"].iter().any(|m| seen["task"]["mode"] == *m));
+                self.wait_for(&item, "its end", |seen| {
+                    ["done", "cancelled", "no_task"].iter().any(|m| seen["task"]["mode"] == *m)
+                });
             }
         }
     }
@@ -134,12 +166,53 @@ impl World {
 
 async fn leftovers(store: &Store, data: &Path) -> Vec<String> {
     let mut left = Vec::new();
-    left.extend(store.open_runs().await.expect("runs").iter().map(|r| format!("run {} is {:?}", r.id, r.state)));
-    left.extend(store.outbox_open().await.expect("outbox").iter().map(|o| format!("effect {:?}", o.effect)));
-    left.extend(store.outbox_given_up(100).await.expect("outbox").iter().map(|o| format!("effect given up: {:?}", o.effect)));
-    left.extend(store.pending().await.expect("inbox").iter().map(|p| format!("event {} waits", p.seq)));
-    left.extend(store.held().await.expect("inbox").iter().map(|p| format!("event {} is held", p.seq)));
-    left.extend(store.next_due().await.expect("timers").map(|due| format!("something is due at {}", due.0)));
+    left.extend(
+        store
+            .open_runs()
+            .await
+            .expect("runs")
+            .iter()
+            .map(|r| format!("run {} is {:?}", r.id, r.state)),
+    );
+    left.extend(
+        store
+            .outbox_open()
+            .await
+            .expect("outbox")
+            .iter()
+            .map(|o| format!("effect {:?}", o.effect)),
+    );
+    left.extend(
+        store
+            .outbox_given_up(100)
+            .await
+            .expect("outbox")
+            .iter()
+            .map(|o| format!("effect given up: {:?}", o.effect)),
+    );
+    left.extend(
+        store
+            .pending()
+            .await
+            .expect("inbox")
+            .iter()
+            .map(|p| format!("event {} waits", p.seq)),
+    );
+    left.extend(
+        store
+            .held()
+            .await
+            .expect("inbox")
+            .iter()
+            .map(|p| format!("event {} is held", p.seq)),
+    );
+    left.extend(
+        store
+            .next_due()
+            .await
+            .expect("timers")
+            .map(|due| format!("something is due at {}", due.0)),
+    );
     for (key, repo) in store.repos().await.expect("repositories") {
         left.extend(repo.lease.iter().map(|l| format!("{key}: {} holds the merge lease", l.item)));
         left.extend(repo.lane.iter().map(|s| format!("{key}: {} has a seat in the lane", s.item)));
@@ -150,13 +223,25 @@ async fn leftovers(store: &Store, data: &Path) -> Vec<String> {
             left.push(format!("{} is not over", task.item));
         }
         let claimable = |s: JobState| matches!(s, JobState::Queued | JobState::Scheduled | JobState::Running);
-        left.extend(store.jobs(task.id).await.expect("jobs").iter().filter(|j| claimable(j.state)).map(|j| format!("job {} is {:?}", j.id, j.state)));
+        left.extend(
+            store
+                .jobs(task.id)
+                .await
+                .expect("jobs")
+                .iter()
+                .filter(|j| claimable(j.state))
+                .map(|j| format!("job {} is {:?}", j.id, j.state)),
+        );
         let checkout = data.join(format!("checkouts/t{}", task.id));
         left.extend(checkout.exists().then(|| format!("{} is there", checkout.display())));
         for run in store.runs(task.id).await.expect("runs") {
             let dir = data.join("runs").join(run.id.to_string());
             for part in ["home", "scratch", "tmp"] {
-                left.extend(dir.join(part).exists().then(|| format!("runs/{}/{part} of {} is there", run.id, run.slot)));
+                left.extend(
+                    dir.join(part)
+                        .exists()
+                        .then(|| format!("runs/{}/{part} of {} is there", run.id, run.slot)),
+                );
             }
         }
     }
@@ -167,7 +252,10 @@ async fn leftovers(store: &Store, data: &Path) -> Vec<String> {
 pub fn check(scenario: &Scenario, outcome: &Outcome, world: &World) {
     for then in &scenario.then {
         let name = &then.task;
-        let end = outcome.tasks.get(name).unwrap_or_else(|| panic!("{name} is not there: {:?}", outcome.tasks.keys()));
+        let end = outcome
+            .tasks
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not there: {:?}", outcome.tasks.keys()));
         let context = || format!("{name}: {end:#}\nruns {:#?}\n{}", outcome.runs, world.tail());
         assert_eq!(end["mode"], then.mode.as_str(), "{}", context());
         if let Some(stage) = &then.stage {

@@ -24,12 +24,17 @@ static DIFFERENT: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"(: [a-z-]+) (?:by |\()([a-z]+)\)?", "${1} of ${2}"),
         (r"127\.0\.0\.1:\d+", "ADDRESS"),
     ];
-    patterns.into_iter().filter_map(|(p, with)| Some((Regex::new(p).ok()?, with))).collect()
+    patterns
+        .into_iter()
+        .filter_map(|(p, with)| Some((Regex::new(p).ok()?, with)))
+        .collect()
 });
 
 /// A text without what differs from one time to the next.
 pub fn normal(text: &str) -> String {
-    DIFFERENT.iter().fold(text.trim().to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+    DIFFERENT.iter().fold(text.trim().to_owned(), |text, (pattern, with)| {
+        pattern.replace_all(&text, *with).into_owned()
+    })
 }
 
 /// Tells a scenario that was played in `world`.
@@ -71,7 +76,11 @@ fn name(row: &Json) -> String {
 
 fn step(out: &mut String, row: &Json, me: &str) {
     let word = |key: &str| normal(row[key].as_str().unwrap_or_default());
-    let stage = if word("from") == word("to") || word("from").is_empty() { word("to") } else { format!("{} → {}", word("from"), word("to")) };
+    let stage = if word("from") == word("to") || word("from").is_empty() {
+        word("to")
+    } else {
+        format!("{} → {}", word("from"), word("to"))
+    };
     let who = word("actor");
     let who = if who == me { "person" } else { &who };
     let _ = writeln!(out, "\n[{stage}] {who}: {}", word("what"));
@@ -86,7 +95,14 @@ fn step(out: &mut String, row: &Json, me: &str) {
 fn ending(out: &mut String, seen: &Json, me: &str) {
     let task = &seen["task"];
     let plain = |value: &Json| value.as_str().unwrap_or("-").to_owned();
-    let _ = write!(out, "\n-- ends {} at {}, board: {}, change: {}\n", plain(&task["mode"]), plain(&task["stage"]), plain(&seen["status"]), plain(&seen["change"]["state"]));
+    let _ = write!(
+        out,
+        "\n-- ends {} at {}, board: {}, change: {}\n",
+        plain(&task["mode"]),
+        plain(&task["stage"]),
+        plain(&seen["status"]),
+        plain(&seen["change"]["state"])
+    );
     for blocker in seen["blockers"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "   {}: {}", plain(&blocker["code"]), inline(&plain(&blocker["text"]), me));
     }

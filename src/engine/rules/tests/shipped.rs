@@ -19,7 +19,7 @@ fn shipped_pipelines_are_clean_and_base_is_for_extending() {
     let loaded = good(&shipped_files());
     assert_eq!(
         loaded.pipelines.keys().map(Name::as_str).collect::<Vec<_>>(),
-        ["enduro", "local", "orch"]
+        ["docs", "enduro", "local", "orch"]
     );
     assert!(loaded.config.is_none() && loaded.rulesets.is_empty());
 }
