@@ -62,6 +62,10 @@ impl Drop for Held {
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut commits = service.store.commits();
     let mut reaped = tokio::time::Instant::now();
+    // What people pushed while nobody looked.
+    if let Err(error) = sweep::branches(&service).await {
+        tracing::error!(%error, "pushes could not be looked for");
+    }
     while !stop.is_cancelled() {
         commits.borrow_and_update();
         if let Err(error) = round(&service).await {

@@ -61,7 +61,10 @@ pub(super) fn stale(draft: &mut Draft<'_>) -> bool {
     true
 }
 
-/// A stage, from the first in which code is written, that was passed with other code than `head`.
+/// A stage behind the first in which code is written that was passed with other code than `head`.
+///
+/// Stages in which code is written are left out: what a person pushes after them is judged by the
+/// stages behind them, and sending it back there would have the agent write it again.
 fn passed_with_other_code(draft: &Draft<'_>, head: &Head) -> Option<Name> {
     let rules = draft.rules;
     let writes = |agent: &Name| rules.agents.get(agent).is_some_and(|a| !a.writes.is_empty());
@@ -73,6 +76,7 @@ fn passed_with_other_code(draft: &Draft<'_>, head: &Head) -> Option<Name> {
         .flow
         .get(first..here)?
         .iter()
+        .filter(|s| !writer(s))
         .find(|s| passed.get(*s).is_none_or(|subject| *subject != head.subject))
         .cloned()
 }

@@ -153,7 +153,7 @@ const EDITS: &[(&str, &str)] = &[
     ("to = \"development\"", "to = \"review\""),
     ("work = [\"tester\"]", "work = [\"tester\", \"reviewer\"]"),
     ("work = [\"tester\"]", "work = [\"tester\", \"developer\"]"),
-    ("pass = [\"tests\", \"mergeable\"]", "pass = [\"tests\"]"),
+    ("pass = [\"tests\", \"local_tests\", \"mergeable\"]", "pass = [\"tests\"]"),
     ("pass = [\"verdict\"]", "pass = [\"verdict\", \"built\"]"),
     ("quorum = 1", "quorum = 2"),
     ("\"approve\"", "\"consent\""),
