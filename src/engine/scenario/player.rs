@@ -61,10 +61,10 @@ impl<'a> Player<'a> {
             ..Repo::default()
         };
         let mut task = Task::unborn(Name::new("project"), repo.id, "1", &rules.hash);
-        task.item = format!("{}-001", rules.prefix);
+        // A pipeline without a project has no prefix of its own.
+        task.item = format!("{}-001", if rules.prefix.is_empty() { "TASK" } else { &rules.prefix });
         let issue = Issue {
             id: "1".to_owned(),
-            number: Some(1),
             title: "A request".to_owned(),
             description: "What is wanted.".to_owned(),
             author: "ann".to_owned(),
@@ -306,7 +306,9 @@ impl<'a> Player<'a> {
             commits: vec!["a commit".to_owned()],
         };
         let issue = (FactKey::Issue, Fact::Known(Value::Issue(self.issue.clone())));
-        Facts([issue, (FactKey::Head, Fact::Known(Value::Head(head)))].into())
+        // What agents wrote is told by outcomes, not by files.
+        let files = (FactKey::Files, Fact::Known(Value::Files(Vec::new())));
+        Facts([issue, files, (FactKey::Head, Fact::Known(Value::Head(head)))].into())
     }
 }
 
