@@ -189,7 +189,7 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
         before: (task.version, repo.version),
         stage_before: task.control.stage.clone(),
         task: taken.task,
-        repo: taken.repo,
+        repo: taken.repo.unwrap_or(repo),
         decisions: taken.decisions,
         because: taken.because,
         facts,

@@ -14,7 +14,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
         release(draft);
         return start::advance(draft);
     };
-    if let Some(freeze) = &draft.repo.freeze {
+    if let Some(freeze) = &draft.repo().freeze {
         let why = format!("the repository is frozen: {}", freeze.reason);
         draft.because(why.clone());
         draft.wait(why);
@@ -84,9 +84,10 @@ fn passed_with_other_code(draft: &Draft<'_>, head: &Head) -> Option<Name> {
 /// Takes the merge lease, or a place in its queue.
 fn take_lease(draft: &mut Draft<'_>) -> bool {
     let (id, item, visit, now) = (draft.task.id, draft.task.item.clone(), draft.visit(), draft.now());
-    match &mut draft.repo.lease {
+    let held = draft.repo().lease.as_ref().map(|lease| (lease.task, lease.item.clone(), lease.queue.contains(&id)));
+    match held {
         None => {
-            draft.repo.lease = Some(Lease {
+            draft.repo_mut().lease = Some(Lease {
                 task: id,
                 item,
                 visit,
@@ -95,15 +96,17 @@ fn take_lease(draft: &mut Draft<'_>) -> bool {
             });
             true
         }
-        Some(lease) if lease.task == id => {
-            lease.visit = visit;
+        Some((holder, ..)) if holder == id => {
+            if let Some(lease) = &mut draft.repo_mut().lease {
+                lease.visit = visit;
+            }
             true
         }
-        Some(lease) => {
-            if !lease.queue.contains(&id) {
+        Some((_, holder, queued)) => {
+            if !queued && let Some(lease) = &mut draft.repo_mut().lease {
                 lease.queue.push(id);
             }
-            let why = format!("{} holds the merge lease", lease.item);
+            let why = format!("{holder} holds the merge lease");
             draft.because(why.clone());
             draft.wait(why);
             false
@@ -114,13 +117,17 @@ fn take_lease(draft: &mut Draft<'_>) -> bool {
 /// Gives the merge lease back, or the place in its queue, and wakes the next.
 pub(super) fn release(draft: &mut Draft<'_>) {
     let id = draft.task.id;
-    let Some(lease) = &mut draft.repo.lease else { return };
-    lease.queue.retain(|t| *t != id);
+    let Some(lease) = &draft.repo().lease else { return };
     if lease.task != id {
+        if lease.queue.contains(&id)
+            && let Some(lease) = &mut draft.repo_mut().lease
+        {
+            lease.queue.retain(|t| *t != id);
+        }
         return;
     }
     let next = lease.queue.clone();
-    draft.repo.lease = None;
+    draft.repo_mut().lease = None;
     // Every waiting task looks again, the first come first: whoever is stopped or elsewhere by then loses its turn.
     for task in next {
         draft.decide(Decision::Wake {

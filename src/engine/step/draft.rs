@@ -1,5 +1,6 @@
 //! The step under construction: the new task, the new repository, and what is decided so far.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::engine::model::{
@@ -29,7 +30,8 @@ pub(super) struct Draft<'a> {
     pub event: &'a Event,
     pub facts: &'a Facts,
     pub task: Task,
-    pub repo: Repo,
+    /// Copied only when something of it changes: many tasks may sit in its lane.
+    repo: Cow<'a, Repo>,
     answers: &'a dyn Answers,
     decisions: Vec<Decision>,
     because: Vec<Because>,
@@ -41,13 +43,13 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(rules: &'a Ruleset, task: &Task, repo: &Repo, event: &'a Event, facts: &'a Facts, answers: &'a dyn Answers) -> Self {
+    pub fn new(rules: &'a Ruleset, task: &Task, repo: &'a Repo, event: &'a Event, facts: &'a Facts, answers: &'a dyn Answers) -> Self {
         Self {
             rules,
             event,
             facts,
             task: task.clone(),
-            repo: repo.clone(),
+            repo: Cow::Borrowed(repo),
             answers,
             decisions: Vec::new(),
             because: Vec::new(),
@@ -61,12 +63,24 @@ impl<'a> Draft<'a> {
     pub fn finish(self) -> Step {
         Step {
             task: self.task,
-            repo: self.repo,
+            repo: match self.repo {
+                Cow::Owned(repo) => Some(repo),
+                Cow::Borrowed(_) => None,
+            },
             decisions: self.decisions,
             because: self.because,
             follow: self.follow,
             took: self.took,
         }
+    }
+
+    pub fn repo(&self) -> &Repo {
+        &self.repo
+    }
+
+    /// The repository, to be changed.
+    pub fn repo_mut(&mut self) -> &mut Repo {
+        self.repo.to_mut()
     }
 
     pub fn now(&self) -> Millis {

@@ -261,7 +261,7 @@ fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: 
     let reason = format!("{item}: {key}: {}", answer.detail);
     draft.because(format!("the repository is frozen: {reason}"));
     let now = draft.now();
-    draft.repo.freeze.get_or_insert(Freeze {
+    draft.repo_mut().freeze.get_or_insert(Freeze {
         level,
         reason,
         since: now,

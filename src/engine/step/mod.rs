@@ -26,8 +26,8 @@ pub use gates::{Answer, Answers, FromFacts, Outcome};
 pub struct Step {
     /// The task afterwards; still `Unborn` when an issue was refused.
     pub task: Task,
-    /// The repository afterwards.
-    pub repo: Repo,
+    /// The repository afterwards, where it changed.
+    pub repo: Option<Repo>,
     /// What is to be done.
     pub decisions: Vec<Decision>,
     /// Why, in sentences.

@@ -70,7 +70,7 @@ fn born(draft: &mut Draft<'_>) {
         inside: false,
         since: now,
     };
-    draft.repo.lane.push(seat);
+    draft.repo_mut().lane.push(seat);
     draft.decide(Decision::Create);
     draft.comment("started", Say::default());
     draft.follow(Body::Entered { visit: 1 });
@@ -191,7 +191,7 @@ pub(super) fn leave(draft: &mut Draft<'_>) {
     draft.decide(Decision::DropTimers);
     actions::release(draft);
     let id = draft.task.id;
-    draft.repo.lane.retain(|seat| seat.task != id);
+    draft.repo_mut().lane.retain(|seat| seat.task != id);
     draft.task.ledger.ended_at = Some(draft.now());
     draft.task.ledger.waiting = None;
 }

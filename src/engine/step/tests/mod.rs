@@ -50,7 +50,7 @@ pub(in crate::engine) fn rules_of(own: &[(&str, &str)], pipeline: &str, set: &st
     let text = format!(
         "schema = 1\n[projects.p]\npipeline = \"{pipeline}\"\nprefix = \"{prefix}\"\ntracker = {{ kind = \"local\" }}\n\
          forge = {{ kind = \"local\", source = \"../p\" }}\nset = {{ \"agents.*.run\" = [\"./agent.sh\"]{set} }}\n\
-         [people]\napprover = [\"alice\"]\n"
+         [people]\napprover = [\"alice\", \"boris\"]\n"
     );
     let mut files = embedded();
     files.insert("signalbox.toml", text.as_str(), "signalbox.toml");

@@ -127,7 +127,9 @@ impl World {
         }
         self.apply(&taken);
         self.task = taken.task;
-        self.repo = taken.repo;
+        if let Some(repo) = taken.repo {
+            self.repo = repo;
+        }
         if self.task.id == TaskId(0) && self.decisions.contains(&Decision::Create) {
             self.task.id = TaskId(7);
             self.repo
