@@ -259,7 +259,10 @@ impl<'a> Player<'a> {
         let asked = asked.into_inner();
         self.visited.note(self.rules, &before.0, &event, &taken, &asked);
         self.asked.extend(asked.into_iter().map(|(_, gate, _)| gate));
-        (self.task, self.repo) = (taken.task, taken.repo);
+        self.task = taken.task;
+        if let Some(repo) = taken.repo {
+            self.repo = repo;
+        }
         if self.task.ledger.visit.number != before.1 {
             self.held.clear();
         }
