@@ -253,7 +253,7 @@ mod tests {
                 Why::NewAgent("tester".into(), "review".into())
             ]
         );
-        let no_command = rules("[stages.development]\npass = []\n");
+        let no_command = rules("[stages.development]\npass = []\n[stages.testing]\npass = [\"tests\"]\n");
         let waiting = task("development", |t| {
             t.control.slots.insert(
                 "developer".into(),

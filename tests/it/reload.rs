@@ -10,7 +10,7 @@ use signalbox::shell::service::Service;
 
 use super::house::{EXE, House, Running, boss};
 
-const MINE: &str = "schema = 1\nextends = \"local\"\n[stages.development]\npass = []\non.\"local_tests.red\" = \"unset\"\n[serial_gate]\nenabled = false\n";
+const MINE: &str = "schema = 1\nextends = \"local\"\n[stages.development]\npass = []\non.\"local_tests.red\" = \"unset\"\n[stages.testing]\npass = [\"tests\", \"mergeable\"]\non.\"local_tests.red\" = \"unset\"\n[serial_gate]\nenabled = false\n";
 /// `testing` is gone; everything that led there leads to `review`.
 const NO_TESTING: &str = "flow = [\"created\", \"development\", \"review\", \"deploy\", \"done\"]\n[stages.deploy]\n\
                           on.\"merge.base_moved\" = { to = \"review\", uses = \"rebase\", update = true }\n";
@@ -110,7 +110,7 @@ async fn pinned_tasks_keep_their_rules_and_new_ones_take_the_new() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_tasks_move_and_their_gate_is_asked_again() {
-    let house = house("in_flight = \"follow\"", "\"gates.confirmed.human.quorum\" = 2", "");
+    let house = house("in_flight = \"follow\"", "\"gates.confirmed.human.quorum\" = 2\n[people]\napprover = [\"ann\", \"bob\", \"boss\"]\noperator = [\"boss\"]", "");
     let running = house.start().await;
     let item = running.new_task("Follow me").await;
     running.until(&item, "waiting", waits_for_confirmation).await;

@@ -40,7 +40,7 @@ fn json_of(text: &str) -> serde_json::Value {
 fn good_rules_are_fine() {
     let (text, status) = validate(&[("signalbox.toml", GOOD)], true, Format::Human);
     assert_eq!(status, CLEAN, "{text}");
-    assert!(text.contains("1 project, 3 pipelines: fine"), "{text}");
+    assert!(text.contains("1 project, 4 pipelines: fine"), "{text}");
 }
 
 #[test]

@@ -347,7 +347,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .map(|k| (score(k), k))
         .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)));
-    best.filter(|(s, _)| *s >= 0.8).map(|(_, k)| k)
+    best.filter(|(s, _)| *s > 0.79).map(|(_, k)| k)
 }
 
 /// "did you mean …?", or the list of what there is.

@@ -216,7 +216,7 @@ async fn two_approvals_are_one_decision() {
 
 #[tokio::test]
 async fn with_lists_of_people_only_they_may() {
-    let site = Site::new("[people]\noperator = [\"api\"]", true).await;
+    let site = Site::new("[people]\napprover = [\"alice\"]\noperator = [\"api\"]", true).await;
     site.world.task(at_deploy).await;
     let by_token = |path: &str| {
         with(
