@@ -72,7 +72,11 @@ fn head(view: &ShowView) -> String {
     if let Some(change) = &view.change {
         let _ = writeln!(out, "  change    #{} {} into {}", change.number, change.state, safe(&change.base));
         if let Some(repository) = &view.repository {
-            let (verb, what) = if change.merged.is_some() { ("pull", &change.base) } else { ("fetch", &view.branch) };
+            let (verb, what) = if change.merged.is_some() {
+                ("pull", &change.base)
+            } else {
+                ("fetch", &view.branch)
+            };
             let _ = writeln!(out, "  get it    git {verb} {} {}", safe(repository), safe(what));
         }
     }

@@ -14,7 +14,14 @@ impl FirstStart {
     /// Looks at the directory; changes nothing.
     #[must_use]
     pub fn look(data: &Path) -> Self {
-        let parts = ["signalbox.db", "signalbox.db-wal", "signalbox.db-shm", "signalbox.lock", "forge", "vaults"];
+        let parts = [
+            "signalbox.db",
+            "signalbox.db-wal",
+            "signalbox.db-shm",
+            "signalbox.lock",
+            "forge",
+            "vaults",
+        ];
         let first = !data.join("signalbox.db").exists();
         let made = parts.iter().map(|p| data.join(p)).filter(|p| first && !p.exists()).collect();
         Self {
@@ -27,7 +34,11 @@ impl FirstStart {
     /// Removes what the refused start made. The store must be closed.
     pub fn undo(self) {
         for path in &self.made {
-            let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(path)
+            } else {
+                std::fs::remove_file(path)
+            };
             if let Err(error) = removed
                 && error.kind() != std::io::ErrorKind::NotFound
             {

@@ -211,7 +211,7 @@ impl Service {
     async fn told(&self, fresh: &Fresh<'_>) -> Result<Option<ProjectChange>, StoreError> {
         let before = fresh.project.rules();
         let follow = fresh.policy == InFlight::Follow;
-        if before.hash == fresh.rules.hash && !(follow && !fresh.others.is_empty()) {
+        if before.hash == fresh.rules.hash && (!follow || fresh.others.is_empty()) {
             return Ok(None);
         }
         let stored = self.store.ruleset(&before.hash).await?.unwrap_or_default();

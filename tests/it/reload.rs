@@ -110,7 +110,11 @@ async fn pinned_tasks_keep_their_rules_and_new_ones_take_the_new() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_tasks_move_and_their_gate_is_asked_again() {
-    let house = house("in_flight = \"follow\"", "\"gates.confirmed.human.quorum\" = 2\n[people]\napprover = [\"ann\", \"bob\", \"boss\"]\noperator = [\"boss\"]", "");
+    let house = house(
+        "in_flight = \"follow\"",
+        "\"gates.confirmed.human.quorum\" = 2\n[people]\napprover = [\"ann\", \"bob\", \"boss\"]\noperator = [\"boss\"]",
+        "",
+    );
     let running = house.start().await;
     let item = running.new_task("Follow me").await;
     running.until(&item, "waiting", waits_for_confirmation).await;

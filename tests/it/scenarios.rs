@@ -62,9 +62,16 @@ fn same_end(expected: &Outcome, found: &Outcome, name: &str, log: &str) {
     }
     let (left, right): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
     let only = |a: &[&str], b: &[&str], sign: &str| {
-        a.iter().filter(|line| a.iter().filter(|l| l == line).count() != b.iter().filter(|l| l == line).count()).map(|l| format!("{sign} {l}\n")).collect::<String>()
+        a.iter()
+            .filter(|line| a.iter().filter(|l| l == line).count() != b.iter().filter(|l| l == line).count())
+            .map(|l| format!("{sign} {l}\n"))
+            .collect::<String>()
     };
-    panic!("{name} ends otherwise than undisturbed:\n{}{}\n{log}", only(&left, &right, "-"), only(&right, &left, "+"));
+    panic!(
+        "{name} ends otherwise than undisturbed:\n{}{}\n{log}",
+        only(&left, &right, "-"),
+        only(&right, &left, "+")
+    );
 }
 
 macro_rules! scenarios {

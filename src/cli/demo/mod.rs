@@ -122,7 +122,11 @@ struct Signals([Signal; 3]);
 impl Signals {
     fn listen() -> Result<Self, String> {
         let one = |kind| signal(kind).map_err(|e| format!("signals cannot be listened to: {e}"));
-        Ok(Self([one(SignalKind::interrupt())?, one(SignalKind::terminate())?, one(SignalKind::hangup())?]))
+        Ok(Self([
+            one(SignalKind::interrupt())?,
+            one(SignalKind::terminate())?,
+            one(SignalKind::hangup())?,
+        ]))
     }
 
     async fn any(&mut self) {

@@ -84,7 +84,11 @@ fn passed_with_other_code(draft: &Draft<'_>, head: &Head) -> Option<Name> {
 /// Takes the merge lease, or a place in its queue.
 fn take_lease(draft: &mut Draft<'_>) -> bool {
     let (id, item, visit, now) = (draft.task.id, draft.task.item.clone(), draft.visit(), draft.now());
-    let held = draft.repo().lease.as_ref().map(|lease| (lease.task, lease.item.clone(), lease.queue.contains(&id)));
+    let held = draft
+        .repo()
+        .lease
+        .as_ref()
+        .map(|lease| (lease.task, lease.item.clone(), lease.queue.contains(&id)));
     match held {
         None => {
             draft.repo_mut().lease = Some(Lease {

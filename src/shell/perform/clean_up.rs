@@ -63,7 +63,9 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
 /// else the one recorded for the task. Somebody else's commit is never archived or deleted.
 async fn tip(service: &Service, project: &Project, task: &Task, what: &CleanUp) -> Result<Option<String>, Failure> {
     let recorded = what.sha.clone().or_else(|| task.ledger.head.as_ref().map(|h| h.sha.clone()));
-    let Some(now) = project.vault.remote_branch(&task.branch).await? else { return Ok(recorded) };
+    let Some(now) = project.vault.remote_branch(&task.branch).await? else {
+        return Ok(recorded);
+    };
     if recorded.as_deref() == Some(now.as_str()) || service.store.pushed(task.id, &now).await? {
         // What is archived is read from the vault: it must have the commit.
         project.vault.fetch().await?;

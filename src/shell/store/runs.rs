@@ -93,8 +93,14 @@ impl Store {
     /// As all of the store.
     pub async fn pushed(&self, task: TaskId, sha: &str) -> Result<bool> {
         let sha = sha.to_owned();
-        self.read(move |conn| one(conn, "SELECT EXISTS (SELECT 1 FROM pushes WHERE task = ?1 AND sha = ?2)", params![task.0, sha]))
-            .await
+        self.read(move |conn| {
+            one(
+                conn,
+                "SELECT EXISTS (SELECT 1 FROM pushes WHERE task = ?1 AND sha = ?2)",
+                params![task.0, sha],
+            )
+        })
+        .await
     }
 
     /// The run's process was started.

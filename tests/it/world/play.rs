@@ -57,7 +57,11 @@ impl Playing<'_> {
             (&step.status, "status", json!({"status": step.to})),
             (&step.label, "label", json!({"label": step.name})),
             (&step.ci, "check", json!({"context": step.name, "state": step.is})),
-            (&step.review, "review", json!({"verdict": step.is, "text": text.clone().unwrap_or_default()})),
+            (
+                &step.review,
+                "review",
+                json!({"verdict": step.is, "text": text.clone().unwrap_or_default()}),
+            ),
         ];
         if let Some((Some(item), verb, body)) = acts.into_iter().find(|(item, ..)| item.is_some()) {
             return self.act(&format!("/{}/{verb}", item.replace('#', "%23")), &body, step);
@@ -153,7 +157,9 @@ fn reached(seen: &Json, until: &str) -> bool {
         return seen["status"] == status;
     }
     if let Some(text) = until.strip_prefix("comment ") {
-        return seen["comments"].as_array().is_some_and(|all| all.iter().any(|c| c["text"].as_str().is_some_and(|t| t.contains(text))));
+        return seen["comments"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|c| c["text"].as_str().is_some_and(|t| t.contains(text))));
     }
     // A stage that is being entered is not stood at yet.
     if seen["task"]["at"] == "entering" {
@@ -168,6 +174,9 @@ fn reached(seen: &Json, until: &str) -> bool {
 fn judge(answer: &Answer, path: &str, step: &Step) {
     match &step.refused {
         None => assert!(answer.ok(), "{path} is refused: {answer:?}"),
-        Some(words) => assert!(!answer.ok() && answer.refusal().contains(words), "{path} should be refused with {words:?}: {answer:?}"),
+        Some(words) => assert!(
+            !answer.ok() && answer.refusal().contains(words),
+            "{path} should be refused with {words:?}: {answer:?}"
+        ),
     }
 }

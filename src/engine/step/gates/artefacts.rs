@@ -10,6 +10,7 @@ use super::super::draft::clip;
 use super::{Answer, Asking, Read};
 
 impl Asking<'_> {
+    #[expect(clippy::result_large_err, reason = "the answer is the result here, not a rare failure")]
     pub(super) fn all_files(&self) -> Result<&[FileFact], Answer> {
         match self.read(&FactKey::Files) {
             Read::Value(Value::Files(files)) => Ok(files),
@@ -128,6 +129,7 @@ impl Asking<'_> {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "the answer is the result here, not a rare failure")]
     pub(super) fn script_arg<'b>(&'b self, key: &FactKey, files: &'b [FileFact]) -> Result<ScriptArg<'b>, Answer> {
         let fresh = |file: &str| files.iter().any(|f| f.path == file && f.fresh);
         match (key, self.read(key)) {

@@ -235,7 +235,12 @@ fn a_branch_that_is_behind_is_updated_before_testing_again() {
         w.why()
     );
     w.verdict("tester", "13-test-report.md", "result", "PASS");
-    assert_eq!((w.stage(), w.queued()), ("testing", vec!["local_tests"]), "on the merged code: {}", w.why());
+    assert_eq!(
+        (w.stage(), w.queued()),
+        ("testing", vec!["local_tests"]),
+        "on the merged code: {}",
+        w.why()
+    );
     w.command("local_tests", 0);
     assert_eq!(w.stage(), "deploy");
 }
