@@ -6,7 +6,11 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod cli;
+mod crash;
+mod hostile;
 mod imports;
+mod kill;
 mod process;
 mod scenarios;
 mod scripted;

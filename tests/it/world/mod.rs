@@ -53,6 +53,8 @@ pub struct World {
     service: Option<Child>,
     /// The crash point of every start from now on, as `SIGNALBOX_CRASH` has it.
     pub crash: Option<String>,
+    /// Whether only the first start has it.
+    pub crash_once: bool,
     /// Starts of the service so far.
     pub starts: u32,
     prefix: String,
@@ -68,7 +70,7 @@ impl World {
             "local" => "LOC",
             _ => "ORCH",
         };
-        let world = Self { dir, service: None, crash: None, starts: 0, prefix: prefix.to_owned() };
+        let world = Self { dir, service: None, crash: None, crash_once: false, starts: 0, prefix: prefix.to_owned() };
         world.lay_out(setup, pipeline);
         world
     }
@@ -163,7 +165,7 @@ impl World {
         assert!(self.starts < MAX_STARTS, "{} starts do not bring it to its end:\n{}", self.starts, self.tail());
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("service.log")).expect("a log");
         let mut command = self.command(&["serve"]);
-        if let Some(point) = &self.crash {
+        if let Some(point) = self.crash.as_ref().filter(|_| self.starts == 1 || !self.crash_once) {
             command.env("SIGNALBOX_CRASH", point);
         }
         command.env("RUST_LOG", "info").stdout(Stdio::null()).stderr(log);
