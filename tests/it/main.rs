@@ -6,9 +6,13 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod cli;
+mod crash;
 mod docs_pipeline;
+mod hostile;
 mod house;
 mod imports;
+mod kill;
 mod process;
 mod reload;
 mod scenarios;

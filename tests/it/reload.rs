@@ -130,7 +130,7 @@ async fn following_tasks_move_and_their_gate_is_asked_again() {
         "[counters.rework]\nmax = 3\n[counters.detours]\nmax = 1\nspent = { escalate = true }\n[stages.review]\non.\"verdict.changes\" = { uses = \"detours\" }\n",
     );
     let told = reload(&running).await;
-    assert_eq!(told.projects[0].following, [item.clone()]);
+    assert_eq!(told.projects[0].following, std::slice::from_ref(&item));
     let new = current(&running.service);
     let task = running
         .until(&item, "under the new rules", |t| {

@@ -16,7 +16,10 @@ fn once(scenario: &Scenario, mode: Mode) -> Option<(World, Outcome)> {
 }
 
 /// How each scenario ends undisturbed, with its transcript: played once, compared with thrice.
-static UNDISTURBED: Mutex<BTreeMap<&'static str, Arc<OnceLock<(Outcome, String)>>>> = Mutex::new(BTreeMap::new());
+/// What came of a scenario, and its transcript; played once.
+type Played = Arc<OnceLock<(Outcome, String)>>;
+
+static UNDISTURBED: Mutex<BTreeMap<&'static str, Played>> = Mutex::new(BTreeMap::new());
 
 fn undisturbed(name: &'static str) -> (Outcome, String) {
     let slot = Arc::clone(UNDISTURBED.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());

@@ -53,6 +53,8 @@ pub struct World {
     service: Option<Child>,
     /// The crash point of every start from now on, as `SIGNALBOX_CRASH` has it.
     pub crash: Option<String>,
+    /// Whether only the first start has it.
+    pub crash_once: bool,
     /// Starts of the service so far.
     pub starts: u32,
     prefix: String,
@@ -72,6 +74,7 @@ impl World {
             dir,
             service: None,
             crash: None,
+            crash_once: false,
             starts: 0,
             prefix: prefix.to_owned(),
         };
@@ -188,7 +191,7 @@ impl World {
             .open(self.path("service.log"))
             .expect("a log");
         let mut command = self.command(&["serve"]);
-        if let Some(point) = &self.crash {
+        if let Some(point) = self.crash.as_ref().filter(|_| self.starts == 1 || !self.crash_once) {
             command.env("SIGNALBOX_CRASH", point);
         }
         command.env("RUST_LOG", "info").stdout(Stdio::null()).stderr(log);

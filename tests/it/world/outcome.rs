@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use signalbox::shell::store::{JobState, Store};
+use signalbox::shell::store::{JobState, NewEvent, Store, Target};
 
 use super::transcript::normal;
 use super::{Scenario, World};
@@ -138,6 +138,42 @@ impl World {
             store.close().await;
             assert!(left.is_empty(), "left behind: {left:#?}\n{}", self.tail());
         });
+    }
+
+    /// Records every event of the past once more, as if each had come late and twice; the service
+    /// must be down. Gives their number.
+    pub fn repeat_all_events(&self) -> usize {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let data = self.data();
+        runtime.block_on(async {
+            let store = Store::open(&data, "test").expect("the store");
+            let rows = store.history_since(0, 1000).await.expect("history");
+            let mut count = 0;
+            for row in rows {
+                let Some(id) = row.task else { continue };
+                let task = store.task(id).await.expect("a task").expect("a task");
+                let target = Target {
+                    project: task.project.clone(),
+                    repo: task.repo,
+                    task: Some(id),
+                    issue: Some(task.issue.clone()),
+                };
+                let event = NewEvent {
+                    target,
+                    at: row.at,
+                    cause: None,
+                    actor: row.actor,
+                    body: row.body,
+                    dedupe: None,
+                };
+                count += usize::from(store.record(event).await.expect("recorded").is_some());
+            }
+            store.close().await;
+            count
+        })
     }
 
     fn stop_all(&mut self) {

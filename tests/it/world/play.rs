@@ -18,7 +18,7 @@ pub enum Mode {
 
 /// Plays all steps; false when a doubled act was by chance taken twice, which makes it another story.
 pub fn play(world: &mut World, scenario: &Scenario, mode: Mode) -> bool {
-    if mode == Mode::Crashed {
+    if mode == Mode::Crashed && world.crash.is_none() {
         world.crash = Some("event:1".to_owned());
     }
     world.start();

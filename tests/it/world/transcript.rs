@@ -118,8 +118,7 @@ fn ending(out: &mut String, seen: &Json, me: &str) {
 
 fn inline(text: &str, me: &str) -> String {
     let text = normal(text).replace('\n', " / ");
-    let text = text.replace(me_word(me), "person");
-    text
+    text.replace(me_word(me), "person")
 }
 
 /// The name of whoever runs the tests, where it is long enough not to be part of another word.

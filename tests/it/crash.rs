@@ -1,0 +1,57 @@
+//! The service dies at a named place, on the whole way through orch; it starts again and comes
+//! to the same end, with nothing paid for twice.
+
+use crate::world::{Mode, Scenario, World, check, play};
+
+/// Plays the main scenario with the service dying at the `nth` passage of `point`.
+fn dies_at(point: &str, nth: u32) {
+    let scenario = Scenario::load("orch_whole_way");
+    let mut world = World::new(&scenario.setup());
+    world.crash = Some(format!("{point}:{nth}"));
+    world.crash_once = true;
+    assert!(play(&mut world, &scenario, Mode::Crashed), "played");
+    let outcome = world.outcome();
+    check(&scenario, &outcome, &world);
+    assert_eq!(world.starts, 2, "it dies once at {point}");
+    world.nothing_is_left();
+}
+
+macro_rules! points {
+    ($($name:ident: $point:literal, $nth:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            dies_at($point, $nth);
+        })*
+    };
+}
+
+points! {
+    after_a_claim: "claimed", 3;
+    before_the_spawn: "before-spawn", 3;
+    after_the_spawn: "spawned", 3;
+    after_the_exit: "exited", 3;
+    while_settling: "settling", 2;
+    after_the_push_before_the_end: "before-end", 3;
+    after_the_end: "ended", 3;
+    between_two_effects: "effect", 9;
+    with_a_merge_intended: "intent", 1;
+    with_the_merge_done: "merged", 1;
+    before_the_merge_is_reported: "acted", 1;
+    before_the_clean_up: "processes-gone", 1;
+    after_the_clean_up: "cleaned", 1;
+}
+
+/// Every place, again and again: the service dies at each third passage of any of them.
+#[test]
+fn at_every_place_of_a_stop() {
+    for point in ["processes-gone", "cleaned", "effect"] {
+        let scenario = Scenario::load("stop_running");
+        let mut world = World::new(&scenario.setup());
+        world.crash = Some(format!("{point}:1"));
+        world.crash_once = true;
+        assert!(play(&mut world, &scenario, Mode::Crashed), "played");
+        let outcome = world.outcome();
+        check(&scenario, &outcome, &world);
+        world.nothing_is_left();
+    }
+}

@@ -1,0 +1,87 @@
+//! Agents that mean harm: nothing of theirs is executed by the service, and the task goes on.
+
+use serde_json::json;
+
+use crate::world::{Setup, World};
+
+/// Plays a task to its end with a developer who does `part`; gives the world for a closer look.
+fn finished(part: &str) -> World {
+    let agents = toml::from_str(&format!("[developer]\ndo = [{part}]")).expect("agents");
+    let mut world = World::new(&Setup {
+        agents,
+        ..Setup::default()
+    });
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let answer = world.post(&format!("/api/tasks/{item}/approve"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.wait_mode(&item, "done");
+    world
+}
+
+fn merged(world: &World) {
+    assert!(world.main().contains_key("src/feature-LOC-001.txt"), "{:?}", world.main().keys());
+}
+
+#[test]
+fn traps_in_the_checkout_are_never_sprung() {
+    let mut world = finished("\"plant\"");
+    merged(&world);
+    world.nothing_is_left();
+    let sprung = std::fs::read_to_string(world.path("marker")).unwrap_or_default();
+    assert_eq!(sprung, "", "the service executed what an agent planted");
+}
+
+#[test]
+fn the_traps_are_real() {
+    // Whoever runs git in such a checkout does spring them: the test above can fail.
+    let agents = toml::from_str("[developer]\ndo = [\"plant\"]\n[reviewer]\ndo = [\"hang\"]").expect("agents");
+    let mut world = World::new(&Setup {
+        agents,
+        ..Setup::default()
+    });
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "reviewer", 1);
+    let checkout = world.data().join("checkouts/t1/developer");
+    assert!(!world.path("marker").exists(), "not yet");
+    world.git_in(&checkout, &["status", "--porcelain"]);
+    let sprung = std::fs::read_to_string(world.path("marker")).expect("sprung");
+    assert!(sprung.contains("fsmonitor"), "{sprung}");
+    world.nothing_is_left();
+}
+
+#[test]
+fn a_repository_broken_by_its_agent_costs_that_run_and_no_more() {
+    let mut world = finished("\"break_git\", \"ok\"");
+    merged(&world);
+    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 2);
+    world.nothing_is_left();
+}
+
+#[test]
+fn noise_is_kept_and_shown_defused() {
+    let mut world = finished("\"noisy:2000\"");
+    merged(&world);
+    let shown = world.get("/api/runs/1/log?all=1");
+    let text = shown["text"].as_str().expect("a text");
+    assert!(text.contains("line 1"), "{}", &text[..200.min(text.len())]);
+    assert!(
+        !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+        "control characters are defused"
+    );
+    world.nothing_is_left();
+}
+
+#[test]
+fn a_process_left_in_the_background_does_not_outlive_its_run() {
+    let mut world = finished("\"orphan\"");
+    merged(&world);
+    assert!(
+        world.processes().iter().all(|(_, line)| !line.contains("--child")),
+        "{:?}",
+        world.processes()
+    );
+    world.nothing_is_left();
+}

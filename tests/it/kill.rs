@@ -1,0 +1,148 @@
+//! `kill -9` of the service while agents are at work.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value as Json, json};
+
+use crate::world::{Setup, World};
+
+/// A world whose agents do this.
+fn world(agents: &str, more: &str) -> World {
+    let mut set: toml::Table = toml::from_str(more).expect("settings");
+    let config = set.remove("config").and_then(|c| c.as_table().cloned()).unwrap_or_default();
+    let agents = toml::from_str(agents).expect("agents");
+    World::new(&Setup {
+        agents,
+        set,
+        config,
+        ..Setup::default()
+    })
+}
+
+fn done(world: &mut World, item: &str) {
+    world.wait_blocker(item, "APPROVAL_WAIT");
+    let answer = world.post(&format!("/api/tasks/{item}/approve"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.wait_mode(item, "done");
+}
+
+fn runs(seen: &Json) -> Vec<(i64, String, String)> {
+    let text = |v: &Json| v.as_str().unwrap_or_default().to_owned();
+    let runs = seen["runs"].as_array().expect("runs").iter();
+    runs.map(|r| (r["id"].as_i64().unwrap_or_default(), text(&r["slot"]), text(&r["outcome"])))
+        .collect()
+}
+
+#[test]
+fn a_run_at_work_is_adopted_and_the_task_is_finished() {
+    let mut world = world("[developer]\ndo = [\"slow:1500\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.kill();
+    assert!(!world.processes().is_empty(), "the agent lives on");
+    world.start();
+    done(&mut world, &item);
+    assert!(world.log().contains("adopted"), "{}", world.tail());
+    let begun: Vec<_> = world.begun().into_iter().filter(|e| e.agent == "developer").collect();
+    assert_eq!(begun.len(), 1, "paid once: {begun:?}");
+    let runs = runs(&world.show(&item));
+    assert_eq!(runs.first(), Some(&(1, "developer".to_owned(), "ok".to_owned())), "{runs:?}");
+    world.nothing_is_left();
+}
+
+#[test]
+fn five_runs_at_work_are_all_adopted() {
+    let mut world = world(
+        "[developer]\ndo = [\"slow:3000\"]",
+        "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 5",
+    );
+    world.start();
+    let items: Vec<String> = (1..=5).map(|n| world.new_task(&format!("Number {n}"))).collect();
+    for item in &items {
+        world.wait_agent(item, "developer", 1);
+    }
+    world.kill();
+    world.start();
+    for item in &items {
+        world.wait_for(item, "development left", |seen| seen["task"]["stage"] != "development");
+    }
+    assert_eq!(world.log().matches(" adopted").count(), 5, "{}", world.tail());
+    let begun = world.begun();
+    for item in &items {
+        let paid = begun.iter().filter(|e| e.item == *item && e.agent == "developer").count();
+        assert_eq!(paid, 1, "{item} is paid once: {begun:?}");
+    }
+    world.nothing_is_left();
+}
+
+#[test]
+fn a_run_that_ended_while_nobody_looked_is_settled_from_its_record() {
+    let mut world = world("[developer]\ndo = [\"slow:700\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.kill();
+    world.until("the end of the run", || {
+        world.processes().is_empty() && world.data().join("runs/1/exit.json").exists()
+    });
+    world.start();
+    done(&mut world, &item);
+    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 1, "paid once");
+    assert!(!world.log().contains("adopted"), "there was nothing to adopt");
+    world.nothing_is_left();
+}
+
+#[test]
+fn a_run_whose_shim_and_agent_are_killed_is_rescued() {
+    let mut world = world("[developer]\ndo = [\"hang\", \"ok\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.kill();
+    for (pid, _) in world.processes() {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill");
+    }
+    world.start();
+    done(&mut world, &item);
+    let runs = runs(&world.show(&item));
+    assert_eq!(runs[0].2, "lost", "{runs:?}");
+    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 2);
+    world.nothing_is_left();
+}
+
+#[test]
+fn a_stop_asked_for_just_before_the_kill_is_completed() {
+    let mut world = world("[developer]\ndo = [\"deaf\"]", "\"agents.*.grace\" = \"300ms\"");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.kill();
+    world.start();
+    world.wait_mode(&format!("{item}~1"), "cancelled");
+    world.nothing_is_left();
+}
+
+#[test]
+fn late_repetitions_of_every_event_change_nothing() {
+    let mut world = world("[reviewer]\ndo = [\"changes\", \"ok\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    done(&mut world, &item);
+    let before = world.outcome();
+    world.stop();
+    let repeated = world.repeat_all_events();
+    assert!(repeated > 10, "{repeated} events");
+    world.start();
+    let mut after = world.outcome();
+    // A start on a task that is done is answered, once: it says what to do instead.
+    for task in after.tasks.values_mut() {
+        if let Some(comments) = task["comments"].as_array_mut() {
+            comments.retain(|c| !c.as_str().is_some_and(|c| c.contains("nothing was started")));
+        }
+    }
+    assert_eq!(before, after);
+    world.nothing_is_left();
+}
