@@ -106,7 +106,10 @@ fn ending(out: &mut String, seen: &Json, me: &str) {
     for blocker in seen["blockers"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "   {}: {}", plain(&blocker["code"]), inline(&plain(&blocker["text"]), me));
     }
-    for comment in seen["comments"].as_array().into_iter().flatten() {
+    // Two writers: what each wrote is in order, who of the two came first is chance.
+    let mut comments: Vec<&Json> = seen["comments"].as_array().into_iter().flatten().collect();
+    comments.sort_by_key(|c| c["author"] != "signalbox");
+    for comment in comments {
         let author = plain(&comment["author"]);
         let author = if author == me { "person" } else { &author };
         let _ = writeln!(out, "\n{author} wrote:");
