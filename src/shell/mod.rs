@@ -16,6 +16,7 @@ pub mod process;
 mod queue;
 pub mod reload;
 pub mod run;
+pub mod secret;
 pub mod service;
 mod settle;
 pub mod store;

@@ -406,7 +406,9 @@ async fn open_project(
         project: name.clone(),
         error,
     };
-    let rules::Forge::Local { source, default_branch } = &settings.forge;
+    let rules::Forge::Local { source, default_branch } = &settings.forge else {
+        return Err(StartError::Config(format!("project `{name}`: its forge is not available")));
+    };
     let source = dir.join(source);
     let bare = data.join("forge").join(format!("{name}.git"));
     let repo = store.repo(&format!("local:{name}")).await?;
@@ -414,7 +416,9 @@ async fn open_project(
         .await
         .map_err(wrap)?;
     let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
-    let rules::Tracker::Local = settings.tracker;
+    let rules::Tracker::Local = settings.tracker else {
+        return Err(StartError::Config(format!("project `{name}`: its tracker is not available")));
+    };
     Ok(Project {
         name: name.clone(),
         repo: repo.id,

@@ -23,6 +23,21 @@ pub struct Config {
     pub projects: BTreeMap<Name, Project>,
     /// Who may decide.
     pub people: People,
+    /// Where alerts and cards are shown besides the tracker.
+    pub chat: Option<Chat>,
+}
+
+/// A chat: one room of a bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// Address of the bot interface, without a slash at the end.
+    pub url: String,
+    /// The bot's token.
+    pub token: Secret,
+    /// The room: a number, or `@name` of a public one.
+    pub room: String,
+    /// Language of what is written there.
+    pub language: Language,
 }
 
 /// A language that ships.
@@ -111,6 +126,25 @@ impl InFlight {
 pub enum Tracker {
     /// The service's own board.
     Local,
+    /// A project on a Plane server.
+    Plane(Plane),
+}
+
+/// A project on a Plane server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plane {
+    /// Address of the server, without a slash at the end.
+    pub url: String,
+    /// Slug of the workspace.
+    pub workspace: String,
+    /// Id (UUID) of the project.
+    pub project: String,
+    /// Key under which the service reads and writes.
+    pub token: Secret,
+    /// What webhooks are signed with.
+    pub secret: Secret,
+    /// Keys of the agents that write their comments under a name of their own.
+    pub agents: BTreeMap<Name, Secret>,
 }
 
 /// A forge.
@@ -123,6 +157,25 @@ pub enum Forge {
         /// Its default branch.
         default_branch: String,
     },
+    /// A repository on a Gitea (or Forgejo) server.
+    Gitea(Gitea),
+}
+
+/// A repository on a Gitea (or Forgejo) server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gitea {
+    /// Address of the server, without a slash at the end.
+    pub url: String,
+    /// Owner of the repository: a login name or an organisation.
+    pub owner: String,
+    /// Name of the repository.
+    pub repo: String,
+    /// Its default branch.
+    pub default_branch: String,
+    /// Token under which the service reads and writes.
+    pub token: Secret,
+    /// What webhooks are signed with.
+    pub secret: Secret,
 }
 
 impl Forge {
@@ -131,6 +184,7 @@ impl Forge {
     pub fn default_branch(&self) -> &str {
         match self {
             Self::Local { default_branch, .. } => default_branch,
+            Self::Gitea(gitea) => &gitea.default_branch,
         }
     }
 }

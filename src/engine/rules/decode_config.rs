@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::engine::model::Name;
 
 use super::codes;
-use super::config::{Api, Config, Language, People, Project, Secret};
+use super::config::{Api, Chat, Config, Language, People, Project, Secret};
 use super::decode::schema;
+use super::decode_bound;
 use super::decode_projects;
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::later_config;
@@ -41,6 +42,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let api = api(&r);
     let listen = address(listen.as_ref(), api.token.is_some(), sink);
     let people = people(&r);
+    let chat = chat(&r, language);
     let placed = decode_projects::projects(&r);
     r.finish();
     let config = (sink.errors() == before).then(|| Config {
@@ -51,6 +53,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
         api,
         projects: placed.iter().map(|(name, p)| (name.clone(), p.project.clone())).collect(),
         people,
+        chat,
     });
     (config, placed)
 }
@@ -66,6 +69,59 @@ fn api(r: &Reader) -> Api {
     let hosts = a.texts("hosts").map(|t| t.v.into_iter().map(|h| h.v).collect()).unwrap_or_default();
     a.finish();
     Api { token, hosts }
+}
+
+/// The address of Telegram's bot interface.
+const TELEGRAM: &str = "https://api.telegram.org";
+
+fn chat(r: &Reader, language: Language) -> Option<Chat> {
+    let c = r.table("chat", "`chat`")?;
+    let on = c.truth("enabled").unwrap_or(true);
+    c.need_text("kind", "kind = \"telegram\"");
+    c.choice("kind", &["telegram"]);
+    if !c.has("token") {
+        c.missing("token", "token = { env = \"TELEGRAM_TOKEN\" }");
+    }
+    let token = secret(&c, "token");
+    let room = c.need_text("chat", "chat = \"-100…\": the number of the room, or @name of a public one");
+    let room = room.filter(|room| check_room(room, r.sink));
+    let url = if c.has("url") {
+        decode_bound::address(&c)
+    } else {
+        Some(TELEGRAM.to_owned())
+    };
+    let language = match c.choice("language", &["en", "ru"]) {
+        Some("ru") => Language::Ru,
+        Some(_) => Language::En,
+        None => language,
+    };
+    c.finish();
+    let chat = || {
+        Some(Chat {
+            url: url?,
+            token: token?,
+            room: room?.v,
+            language,
+        })
+    };
+    chat().filter(|_| on)
+}
+
+fn check_room(room: &Sp<String>, sink: &Sink) -> bool {
+    let named = room
+        .v
+        .strip_prefix('@')
+        .is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let good = named || room.v.parse::<i64>().is_ok();
+    if !good {
+        let problem = Problem::error(codes::CHOICE, &room.at, format!("{} is no room", quoted(&room.v)));
+        sink.push(
+            problem
+                .label("not a room")
+                .help("a number in quotes such as \"-1001234567890\", or \"@name\" of a public one"),
+        );
+    }
+    good
 }
 
 /// A secret: by reference only.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::engine::model::Name;
 
 use super::codes;
-use super::config::{Forge, InFlight, Project, Tracker};
+use super::config::{InFlight, Project};
+use super::decode_bound::{forge, tracker};
 use super::decode_config::{Placed, positive};
 use super::diagnostic::{Place, Problem, Sink, quoted};
-use super::later_config::remote;
 use super::merge::{Override, split};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::Value;
@@ -105,96 +105,6 @@ fn check_prefix(prefix: &Sp<String>, sink: &Sink) -> bool {
         );
     }
     good
-}
-
-/// What a project is bound to: a thing of this version, or one that was refused.
-struct Found<T> {
-    usable: Option<T>,
-    /// What it is known by, so that two projects that share it are found.
-    known: Option<String>,
-}
-
-impl<T> Found<T> {
-    const NONE: Self = Self { usable: None, known: None };
-}
-
-/// Reads a tracker or forge: `local` by the kind's own reader, other kinds to be refused by name.
-fn bound<T>(p: &Reader, key: &'static str, later: &str, help: &str, local: impl Fn(&Reader) -> Found<T>) -> Found<T> {
-    if !p.has(key) {
-        p.entry(key);
-        p.missing(key, help);
-        return Found::NONE;
-    }
-    let Some(t) = p.table(key, format!("`{key}` of {}", p.what())) else {
-        return Found::NONE;
-    };
-    let Some(kind) = t.need_text("kind", help) else {
-        return Found::NONE;
-    };
-    if kind.v == later {
-        return Found {
-            usable: None,
-            known: remote(&t, &kind.v, &kind.at, key, help).map(|r| r.0),
-        };
-    }
-    if kind.v != "local" {
-        let problem = Problem::error(
-            codes::CHOICE,
-            &kind.at,
-            format!("there is no {key} of the kind {}", quoted(&kind.v)),
-        );
-        p.sink.push(problem.label("unknown kind").help(help));
-        return Found::NONE;
-    }
-    let found = local(&t);
-    t.finish();
-    found
-}
-
-fn tracker(p: &Reader) -> Found<Tracker> {
-    bound(p, "tracker", "plane", "tracker = { kind = \"local\" }", |_| Found {
-        usable: Some(Tracker::Local),
-        known: None,
-    })
-}
-
-fn forge(p: &Reader) -> Found<Forge> {
-    let help = "forge = { kind = \"local\", source = \"../my-repository\", default_branch = \"main\" }";
-    bound(p, "forge", "gitea", help, |t| {
-        let source = t.need_text("source", help);
-        let branch = t.text("default_branch");
-        let known = source.as_ref().map(|s| plain_path(&s.v));
-        let illegal = branch.as_ref().and_then(|b| Some((b, super::branches::illegal(&b.v)?)));
-        if let Some((b, why)) = illegal {
-            let words = format!("{} cannot name a branch: {why}", quoted(&b.v));
-            p.sink
-                .push(Problem::error(codes::BRANCH_ILLEGAL, &b.at, words).label("not a branch name"));
-            return Found { usable: None, known };
-        }
-        let default_branch = branch.map_or_else(|| "main".to_owned(), |b| b.v);
-        let usable = source.map(|s| Forge::Local {
-            source: s.v,
-            default_branch,
-        });
-        Found { usable, known }
-    })
-}
-
-/// A path without what does not change where it leads: `./a//b/` is `a/b`.
-fn plain_path(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
-        if part == ".." && parts.last().is_some_and(|p| *p != "..") {
-            parts.pop();
-        } else {
-            parts.push(part);
-        }
-    }
-    let root = if path.starts_with('/') { "/" } else { "" };
-    if parts.is_empty() && root.is_empty() {
-        return ".".to_owned();
-    }
-    format!("{root}{}", parts.join("/"))
 }
 
 fn vars(p: &Reader) -> BTreeMap<String, String> {

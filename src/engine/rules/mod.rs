@@ -20,6 +20,7 @@ pub mod codes;
 mod comments;
 mod config;
 mod decode;
+mod decode_bound;
 mod decode_config;
 mod decode_gates;
 mod decode_projects;
@@ -56,7 +57,7 @@ mod tests;
 
 pub use allow::allowed;
 pub use branches::covered;
-pub use config::{Api, Config, Forge, InFlight, Language, People, Project, Secret, Tracker};
+pub use config::{Api, Chat, Config, Forge, Gitea, InFlight, Language, People, Plane, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp, suggest};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};
