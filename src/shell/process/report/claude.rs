@@ -20,8 +20,10 @@ impl Parser for Claude {
                 self.report.notes.model = name(doc, "model");
                 self.report.notes.session = name(doc, "session_id");
                 self.rejected = None;
-                false
+                self.goes_on()
             }
+            // Background work may bring another turn, which ends with a result of its own.
+            ("assistant" | "user", _) if named || doc.get("session_id").is_some() => self.goes_on(),
             ("rate_limit_event", _) => {
                 self.limit(doc.get("rate_limit_info").unwrap_or(&Value::Null));
                 false
@@ -41,6 +43,12 @@ impl Parser for Claude {
 }
 
 impl Claude {
+    /// Whatever it said before, it is at work.
+    fn goes_on(&mut self) -> bool {
+        self.report.ending = None;
+        true
+    }
+
     fn limit(&mut self, info: &Value) {
         let until = info.get("resetsAt").and_then(Value::as_i64).map(limits::epoch);
         self.rejected = (word(info, "status") == "rejected" && !info["isUsingOverage"].as_bool().unwrap_or(false)).then_some(until);

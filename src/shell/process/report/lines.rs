@@ -8,7 +8,9 @@ const LINE_MAX: usize = 8 * 1024 * 1024;
 const SPREAD_MAX: usize = 1024 * 1024;
 /// Beginnings of such documents that are tried, the last one first.
 const TRIES: usize = 50;
-/// How a result begins that other output precedes on its line.
+/// Beginnings of a document that other output precedes that are tried.
+const PRECEDED_TRIES: usize = 4;
+/// How a result mostly begins that other output precedes on its line.
 const RESULT: &str = r#"{"type":"result""#;
 
 /// Takes a log in pieces and hands out its documents. What they are given to answers whether they
@@ -58,7 +60,7 @@ impl Lines {
         let read = match serde_json::from_str::<Value>(text) {
             Ok(Value::Array(items)) if whole && document => Some(items),
             Ok(doc @ Value::Object(_)) if whole => Some(vec![doc]),
-            _ => text.rfind(RESULT).and_then(|at| rest_of_line(&text[at..])).map(|doc| vec![doc]),
+            _ => preceded(text, document).map(|doc| vec![doc]),
         };
         match read {
             Some(docs) => {
@@ -102,6 +104,18 @@ impl Lines {
             }
         }
     }
+}
+
+/// A document that other output precedes on its line. What begins like a document itself and cannot
+/// be read was cut off: of the documents inside it, only a result says something about the run.
+fn preceded(text: &str, cut_off: bool) -> Option<Value> {
+    let result = text.rfind(RESULT).and_then(|at| rest_of_line(&text[at..]));
+    let any = || {
+        text.match_indices("{\"")
+            .take(PRECEDED_TRIES)
+            .find_map(|(at, _)| rest_of_line(&text[at..]))
+    };
+    result.or_else(|| if cut_off { None } else { any() })
 }
 
 /// The document that makes up the rest of a line; an array it ends may be closed behind it.

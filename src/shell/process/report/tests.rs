@@ -145,6 +145,8 @@ fn claude_live() {
         ("ecredit", 1, "failed", "no money"),
         ("e529", 1, "transient", "529"),
         ("e429ra120", 1, "transient", "429"),
+        // A later version: its result begins with other keys.
+        ("e429-2.1.329", 1, "transient", "429"),
     ] {
         let (was, log) = live(name);
         assert_eq!(was, Some(code), "{name}");
@@ -283,7 +285,10 @@ fn failures() -> Vec<(Output, Vec<u8>)> {
         .iter()
         .flat_map(|name| {
             let failed = live(name).1;
-            [(Output::Claude, failed.clone()), (Output::Claude, [ok.clone(), failed].concat())]
+            // A single document has nothing before it.
+            let streamed = failed.windows(6).any(|w| w == br#""init""#);
+            let after_success = streamed.then(|| (Output::Claude, [ok.clone(), failed.clone()].concat()));
+            [(Output::Claude, failed)].into_iter().chain(after_success)
         })
         .collect();
     let codex = [fixture("codex_exec_stream.jsonl"), fixture("codex_exec_failed_tail.jsonl")].concat();
@@ -324,7 +329,7 @@ proptest! {
     }
 
     #[test]
-    fn inserted_bytes_make_no_success(which in 0_usize..14, at in any::<prop::sample::Index>(), noise in proptest::collection::vec(any::<u8>(), 1..40)) {
+    fn inserted_bytes_make_no_success(which in 0_usize..11, at in any::<prop::sample::Index>(), noise in proptest::collection::vec(any::<u8>(), 1..40)) {
         let all = failures();
         let (output, log) = &all[which % all.len()];
         let from = log.windows(16).rposition(|w| w == br#"{"type":"result""#).unwrap_or(0);
