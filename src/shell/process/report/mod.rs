@@ -135,8 +135,11 @@ impl Reader {
 /// When the log cannot be read.
 pub fn read(path: &Path, output: Output) -> io::Result<Report> {
     let (mut reader, mut lines) = (Reader::new(output), Lines::default());
+    if output == Output::Text {
+        return Ok(finish(reader, lines));
+    }
     let mut offset = 0;
-    while output != Output::Text {
+    loop {
         let (bytes, next) = log::read(path, offset, PIECE)?;
         if next <= offset {
             break;
