@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod crash;
+mod credentials;
 pub mod door;
 pub mod embedded;
 mod first_start;

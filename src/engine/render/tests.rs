@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::engine::model::{FactKey, Millis, Name};
-use crate::engine::rules::{Agent, BranchRules, Entry, FilesClause, Gate, GateKind, Input, Retry, SerialGate, Signals, Stage, StopRules};
+use crate::engine::rules::{
+    Agent, BranchRules, Entry, FilesClause, Gate, GateKind, Input, Output, Retry, SerialGate, Signals, Stage, StopRules,
+};
 use crate::engine::script::Scripts;
 
 const EN: &str = include_str!("../../../messages/en.toml");
@@ -61,6 +63,8 @@ fn agent(prompt: &str, artefacts: &[&str]) -> Agent {
         artefacts: artefacts.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>().into(),
         env: Vec::new(),
         share_home: false,
+        credentials: Vec::new(),
+        output: Output::Auto,
     }
 }
 

@@ -63,6 +63,8 @@ codes! {
     UNKNOWN_HOOK = "SB0213";
     /// No such watch.
     UNKNOWN_WATCH = "SB0214";
+    /// No such program.
+    UNKNOWN_PROGRAM = "SB0215";
 
     /// `flow` must go from `created` to `done`.
     FLOW_ENDS = "SB0301";

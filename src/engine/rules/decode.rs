@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::codes;
+use super::decode_agents::{agents, programs};
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
-use super::decode_tables::{agents, auto, entry_check, retry, stop};
+use super::decode_tables::{auto, entry_check, retry, stop};
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, Named};
 use super::invariant::invariant;
@@ -49,6 +50,7 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         gates: named(&r, "gates", "a gate", gate),
         counters: named(&r, "counters", "a counter", counter),
         agents: agents(&r),
+        programs: programs(&r),
         retry: retry(&r),
         serial,
         guards,

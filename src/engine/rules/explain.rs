@@ -62,6 +62,8 @@ Jobs are shown and recorded by the name of the agent or of the gate that they ru
 `do = [\"hook:NAME\"]` and `stop.critical` name hooks: [hooks.NAME] with `run`."),
     ("SB0214", "an unknown watch
 `watch` of a stage names one of [watches.NAME]."),
+    ("SB0215", "an unknown program
+`program` of an agent names one of [programs.NAME]: claude, codex, gemini and opencode are built in. A command of your own goes into `run`."),
     ("SB0301", "the ends of the flow
 `flow` begins with `created` and ends with `done`; the sink of cancelled tasks stands beside it. Everything that reads a task's state relies on these ends."),
     ("SB0302", "a stage twice in the flow

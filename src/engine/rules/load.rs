@@ -7,6 +7,7 @@ use crate::engine::model::Name;
 
 use super::Ruleset;
 use super::check::{self, Bound, Scope};
+use super::check_agents;
 use super::codes;
 use super::config::{Config, Language, Project};
 use super::decode;
@@ -273,7 +274,8 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
     let inputs = inputs(files, &rules, &chain, unit, language);
     rules.hash = inputs.hash();
     let commands = rules.agents.keys().filter_map(|name| {
-        let run = draft.agents.get(name.as_str())?.v.run.as_ref()?;
+        let agent = &draft.agents.get(name.as_str())?.v;
+        let run = check_agents::command(agent, &draft)?;
         Some((name.clone(), run.v.first()?.clone(), run.at.clone()))
     });
     Some(Built {

@@ -10,6 +10,7 @@
 mod allow;
 mod branches;
 mod check;
+mod check_agents;
 mod check_edges;
 mod check_flow;
 mod check_gates;
@@ -20,7 +21,11 @@ pub mod codes;
 mod comments;
 mod config;
 mod decode;
+<<<<<<< HEAD
 mod decode_bound;
+=======
+mod decode_agents;
+>>>>>>> h/agents
 mod decode_config;
 mod decode_gates;
 mod decode_projects;

@@ -262,6 +262,46 @@ pub struct Agent {
     pub env: Vec<String>,
     /// Whether HOME is the service's own instead of a fresh folder.
     pub share_home: bool,
+    /// Files below the service's HOME that a fresh one links to.
+    pub credentials: Vec<String>,
+    /// How its output is read.
+    pub output: Output,
+}
+
+/// How an agent's output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// The result of any agent that is known, if there is one; else the exit status.
+    #[default]
+    Auto,
+    /// The exit status alone.
+    Text,
+    /// Claude Code, `--output-format json` or `stream-json`.
+    Claude,
+    /// Codex, `exec --json`.
+    Codex,
+    /// Gemini CLI, `--output-format json` or `stream-json`.
+    Gemini,
+    /// OpenCode, `run --format json`.
+    OpenCode,
+}
+
+impl Output {
+    /// All of them, as the rules write them.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("auto", Self::Auto),
+        ("text", Self::Text),
+        ("claude", Self::Claude),
+        ("codex", Self::Codex),
+        ("gemini", Self::Gemini),
+        ("opencode", Self::OpenCode),
+    ];
+
+    /// As the rules write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, o)| *o == self).map_or("auto", |(word, _)| word)
+    }
 }
 
 /// How a prompt reaches an agent.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::engine::model::{
-    Actor, Because, Body, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId, Usage,
+    Actor, AgentNotes, Because, Body, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId,
+    Usage,
 };
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.
@@ -296,6 +297,8 @@ pub struct RunRow {
     pub kill: Option<Kill>,
     /// What it cost.
     pub usage: Option<Usage>,
+    /// What its agent told of itself.
+    pub notes: Option<AgentNotes>,
     /// The machine it runs on.
     pub host: String,
 }

@@ -249,6 +249,7 @@ pub(super) fn run_view(run: &RunRow, item: &str) -> RunView {
         RunState::Ended => "ended",
     };
     let usage = run.usage.unwrap_or_default();
+    let notes = run.notes.clone().unwrap_or_default();
     RunView {
         id: run.id.0,
         item: item.to_owned(),
@@ -265,6 +266,13 @@ pub(super) fn run_view(run: &RunRow, item: &str) -> RunView {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
         cost_usd: usage.cost_usd,
+        cached_tokens: notes.cached_tokens,
+        turns: notes.turns,
+        agent_ms: notes.millis,
+        model: notes.model,
+        session: notes.session,
+        denied: notes.denied,
+        denials: notes.denials,
         log: format!("/api/runs/{}/log", run.id),
     }
 }

@@ -150,7 +150,7 @@ shapes! {
         started_at: Option<Stamp>,
         /// When it was settled.
         ended_at: Option<Stamp>,
-        /// How it ended: `ok`, `exited`, `no_output`, `out_of_scope`, `failed`, `transient`, `killed`, `lost`.
+        /// How it ended: `ok`, `exited`, `no_output`, `out_of_scope`, `failed`, `transient`, `limited`, `killed`, `lost`.
         outcome: Option<String>,
         /// What people should know about its end.
         detail: Option<String>,
@@ -160,6 +160,20 @@ shapes! {
         output_tokens: u64,
         /// United States dollars.
         cost_usd: f64,
+        /// Tokens read that came from a cache; among `input_tokens`.
+        cached_tokens: u64,
+        /// Turns between agent and model, as far as the agent tells.
+        turns: u32,
+        /// Milliseconds that the agent says it worked.
+        agent_ms: u64,
+        /// The model that did most of the work, as the agent tells.
+        model: Option<String>,
+        /// The agent's own name for its session.
+        session: Option<String>,
+        /// Calls of tools that were refused.
+        denied: u32,
+        /// The tools of the first of them.
+        denials: Vec<String>,
         /// Where its log is read.
         log: String,
     }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fuzz;
+mod programs;
 mod shipped;
 
 use std::path::{Path, PathBuf};
