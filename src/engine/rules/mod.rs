@@ -22,6 +22,7 @@ mod config;
 mod decode;
 mod decode_bound;
 mod decode_config;
+mod decode_depends;
 mod decode_gates;
 mod decode_projects;
 mod decode_stages;
