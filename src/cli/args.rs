@@ -126,6 +126,8 @@ pub enum Command {
         /// A note for its agents
         note: Option<String>,
     },
+    /// Have a task wait until another is over (done or stopped)
+    Depend(Depend),
     /// Review a task's change on the service's own forge, or report a check of it
     Change(Change),
     /// Hold a repository back: no merge and no new task, or nothing at all
@@ -169,6 +171,20 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+}
+
+/// Arguments of `depend`.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "other", required = true, multiple = false, args = ["on", "remove"])]
+pub struct Depend {
+    /// The task that waits
+    pub item: String,
+    /// The task or issue that it waits for
+    #[arg(long, value_name = "OTHER")]
+    pub on: Option<String>,
+    /// It waits for this one no more, wherever that was declared
+    #[arg(long, value_name = "OTHER")]
+    pub remove: Option<String>,
 }
 
 /// Arguments of `serve`.

@@ -144,6 +144,7 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Reject { item, reason } => decide::act(client, item, "reject", Some(reason), json).await,
         Command::Answer { item, text } => decide::act(client, item, "answer", Some(text), json).await,
         Command::Stop { item, reason } => decide::act(client, item, "stop", reason.as_deref(), json).await,
+        Command::Depend(args) => decide::depend(client, args, json).await,
         Command::Change(change) => change::run(client, &change.command, json).await,
         Command::Freeze { reason, project, level } => change::freeze(client, project.as_deref(), *level, reason, json).await,
         Command::Unfreeze { reason, project } => change::unfreeze(client, project.as_deref(), reason.as_deref(), json).await,

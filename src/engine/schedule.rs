@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::model::{
-    At, Blocker, Code, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
+    At, Blocker, Code, Dependency, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
+mod depends;
 #[cfg(test)]
 mod tests;
+
+use depends::Open;
 
 /// A job that waits.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct Queue<'a> {
     pub open: &'a [OpenRun],
     /// Tasks that are not terminal.
     pub tasks: &'a BTreeMap<TaskId, Task>,
+    /// Dependencies of tasks, over or not.
+    pub depends: &'a [Dependency],
     /// Repositories.
     pub repos: &'a BTreeMap<RepoId, Repo>,
     /// The rules each task runs under.
@@ -68,10 +73,11 @@ pub struct Queue<'a> {
 #[must_use]
 pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
     let mut room = Room::of(queue);
+    let open = Open::of(queue);
     let mut verdicts = Vec::with_capacity(queue.waiting.len());
     for job in queue.waiting {
         let blockers = match queue.tasks.get(&job.task) {
-            Some(task) => blockers(queue, &room, job, task, now),
+            Some(task) => blockers(queue, &room, &open, job, task, now),
             None => vec![blocker(Code::RulesError, "its task is over or unknown", job.since, Who::Itself)],
         };
         if blockers.is_empty()
@@ -120,7 +126,7 @@ impl Room {
     }
 }
 
-fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: Millis) -> Vec<Blocker> {
+fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, task: &Task, now: Millis) -> Vec<Blocker> {
     let Some(rules) = (queue.rules)(task) else {
         let text = format!(
             "the rules {} that {} runs under cannot be used",
@@ -139,8 +145,9 @@ fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: 
     }
     if let Some(repo) = queue.repos.get(&task.repo) {
         frozen(repo, job, &mut found);
-        lane(&rules, repo, room, job, task, &mut found);
+        lane(&rules, repo, (room, open), job, task, &mut found);
     }
+    open.blockers(job, task, &mut found);
     if job.available_at > now {
         let why = task.ledger.failure.clone().unwrap_or_default();
         let wait = (job.available_at.since(now).0 + 999) / 1000;
@@ -163,12 +170,13 @@ fn frozen(repo: &Repo, job: &WaitingJob, found: &mut Vec<Blocker>) {
     }
 }
 
-/// The serial gate: first in, first out by task id; whoever is inside is not held.
-fn lane(rules: &Ruleset, repo: &Repo, room: &Room, job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
+/// The serial gate: first in, first out by task id; whoever is inside is not held, and whoever
+/// waits for a task outside holds nobody.
+fn lane(rules: &Ruleset, repo: &Repo, (room, open): (&Room, &Open<'_>), job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
     if !rules.serial_gate.enabled || !job.entry {
         return;
     }
-    let earlier = repo.lane.iter().find(|seat| seat.task < task.id);
+    let earlier = repo.lane.iter().find(|seat| seat.task < task.id && open.holds(seat));
     let racing = room.entered.get(&task.repo).filter(|other| **other != task.id);
     if let Some(seat) = earlier.or_else(|| racing.and_then(|id| repo.seat(*id))) {
         let text = format!(

@@ -7,6 +7,7 @@
 
 mod board;
 mod change;
+mod depend;
 mod find;
 mod freeze;
 mod people;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::model::{Blocker, JobId, Name, Repo, RepoId, Task, TaskId};
+use crate::engine::model::{Blocker, Dependency, JobId, Name, Repo, RepoId, Source, Task, TaskId};
 use crate::engine::rules::Ruleset;
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::service::Service;
@@ -97,10 +97,12 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         .iter()
         .filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max)))
         .collect();
+    let depends = known(service, &view.depends);
     let queue = Queue {
         waiting: &waiting,
         open: &open,
         tasks: &tasks,
+        depends: &depends,
         repos: &repos,
         rules: &|task| rules.get(&task.rules).cloned().flatten(),
         limit: config.max_concurrency,
@@ -118,6 +120,33 @@ fn waiting(job: &JobRow) -> WaitingJob {
         available_at: job.available_at,
         since: job.created_at,
     }
+}
+
+/// The dependencies that count: a work item id that no project of ours could have given is only a
+/// word that looks like one (`RFC-2119`), and nobody could ever start it.
+fn known(service: &Service, all: &[Dependency]) -> Vec<Dependency> {
+    let ours = |name: &str| {
+        let prefix = name.rsplit_once('-').map_or(name, |(prefix, _)| prefix);
+        service.projects.values().any(|p| p.prefix().eq_ignore_ascii_case(prefix))
+    };
+    let counts = |d: &&Dependency| d.on.is_some() || d.source == Source::Relation || ours(&d.name);
+    all.iter().filter(counts).cloned().collect()
+}
+
+/// The dependencies that hold a task back now, as the scheduler sees them.
+pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency> {
+    let tasks: BTreeMap<TaskId, &Task> = view.tasks.iter().map(|t| (t.id, t)).collect();
+    let mut open = Vec::new();
+    for dependency in known(service, &view.depends) {
+        let over = dependency.on.is_some_and(|on| tasks.get(&on).is_none_or(|t| t.terminal()));
+        let Some(task) = tasks.get(&dependency.task).filter(|_| !over) else {
+            continue;
+        };
+        if service.rules_of(task).await.is_some_and(|rules| rules.depends.counts(dependency.source)) {
+            open.push(dependency);
+        }
+    }
+    open
 }
 
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.

@@ -1,6 +1,7 @@
 //! The nouns: what happened, what is known, what was decided, and why.
 
 mod decision;
+mod depend;
 mod event;
 mod fact;
 mod ids;
@@ -10,6 +11,7 @@ mod run;
 mod task;
 
 pub use decision::{ActionIntent, CleanUp, Decision, JobKind, JobSpec, Kill};
+pub use depend::{Dependency, Source, Wanted};
 pub use event::{Actor, Body, Event, Issue, Role, Signal, Via};
 pub use fact::{
     CheckFact, CheckState, Fact, FactKey, Facts, FileFact, FrontmatterFact, HeadFact, MergeFact, ReviewFact, ReviewState, Value,

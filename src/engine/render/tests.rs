@@ -2,9 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::engine::model::{FactKey, Millis, Name};
-use crate::engine::rules::{
-    Agent, BranchRules, Entry, FilesClause, Gate, GateKind, Input, Output, Retry, SerialGate, Signals, Stage, StopRules,
-};
+use crate::engine::rules::{Agent, BranchRules, DependRules, Entry, FilesClause, Gate, GateKind, Input, Output, Retry, SerialGate, Signals, Stage, StopRules};
 use crate::engine::script::Scripts;
 
 const EN: &str = include_str!("../../../messages/en.toml");
@@ -165,6 +163,7 @@ fn rules(source: &str) -> Ruleset {
             max: Millis::secs(600),
             patterns: Vec::new(),
         },
+        depends: DependRules::default(),
         serial_gate: SerialGate {
             enabled: true,
             guards: Vec::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::codes;
 use super::decode_agents::{agents, programs};
 use super::decode_gates::gate;
+use super::decode_depends::depends;
 use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{auto, entry_check, retry, stop};
 use super::diagnostic::{Place, Problem, Sink, quoted};
@@ -54,6 +55,7 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         retry: retry(&r),
         serial,
         guards,
+        depends: depends(&r),
         stop: stop(&r),
         auto_on,
         auto,

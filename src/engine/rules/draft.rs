@@ -7,7 +7,7 @@ use crate::engine::model::{FactKey, FreezeLevel, Millis};
 use super::diagnostic::Place;
 use super::later::HookDraft;
 use super::reader::Sp;
-use super::{AutoRule, Entry, Input, Output, Retry};
+use super::{AutoRule, DependRules, Entry, Input, Output, Retry};
 
 /// Things by name, each with the place where its name was written.
 pub type Named<T> = BTreeMap<String, Sp<T>>;
@@ -49,6 +49,8 @@ pub struct Draft {
     pub serial: bool,
     /// `serial_gate.guards`.
     pub guards: Vec<Sp<String>>,
+    /// `depends`.
+    pub depends: DependRules,
     /// `stop`.
     pub stop: StopDraft,
     /// `auto.enabled`.

@@ -27,6 +27,7 @@ mod decode_bound;
 mod decode_agents;
 >>>>>>> h/agents
 mod decode_config;
+mod decode_depends;
 mod decode_gates;
 mod decode_projects;
 mod decode_stages;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{FactKey, Millis, Name};
+use crate::engine::model::{FactKey, Millis, Name, Source};
 use crate::engine::script::Scripts;
 
 use super::Patterns;
@@ -40,6 +40,8 @@ pub struct Ruleset {
     pub retry: Retry,
     /// Serial gate.
     pub serial_gate: SerialGate,
+    /// Dependencies between tasks.
+    pub depends: DependRules,
     /// STOP.
     pub stop: StopRules,
     /// Labels that pass a human gate, by the gate's `auto` name.
@@ -357,6 +359,25 @@ pub struct SerialGate {
     pub enabled: bool,
     /// Stages that only one task at a time may enter; the first working stage today.
     pub guards: Vec<Name>,
+}
+
+/// Dependencies between tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DependRules {
+    /// Off means: as if it were absent.
+    pub enabled: bool,
+    /// Where dependencies may be declared.
+    pub sources: Vec<Source>,
+    /// How a line of an issue begins that names what it waits for; letter case does not matter.
+    pub lines: Vec<String>,
+}
+
+impl DependRules {
+    /// Whether dependencies declared there count.
+    #[must_use]
+    pub fn counts(&self, source: Source) -> bool {
+        self.enabled && self.sources.contains(&source)
+    }
 }
 
 /// STOP.

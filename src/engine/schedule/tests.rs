@@ -9,6 +9,7 @@ struct House {
     open: Vec<OpenRun>,
     tasks: BTreeMap<TaskId, Task>,
     repos: BTreeMap<RepoId, Repo>,
+    depends: Vec<Dependency>,
     limit: u32,
     projects: BTreeMap<Name, u32>,
     rules: Option<Arc<Ruleset>>,
@@ -28,6 +29,7 @@ impl House {
                     ..Repo::default()
                 },
             )]),
+            depends: Vec::new(),
             limit: 10,
             projects: BTreeMap::new(),
             rules: Some(rules_with("orch", "")),
@@ -83,6 +85,7 @@ impl House {
             waiting: &self.waiting,
             open: &self.open,
             tasks: &self.tasks,
+            depends: &self.depends,
             repos: &self.repos,
             rules: &|_| self.rules.clone(),
             limit: self.limit,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, list, one, word};
-use super::{Claim, JobRow, JobState, QueueView, Result, RunRow, Store, StoreError, outbox, repos, runs, tasks};
+use super::{Claim, JobRow, JobState, Note, QueueView, Result, RunRow, Store, StoreError, depends, outbox, repos, runs, tasks};
 use crate::engine::model::{JobId, JobSpec, Millis, Name, RunId, Seq, TaskId};
 
 /// Jobs with what is shown of their task.
@@ -88,6 +88,7 @@ fn view(conn: &Connection) -> Result<QueueView> {
         )?,
         running: list(conn, &format!("{SELECT} WHERE j.state = 'running' ORDER BY j.id"), [], decode)?,
         tasks: tasks::open(conn)?,
+        depends: depends::all(conn)?,
         repos: repos::all(conn)?,
         open_runs: runs::open(conn)?,
         counts,
@@ -107,7 +108,7 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
                 job.id, repo.id
             )));
         }
-        repos::save(conn, repo, repo.version)?;
+        repos::save(conn, repo, repo.version, &Note::default())?;
     }
     let run = runs::insert(conn, &job, claim, host)?;
     let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, run = ?2, host = ?3 WHERE id = ?1";

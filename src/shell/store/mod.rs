@@ -18,9 +18,11 @@ use tokio::sync::watch;
 
 mod codec;
 mod deliveries;
+mod depends;
 mod effect;
 mod error;
 mod forge;
+mod freezes;
 mod history;
 mod inbox;
 mod jobs;
@@ -45,9 +47,11 @@ mod writer;
 mod tests;
 
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
+pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, StatusRow};
+pub use freezes::{FreezeRow, Note};
 pub use rows::{
     Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
 };

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::engine::model::{
-    Actor, AgentNotes, Because, Body, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId,
-    Usage,
+    Actor, AgentNotes, Because, Body, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId, Usage,
 };
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.
@@ -324,6 +323,8 @@ pub struct QueueView {
     pub running: Vec<JobRow>,
     /// Tasks that are not over, by id.
     pub tasks: Vec<Task>,
+    /// Dependencies of those tasks.
+    pub depends: Vec<Dependency>,
     /// Repositories, by id.
     pub repos: Vec<Repo>,
     /// Runs that have not ended, by id.

@@ -34,6 +34,8 @@ impl LocalTracker {
             description: row.description,
             labels: row.labels,
             author: row.author,
+            // The service's own board knows no relations: the text and the command line do.
+            blocked_by: Vec::new(),
         }))
     }
 

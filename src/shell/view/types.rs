@@ -342,6 +342,48 @@ shapes! {
         blockers: Vec<BlockerView>,
     }
 
+    /// A freeze, a change of its level, or a thaw.
+    struct FreezeView {
+        /// `set`, `changed` or `lifted`.
+        what: String,
+        /// `merge` or `all`.
+        level: String,
+        /// Why.
+        reason: String,
+        /// Who did it.
+        who: String,
+        /// When.
+        at: Stamp,
+        /// What it was decided on.
+        evidence: String,
+    }
+
+    /// What a task waits for.
+    struct DependencyView {
+        /// The task that waits.
+        item: String,
+        /// What it waits for.
+        on: String,
+        /// Where that stands: a stage, or `not started`.
+        state: String,
+        /// Where it was declared: `relation`, `text` or `command`.
+        source: String,
+        /// Since when.
+        since: Stamp,
+    }
+
+    /// Dependencies between tasks.
+    struct TaskDepsView {
+        /// Whether some project's rules know dependencies.
+        enabled: bool,
+        /// Projects whose rules do.
+        repos: Vec<String>,
+        /// Tasks that wait for another.
+        blocked: u64,
+        /// Dependencies that hold a task back.
+        open: Vec<DependencyView>,
+    }
+
     /// The serial gate of a project.
     struct SerialGateView {
         /// Whether it is on.
@@ -352,6 +394,12 @@ shapes! {
         waiting: Vec<String>,
         /// The freeze in force, in words.
         frozen: Option<String>,
+        /// Since when it is frozen.
+        frozen_since: Option<Stamp>,
+        /// The last freezes and thaws, newest first.
+        history: Vec<FreezeView>,
+        /// Stages that only one task at a time may enter.
+        guards: Vec<String>,
         /// The task that holds the merge lease.
         lease: Option<String>,
     }
@@ -388,6 +436,8 @@ shapes! {
         max_concurrency: u32,
         /// Seconds between two safety looks at everything.
         poll_interval: u64,
+        /// Dependencies between tasks.
+        task_deps: Part<TaskDepsView>,
         /// By project.
         serial_gate: Part<BTreeMap<String, SerialGateView>>,
         /// Stops.

@@ -262,9 +262,24 @@ fn b_stop_4_overdue_it_is_said_again_and_never_forced() {
             _ => None,
         })
     };
-    assert_eq!(due(&w), Some(w.now.plus(Millis::secs(300))));
-    w.timer("stop");
-    assert_eq!((w.task.control.stop, w.alerts(), due(&w).is_some()), (StopState::Deferred, 1, true));
+    let looked = |w: &World| Some(w.now.plus(Millis::secs(60)));
+    assert_eq!(due(&w), looked(&w), "looked at again every minute");
+    let asked = w.now;
+    let mut told = 0;
+    while w.now < asked.plus(Millis::secs(299)) {
+        w.now = due(&w).unwrap().plus(Millis(-1000)).min(asked.plus(Millis::secs(298)));
+        w.timer("stop");
+        assert_eq!((w.task.control.stop, due(&w)), (StopState::Deferred, looked(&w)));
+        told += w.alerts();
+    }
+    assert_eq!(told, 0, "silent while it is within the time that the rules foresee");
+    for _ in 0..11 {
+        w.now = w.now.plus(Millis::secs(59));
+        w.timer("stop");
+        assert_eq!((w.task.control.stop, due(&w)), (StopState::Deferred, looked(&w)));
+        told += w.alerts();
+    }
+    assert_eq!(told, 3, "told when it is overdue, and after every further five minutes");
 }
 
 #[test]
