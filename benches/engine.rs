@@ -313,6 +313,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
         open: &open,
         tasks: &tasks,
         repos: &repos,
+        depends: &[],
         rules: &|_| Some(Arc::clone(&rules)),
         limit: 200,
         project_limits: &limits,

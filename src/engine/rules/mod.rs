@@ -21,11 +21,8 @@ pub mod codes;
 mod comments;
 mod config;
 mod decode;
-<<<<<<< HEAD
-mod decode_bound;
-=======
 mod decode_agents;
->>>>>>> h/agents
+mod decode_bound;
 mod decode_config;
 mod decode_depends;
 mod decode_gates;
