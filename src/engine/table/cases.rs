@@ -38,7 +38,7 @@ fn of(rules: &Ruleset, name: &Name, gate: &Gate, depth: u8) -> Vec<Case> {
     match &gate.kind {
         GateKind::FirstOf(inner) if depth < 16 => members(rules, name, inner, depth, "none"),
         GateKind::AllOf(inner) if depth < 16 => members(rules, name, inner, depth, "ok"),
-        GateKind::Human { .. } => Vec::new(),
+        GateKind::Human { .. } | GateKind::Wait { .. } => Vec::new(),
         kind => {
             let reaches_out = matches!(kind, GateKind::Checks { .. } | GateKind::Review { .. } | GateKind::Mergeable);
             let outside = reaches_out.then(|| Name::new("unreachable"));

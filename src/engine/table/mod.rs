@@ -18,13 +18,15 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 pub use text::text;
 
 use crate::engine::model::Name;
 use crate::engine::rules::Ruleset;
 
 /// One row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The stage at which it happens.
     pub stage: String,

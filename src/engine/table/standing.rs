@@ -114,6 +114,7 @@ pub(super) fn chances<'a>(standing: &Standing<'a>) -> Vec<Chance<'a>> {
         At::Gates if control.mode == Mode::Active => {
             all.looks(stage, standing);
             all.commands(stage, &standing.said);
+            all.times(stage, &standing.said);
         }
         At::Action { .. } | At::Updating { .. } => all.actions(stage),
         At::Work | At::Gates => {}
@@ -242,6 +243,21 @@ impl Chances<'_, '_> {
                 self.add(&format!("command {gate} exits {code}"), body, &said);
             }
             self.bad_command(&gate, &said);
+        }
+    }
+
+    /// The time of a gate has passed.
+    fn times(&mut self, stage: &Stage, said: &Said) {
+        for gate in &stage.pass {
+            let Some(GateKind::Wait { span, .. }) = self.rules.gates.get(gate).map(|g| &g.kind) else {
+                continue;
+            };
+            let visit = self.world.task.ledger.visit.number;
+            let timer = gate.clone();
+            self.add(&format!("timer {gate}"), Body::TimerFired { visit, timer }, said);
+            if let Some(chance) = self.found.last_mut() {
+                chance.world.now = chance.world.now.plus(*span);
+            }
         }
     }
 

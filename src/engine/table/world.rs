@@ -193,7 +193,7 @@ impl<'a> World<'a> {
             name: Name::new(name),
             text: None,
             activity: "activity".to_owned(),
-            acted_at: self.now.plus(Millis(1)),
+            acted_at: self.now,
         })
     }
 
@@ -208,7 +208,6 @@ impl<'a> World<'a> {
         if let Body::ActionEnded { head: Some(head), .. } = &what.body {
             world.head = head.clone();
         }
-        world.now = self.now.plus(Millis(1));
         let mut steps = Vec::new();
         let mut next = Some((what.body.clone(), what.actor.clone()));
         while let Some((body, actor)) = next.take().filter(|_| steps.len() < CHAIN_MAX) {
