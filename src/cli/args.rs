@@ -68,6 +68,13 @@ pub enum Command {
     Validate(Validate),
     /// Play the scenario tests of the rules: tests/rules/*.toml beside the configuration
     Test(Test),
+    /// Print what a pipeline decides: stage, standing, event and outcome, one decision a line
+    Table {
+        /// A pipeline, or a project: its pipeline with what the project sets
+        pipeline: String,
+    },
+    /// Draw a pipeline
+    Graph(super::picture::Graph),
     /// What needs me, what moves, what waits
     #[command(visible_alias = "st")]
     Status,

@@ -1,6 +1,6 @@
 //! The command line: one file per command.
 //!
-//! Every command but `init`, `validate`, `serve` and `demo` talks to a running service and holds
+//! Every command but `init`, `validate`, `test`, `table`, `graph`, `serve` and `demo` talks to a running service and holds
 //! no logic of its own: what it may do and why not is the service's to say.
 
 pub mod args;
@@ -17,6 +17,7 @@ pub mod demo;
 pub mod init;
 pub mod logs;
 pub mod origin;
+pub mod picture;
 pub mod queue;
 pub mod reload;
 pub mod run_shim;
@@ -74,6 +75,8 @@ fn run(args: Args) -> ExitCode {
         Command::Completions { shell } => completions::run(shell),
         Command::Validate(_)
         | Command::Test(_)
+        | Command::Table { .. }
+        | Command::Graph(_)
         | Command::Show { origin: true, .. }
         | Command::RunShim { .. }
         | Command::ScriptedAgent { .. } => local(&global, command),
@@ -101,6 +104,8 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
             let dir = find::rules(global);
             origin::run(dir.as_deref(), &item, global.json, &crate::shell::embedded::embedded())
         }
+        Command::Table { pipeline } => i32::from(picture::table(global, &pipeline, &crate::shell::embedded::embedded())),
+        Command::Graph(args) => i32::from(picture::graph(global, &args, &crate::shell::embedded::embedded())),
         Command::Test(args) => {
             let dir = global.dir.clone().or_else(|| find::rules(global)).unwrap_or_else(|| ".".into());
             i32::from(test::run(&dir, &args, global.json, &crate::shell::embedded::embedded()))

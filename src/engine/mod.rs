@@ -4,6 +4,7 @@
 //! [`schedule`]. `tests/it/imports.rs` enforces it.
 
 pub mod admit;
+pub mod graph;
 pub mod model;
 pub mod render;
 pub mod rules;
@@ -11,6 +12,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod script;
 pub mod step;
+pub mod table;
 
 /// The version of the engine's meaning: replay is promised within one version only.
 pub const SEMANTICS: u32 = 1;

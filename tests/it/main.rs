@@ -14,6 +14,7 @@ mod hostile;
 mod house;
 mod imports;
 mod kill;
+mod picture;
 mod process;
 mod reload;
 mod scenarios;

@@ -73,4 +73,4 @@ pub use patterns::{Patterns, literal};
 pub use report::{SHOWN, render_human, render_json, summary};
 pub use sarif::{render_github, render_sarif};
 pub use types::*;
-pub use value::parse_duration;
+pub use value::{parse_duration, show_duration};

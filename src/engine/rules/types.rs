@@ -8,7 +8,7 @@ use crate::engine::script::Scripts;
 use super::Patterns;
 
 /// A pipeline bound to a project, resolved, checked and compiled. Immutable.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ruleset {
     /// Name of the pipeline file, without `.toml`.
     pub pipeline: Name,

@@ -256,6 +256,22 @@ fn previous(rules: &Ruleset, stage: &Name) -> Name {
     rules.flow[..place].iter().rev().find(works).unwrap_or(stage).clone()
 }
 
+/// What an edge says to others than the task, which does not take it any more: the freeze and the alert.
+pub(super) fn warn(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
+    if let Some(level) = edge.freeze {
+        freeze(draft, level, key, answer);
+    }
+    if edge.alert {
+        let say = Say {
+            outcome: key,
+            detail: &answer.detail,
+            text: &answer.text,
+            ..Say::default()
+        };
+        draft.alert("gate_error", say);
+    }
+}
+
 fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: &Name, answer: &Answer) {
     let item = draft.task.item.clone();
     let reason = format!("{item}: {key}: {}", answer.detail);

@@ -33,13 +33,13 @@ pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
     if draft.reads_anew() {
         return;
     }
+    if actions::stale(draft) {
+        return;
+    }
     if verdict_void(draft, stage) {
         draft.because("the verdict of this round is about other code: the agents look at it again");
         draft.renew();
         return draft.enqueue_work();
-    }
-    if actions::stale(draft) {
-        return;
     }
     for gate in &stage.pass {
         let answer = draft.answer(gate);

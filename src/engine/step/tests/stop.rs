@@ -231,6 +231,22 @@ fn b_stop_4_applied_when_the_step_fails() {
 }
 
 #[test]
+fn b_stop_4_b_sg_2_a_mismatch_freezes_the_repository_though_the_task_is_stopped() {
+    let mut w = merging("orch");
+    w.say("stop").action("merge", "mismatch", "tree abc, expected def");
+    let freeze = w.repo.freeze.clone().expect("frozen");
+    assert!(freeze.reason.contains("merge.mismatch: tree abc, expected def"), "{freeze:?}");
+    assert_eq!(w.alerts(), 1, "operators hear of it");
+    stops_in_full(&w);
+    let mut w = merging("orch");
+    w.say("stop").action("merge", "conflict", "");
+    assert!(
+        w.repo.freeze.is_none() && w.alerts() == 0,
+        "a merge that did not happen concerns nobody else"
+    );
+}
+
+#[test]
 fn b_stop_4_applied_when_the_way_goes_on_after_the_irreversible_step() {
     let own = "schema = 1\nextends = \"local\"\nflow = [\"created\", \"development\", \"review\", \"testing\", \"deploy\", \"after\", \"done\"]\n\
                [stages.after]\nwork = [\"reviewer\"]\npass = [\"verdict\"]\non.\"verdict.changes\" = { stay = true }\n";
