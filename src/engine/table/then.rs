@@ -110,6 +110,7 @@ fn decision(decision: &Decision, before: &Task, after: &World<'_>) -> Option<Str
         .to_owned(),
         Decision::SetTimer { timer, due, .. } => format!("timer {timer} in {}", show_duration(due.since(after.now))),
         Decision::Act(ActionIntent { action, .. }) => format!("{action} begins"),
+        Decision::Depend(on) => format!("waits for {} task(s)", on.len()),
         Decision::Wake { .. } => "the next in the queue is woken".to_owned(),
         Decision::Restart(_) => "the start is taken up".to_owned(),
         Decision::CleanUp(clean) => clean_up(clean),
