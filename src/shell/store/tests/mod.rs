@@ -110,6 +110,7 @@ impl World {
             now: T0,
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
@@ -136,6 +137,7 @@ impl World {
             now: at(1000),
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
