@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod chat;
 mod cli;
 mod crash;
 mod docs_pipeline;
