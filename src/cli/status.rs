@@ -20,10 +20,13 @@ pub async fn run(client: &Client, json: bool) -> Result<(), Failure> {
 }
 
 fn text(view: &StatusView) -> String {
-    let problems = view
-        .problems
-        .iter()
-        .map(|p| format!("{BAD}{}{BAD:#} {FAINT}(since {}){FAINT:#}\n", safe(&p.text), ago(p.since.0, view.now.0)));
+    let problems = view.problems.iter().map(|p| {
+        format!(
+            "{BAD}{}{BAD:#} {FAINT}(since {}){FAINT:#}\n",
+            safe(&p.text),
+            ago(p.since.0, view.now.0)
+        )
+    });
     problems.collect::<String>() + tasks(view).as_str()
 }
 

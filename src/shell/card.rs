@@ -68,8 +68,12 @@ fn words(told: Option<&(String, Millis)>) -> &str {
 /// # Errors
 /// When the store cannot be read.
 pub async fn content(service: &Service, id: TaskId) -> Result<Option<String>, StoreError> {
-    let Some(task) = service.store.task(id).await? else { return Ok(None) };
-    let Some(project) = service.project_of(&task) else { return Ok(None) };
+    let Some(task) = service.store.task(id).await? else {
+        return Ok(None);
+    };
+    let Some(project) = service.project_of(&task) else {
+        return Ok(None);
+    };
     let entries = service.store.entries(id).await?;
     let runs = service.store.runs(id).await?;
     let change = match task.branch.as_str() {
@@ -107,7 +111,9 @@ pub async fn content(service: &Service, id: TaskId) -> Result<Option<String>, St
 /// When the store cannot be read.
 pub async fn link(service: &Service, id: TaskId) -> Result<Option<String>, StoreError> {
     let task = service.store.task(id).await?;
-    Ok(task.and_then(|task| links(service, &task, 0).into_iter().next()).map(|link| link.url))
+    Ok(task
+        .and_then(|task| links(service, &task, 0).into_iter().next())
+        .map(|link| link.url))
 }
 
 /// Time per stage that was left, in the order in which the stages were first entered.
@@ -146,10 +152,8 @@ fn links(service: &Service, task: &Task, change: i64) -> Vec<Link> {
     };
     let mut found = Vec::new();
     let mut add = |name: &str, url: String| {
-        found.push(Link {
-            name: name.to_owned(),
-            url,
-        });
+        let name = name.to_owned();
+        found.push(Link { name, url });
     };
     if let Tracker::Plane(plane) = &project.tracker {
         add(
@@ -176,4 +180,51 @@ fn seconds(span: Millis) -> i64 {
 fn utc(at: Millis) -> String {
     let at = jiff::Timestamp::from_millisecond(at.0).map(|t| t.strftime("%Y-%m-%d %H:%M").to_string());
     at.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::{Name, RepoId};
+
+    #[test]
+    fn time_in_a_stage_adds_up_over_its_visits() {
+        let entry = |stage: &str, at: i64| Entry {
+            stage: Name::new(stage),
+            at: Millis(at),
+        };
+        let entries = [
+            entry("dev", 0),
+            entry("review", 60_000),
+            entry("dev", 90_000),
+            entry("done", 100_000),
+        ];
+        let told =
+            |over| -> Vec<(String, i64, u32)> { spent(&entries, over).into_iter().map(|s| (s.stage, s.seconds, s.visits)).collect() };
+        let left = vec![("dev".to_owned(), 70, 2), ("review".to_owned(), 30, 1)];
+        assert_eq!(told(None), left, "the present one goes on");
+        let over = [left, vec![("done".to_owned(), 0, 1)]].concat();
+        assert_eq!(told(Some(Millis(100_000))), over);
+    }
+
+    #[test]
+    fn a_card_changes_when_what_it_shows_does() {
+        let unborn = Task::unborn(Name::new("p"), RepoId(1), "i", "r");
+        let mut born = unborn.clone();
+        assert!(!changes(&unborn, &born), "an issue without a task has no card");
+        born.control.phase = Phase::Live;
+        born.item = "P-001".to_owned();
+        assert!(changes(&unborn, &born));
+        let mut next = born.clone();
+        next.version += 1;
+        next.ledger.note = Some("for agents".to_owned());
+        assert!(!changes(&born, &next));
+        next.ledger.review.started_at = Some(Millis(5));
+        assert!(changes(&born, &next));
+        next = born.clone();
+        next.control.mode = Mode::Escalated;
+        next.ledger.escalated = Some(("why".to_owned(), Millis(1)));
+        assert!(changes(&born, &next));
+        assert_eq!(standing(&next), (Standing::Escalated, "why"));
+    }
 }

@@ -72,14 +72,26 @@ fn one_card_is_edited_in_place_to_its_end() {
     let item = world.new_task("Say <b>hello</b> & \"goodbye\"");
     let waits = seen(&world, &telegram, ROOM, &item, "waits for a person's verdict");
     assert!(waits.contains("Say <b>hello</b> & \"goodbye\""), "{waits}");
+    // Less than a second of review is told as none.
+    std::thread::sleep(Duration::from_millis(1100));
     confirm(&mut world, &item);
     let done = seen(&world, &telegram, ROOM, &item, "done");
-    for part in ["development: ", "testing: ", "deploy: ", "people looked at it for ", "change #1", ", after "] {
+    for part in [
+        "development: ",
+        "testing: ",
+        "deploy: ",
+        "people looked at it for ",
+        "change #1",
+        ", after ",
+    ] {
         assert!(done.contains(part), "{part}: {done}");
     }
     let shown = world.show(&item);
     assert!(shown["task"]["review_ms"].as_i64() > Some(0), "{shown}");
-    assert!(shown["review_started_at"].is_null() && shown["review_ended_at"].is_string(), "{shown}");
+    assert!(
+        shown["review_started_at"].is_null() && shown["review_ended_at"].is_string(),
+        "{shown}"
+    );
     assert_eq!(telegram.messages(ROOM).len(), 1, "one message in all");
     let calls = telegram.calls();
     assert_eq!(taken(&calls, "sendMessage"), 1, "{calls:?}");
@@ -98,7 +110,11 @@ fn one_card_is_edited_in_place_to_its_end() {
 fn alerts_come_in_order_and_the_chat_is_given_the_time_it_asks_for() {
     let telegram = Telegram::start();
     telegram.faults([Fault::Slow(3)]);
-    let mut world = world(&telegram, "[developer]\ndo = [\"crash\"]", "\"retry.attempts\" = 1\n\"retry.base\" = \"10ms\"");
+    let mut world = world(
+        &telegram,
+        "[developer]\ndo = [\"crash\"]",
+        "\"retry.attempts\" = 1\n\"retry.base\" = \"10ms\"",
+    );
     world.start();
     let item = world.new_task("Crash");
     world.wait_mode(&item, "escalated");
@@ -106,9 +122,19 @@ fn alerts_come_in_order_and_the_chat_is_given_the_time_it_asks_for() {
     assert!(answer.ok(), "{answer:?}");
     seen(&world, &telegram, ROOM, &item, "stopped");
     world.nothing_is_left();
-    let alerts: Vec<String> = telegram.messages(ROOM).into_iter().map(|m| m.seen).filter(|t| !t.contains('\n')).collect();
-    let [failed, stopped] = alerts.as_slice() else { panic!("{alerts:?}\n{}", world.tail()) };
-    assert!(failed.contains("failed for good") || failed.contains("needs a person"), "{alerts:?}");
+    let alerts: Vec<String> = telegram
+        .messages(ROOM)
+        .into_iter()
+        .map(|m| m.seen)
+        .filter(|t| !t.contains('\n'))
+        .collect();
+    let [failed, stopped] = alerts.as_slice() else {
+        panic!("{alerts:?}\n{}", world.tail())
+    };
+    assert!(
+        failed.contains("failed for good") || failed.contains("needs a person"),
+        "{alerts:?}"
+    );
     assert!(stopped.contains("was stopped"), "{alerts:?}");
     for alert in &alerts {
         assert_eq!(world.log().matches(alert.as_str()).count(), 1, "it is in the log once: {alert}");
@@ -165,6 +191,29 @@ fn a_bot_that_was_thrown_out_is_told_once_and_let_in_again_by_a_reload() {
 }
 
 #[test]
+fn a_wrong_token_is_mended_by_a_reload() {
+    let telegram = Telegram::start();
+    let mut world = world(&telegram, "", "");
+    std::fs::write(world.path("chat-token"), "1:wrong").expect("written");
+    world.start();
+    let item = world.new_task("Who am I");
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    world.until("it is in the log", || world.log().contains("Unauthorized: see to `token`"));
+    std::fs::write(world.path("chat-token"), TOKEN).expect("written");
+    let answer = world.post("/api/reload", &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    seen(&world, &telegram, ROOM, &item, "waits for a person's verdict");
+    // A token that cannot be read refuses the reload; the chat goes on as it was.
+    std::fs::remove_file(world.path("chat-token")).expect("removed");
+    let answer = world.post("/api/reload", &json!({})).expect("an answer");
+    assert!(!answer.ok() && answer.refusal().contains("chat.token"), "{answer:?}");
+    confirm(&mut world, &item);
+    seen(&world, &telegram, ROOM, &item, "done");
+    std::fs::write(world.path("chat-token"), TOKEN).expect("written");
+    world.nothing_is_left();
+}
+
+#[test]
 fn a_group_that_has_become_another_room_is_followed_for_good() {
     let telegram = Telegram::start();
     let to = -1_009_999_999_999;
@@ -181,19 +230,29 @@ fn a_group_that_has_become_another_room_is_followed_for_good() {
     world.start();
     let next = world.new_task("A second one");
     seen(&world, &telegram, to, &next, "waits for a person's verdict");
-    assert_eq!(refused(&telegram.calls()), 1, "the old room is not asked again: {:?}", telegram.calls());
+    assert_eq!(
+        refused(&telegram.calls()),
+        1,
+        "the old room is not asked again: {:?}",
+        telegram.calls()
+    );
     world.nothing_is_left();
 }
 
 #[test]
 fn a_card_that_is_deleted_unreadable_or_lost_on_the_way_is_shown_all_the_same() {
     let telegram = Telegram::start();
-    telegram.faults([Fault::Markup, Fault::Lost]);
+    telegram.faults([Fault::Markup, Fault::Lost, Fault::Status(502)]);
     let mut world = world(&telegram, "[developer]\ndo = [\"slow:3000\"]", "");
     world.start();
     let item = world.new_task("Fragile");
     // What is sent as plain text is sent with its tags left out.
-    world.until("a plain message", || telegram.messages(ROOM).iter().any(|m| m.text.starts_with(&format!("{item} · it\nFragile"))));
+    world.until("a plain message", || {
+        telegram
+            .messages(ROOM)
+            .iter()
+            .any(|m| m.text.starts_with(&format!("{item} · it\nFragile")))
+    });
     seen(&world, &telegram, ROOM, &item, "waits for a person's verdict");
     telegram.delete_all();
     confirm(&mut world, &item);
@@ -216,7 +275,9 @@ fn whatever_a_title_holds_is_text() {
     let mut world = world(&telegram, "[developer]\ndo = [\"slow:60000\"]", "\"entry.title_max\" = 500");
     world.start();
     for title in &titles {
-        let answer = world.post("/api/tasks", &json!({"title": title, "text": "Please."})).expect("an answer");
+        let answer = world
+            .post("/api/tasks", &json!({"title": title, "text": "Please."}))
+            .expect("an answer");
         let Some(item) = answer.body["item"].as_str().filter(|i| !i.contains('#')).map(str::to_owned) else {
             assert!(!answer.ok(), "{answer:?}");
             assert!(title.len() > 5000, "only the longest is refused: {answer:?}");

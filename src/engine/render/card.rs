@@ -158,7 +158,14 @@ const WORDS: &[&str] = &[
 
 impl CardWords {
     fn context(&self, vars: &BTreeMap<String, String>) -> Value {
-        let stages: Vec<Spent> = self.stages.iter().map(|s| Spent { stage: tame(&s.stage), ..s.clone() }).collect();
+        let stages: Vec<Spent> = self
+            .stages
+            .iter()
+            .map(|s| Spent {
+                stage: tame(&s.stage),
+                ..s.clone()
+            })
+            .collect();
         context! {
             item => tame(&self.item), title => tame(&self.title), project => tame(&self.project), stage => tame(&self.stage),
             standing => self.standing.as_str(), detail => tame(&self.detail), since => self.since, stages => stages, total => self.total,
@@ -181,10 +188,19 @@ fn tame(text: &str) -> String {
 /// The card as HTML. It never fails: where the template is missing or broken, people get one plain line.
 #[must_use]
 pub fn card(rules: &Ruleset, words: &CardWords) -> String {
-    let rendered = rules.messages.get(KEY).map(|t| environment::render_html(t, words.context(&rules.vars)));
+    let rendered = rules
+        .messages
+        .get(KEY)
+        .map(|t| environment::render_html(t, words.context(&rules.vars)));
     match rendered {
         Some(Ok(text)) if !text.trim().is_empty() => tidy(&text),
-        _ => fence::escape(&tame(&format!("{}: {} ({}) {}", words.item, words.stage, words.standing.as_str(), words.title))),
+        _ => fence::escape(&tame(&format!(
+            "{}: {} ({}) {}",
+            words.item,
+            words.stage,
+            words.standing.as_str(),
+            words.title
+        ))),
     }
 }
 
@@ -212,8 +228,15 @@ pub fn check_card(text: &str) -> Result<(), String> {
         item: "x".to_owned(),
         title: "x".to_owned(),
         standing: Standing::Work,
-        stages: vec![Spent { stage: "x".to_owned(), seconds: 90_000, visits: 2 }],
-        links: vec![Link { name: "issue".to_owned(), url: "https://example.org".to_owned() }],
+        stages: vec![Spent {
+            stage: "x".to_owned(),
+            seconds: 90_000,
+            visits: 2,
+        }],
+        links: vec![Link {
+            name: "issue".to_owned(),
+            url: "https://example.org".to_owned(),
+        }],
         detail: "x".to_owned(),
         total: 4_000,
         review: 70,
@@ -256,15 +279,26 @@ mod tests {
             detail: "approved.waiting: x".to_owned(),
             since: "2026-11-20 10:00".to_owned(),
             stages: vec![
-                Spent { stage: "analysis".to_owned(), seconds: 59, visits: 1 },
-                Spent { stage: "development".to_owned(), seconds: 7_500, visits: 2 },
+                Spent {
+                    stage: "analysis".to_owned(),
+                    seconds: 59,
+                    visits: 1,
+                },
+                Spent {
+                    stage: "development".to_owned(),
+                    seconds: 7_500,
+                    visits: 2,
+                },
             ],
             review: 180,
             review_since: "2026-11-20 10:05".to_owned(),
             cost: "1.25".to_owned(),
             branch: "feature/P-007".to_owned(),
             change: 3,
-            links: vec![Link { name: "issue".to_owned(), url: "https://example.org/a?b=1&c=2".to_owned() }],
+            links: vec![Link {
+                name: "issue".to_owned(),
+                url: "https://example.org/a?b=1&c=2".to_owned(),
+            }],
             total: 0,
         }
     }
@@ -287,7 +321,13 @@ mod tests {
             let rules = rules(language);
             let mut seen = std::collections::BTreeSet::new();
             for standing in Standing::ALL {
-                let text = card(&rules, &CardWords { standing, ..CardWords::default() });
+                let text = card(
+                    &rules,
+                    &CardWords {
+                        standing,
+                        ..CardWords::default()
+                    },
+                );
                 assert!(seen.insert(text.clone()), "{standing:?}: {text}");
                 assert!(text.lines().count() > 1, "{standing:?}: {text}");
             }
@@ -296,9 +336,15 @@ mod tests {
 
     #[test]
     fn long_values_are_cut_between_characters() {
-        let long = CardWords { title: "😀".repeat(10_000), ..words() };
+        let long = CardWords {
+            title: "😀".repeat(10_000),
+            ..words()
+        };
         let text = card(&rules(Language::En), &long);
-        assert!(text.contains(&format!("{}…", "😀".repeat(300))) && text.chars().count() < 1500, "{text}");
+        assert!(
+            text.contains(&format!("{}…", "😀".repeat(300))) && text.chars().count() < 1500,
+            "{text}"
+        );
     }
 
     #[test]
@@ -308,6 +354,9 @@ mod tests {
         assert!(check_card("{% for s in stages %}{{ s.stage }}{{ s.seconds // 60 }}{% endfor %}").is_ok());
         let mut rules = rules(Language::En);
         rules.messages.clear();
-        assert_eq!(card(&rules, &words()), "P-007: review (review) &lt;b&gt;bold&lt;/b&gt; &amp; &quot;co&quot;");
+        assert_eq!(
+            card(&rules, &words()),
+            "P-007: review (review) &lt;b&gt;bold&lt;/b&gt; &amp; &quot;co&quot;"
+        );
     }
 }

@@ -124,30 +124,30 @@ fn parts(html: &str) -> impl Iterator<Item = Part<'_>> {
 
 /// How long the entity is that the text begins with; 1 when it begins with none.
 fn entity(text: &str) -> usize {
-    match text.find(';') {
-        Some(end) if end < 12 && decoded(text.get(..=end).unwrap_or_default()) != '&' || text.starts_with("&amp;") => {
-            text.find(';').map_or(1, |end| end.saturating_add(1))
-        }
-        _ => 1,
-    }
+    let end = text.bytes().take(12).position(|b| b == b';');
+    let length = end.map_or(1, |end| end.saturating_add(1));
+    if text.get(..length).and_then(named).is_some() { length } else { 1 }
 }
 
 /// The character that an entity, or a character, stands for.
 fn decoded(part: &str) -> char {
+    named(part).or_else(|| part.chars().next()).unwrap_or_default()
+}
+
+/// The character that an entity stands for.
+fn named(entity: &str) -> Option<char> {
+    let name = entity.strip_prefix('&')?.strip_suffix(';')?;
     let number = |digits: &str| match digits.strip_prefix(['x', 'X']) {
         Some(hex) => u32::from_str_radix(hex, 16).ok(),
         None => digits.parse().ok(),
     };
-    let name = part.strip_prefix('&').and_then(|p| p.strip_suffix(';'));
-    let found = match name {
-        Some("lt") => Some('<'),
-        Some("gt") => Some('>'),
-        Some("quot") => Some('"'),
-        Some("amp") => Some('&'),
-        Some(other) => other.strip_prefix('#').and_then(number).and_then(char::from_u32),
-        None => None,
-    };
-    found.or_else(|| part.chars().next()).unwrap_or_default()
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "amp" => Some('&'),
+        other => other.strip_prefix('#').and_then(number).and_then(char::from_u32),
+    }
 }
 
 /// The name of an opening tag.
@@ -187,7 +187,10 @@ mod tests {
 
     #[test]
     fn what_is_seen_of_it() {
-        assert_eq!(Html::of_html("<b>a</b> &lt;i&gt; &#x2f; &quot;&amp;lt; & x < y").plain(), "a <i> / \"&lt; & x < y");
+        assert_eq!(
+            Html::of_html("<b>a</b> &lt;i&gt; &#x2f; &quot;&amp;lt; & x < y").plain(),
+            "a <i> / \"&lt; & x < y"
+        );
     }
 
     proptest! {

@@ -34,7 +34,12 @@ impl Chat {
         let mut present = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match (present.as_ref(), room) {
             (Some(old), Some(new)) if old.same(&new) => old.try_again(),
-            (_, new) => *present = new.map(Arc::new),
+            (old, new) => {
+                if let Some(old) = old {
+                    old.retire();
+                }
+                *present = new.map(Arc::new);
+            }
         }
     }
 }

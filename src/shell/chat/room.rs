@@ -19,6 +19,9 @@ const BARRED: Duration = Duration::from_secs(600);
 /// Longest pause between two tries of a chat that does not answer.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// How soon what waited for a room goes to the one in its place.
+const ANEW: Duration = Duration::from_millis(50);
+
 /// A room of a chat.
 pub struct Room {
     telegram: Telegram,
@@ -44,6 +47,8 @@ struct State {
     failures: u32,
     problem: Option<Problem>,
     barred: bool,
+    /// Another room is in its place: whoever waits here goes there.
+    retired: bool,
 }
 
 /// Why a message is not in the room.
@@ -83,6 +88,7 @@ impl Room {
                 failures: 0,
                 problem: None,
                 barred: false,
+                retired: false,
             }),
             reopened: Notify::new(),
         })
@@ -125,6 +131,12 @@ impl Room {
             drop(state);
             self.reopened.notify_waiters();
         }
+    }
+
+    /// Another room takes its place: nothing is put into this one any more, and nobody waits for it.
+    pub fn retire(&self) {
+        self.state().retired = true;
+        self.reopened.notify_waiters();
     }
 
     /// Waits until it is one's turn and the room is open.
@@ -215,6 +227,9 @@ impl Turn<'_> {
         let mut markup = true;
         loop {
             self.ready().await;
+            if self.room.state().retired {
+                return Err(closed("the chat was configured anew".to_owned(), ANEW, false));
+            }
             self.pace.went(Instant::now());
             let place = self.room.place();
             let telegram = &self.room.telegram;
@@ -243,7 +258,13 @@ impl Turn<'_> {
             let reopened = self.room.reopened.notified();
             tokio::pin!(reopened);
             reopened.as_mut().enable();
-            let closed = self.room.state().closed;
+            let (closed, retired) = {
+                let state = self.room.state();
+                (state.closed, state.retired)
+            };
+            if retired {
+                return;
+            }
             let Some(due) = self.pace.next().max(closed).filter(|due| *due > Instant::now()) else {
                 return;
             };

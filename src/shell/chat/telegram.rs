@@ -164,12 +164,21 @@ impl Telegram {
                 Refusal::Slow(wait.clamp(Duration::from_secs(1), LONGEST))
             }
             400 if says("can't parse entities") => Refusal::Markup(why),
-            400 if ["message to edit not found", "MESSAGE_ID_INVALID", "message can't be edited"].iter().any(|p| says(p)) => {
-                Refusal::Gone(why)
-            }
-            400 if ["chat not found", "PEER_ID_INVALID", "not enough rights", "have no rights", "TOPIC_CLOSED"]
+            400 if ["message to edit not found", "MESSAGE_ID_INVALID", "message can't be edited"]
                 .iter()
                 .any(|p| says(p)) =>
+            {
+                Refusal::Gone(why)
+            }
+            400 if [
+                "chat not found",
+                "PEER_ID_INVALID",
+                "not enough rights",
+                "have no rights",
+                "TOPIC_CLOSED",
+            ]
+            .iter()
+            .any(|p| says(p)) =>
             {
                 Refusal::Barred(format!("{why}: see to `chat` under [chat] and to the bot's rights in the room"))
             }

@@ -44,7 +44,10 @@ fn what_the_interface_answers_means_this() {
         Refusal::Moved(-1_001_234_567_890)
     );
     let of = |status, words: &str| refusal(status, &json!({"ok": false, "description": words}).to_string());
-    assert!(matches!(of(400, "Bad Request: can't parse entities: Unsupported start tag"), Refusal::Markup(_)));
+    assert!(matches!(
+        of(400, "Bad Request: can't parse entities: Unsupported start tag"),
+        Refusal::Markup(_)
+    ));
     assert!(matches!(of(400, "Bad Request: message to edit not found"), Refusal::Gone(_)));
     assert!(matches!(of(400, "Bad Request: MESSAGE_ID_INVALID"), Refusal::Gone(_)));
     assert!(matches!(of(400, "Bad Request: chat not found"), Refusal::Barred(_)));
@@ -77,7 +80,11 @@ async fn the_id_of_a_message_is_read() {
 async fn the_token_is_in_no_error() {
     let echo = "{\"ok\":false,\"description\":\"no method /bot123456789:AAE-secret_canary/sendMessage\"}";
     let moved = Router::new().fallback(any(|| async {
-        (Status::FOUND, [("location", "http://127.0.0.1:1/bot123456789:AAE-secret_canary/x")], "")
+        (
+            Status::FOUND,
+            [("location", "http://127.0.0.1:1/bot123456789:AAE-secret_canary/x")],
+            "",
+        )
     }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let redirecting = format!("http://{}", listener.local_addr().unwrap());

@@ -17,7 +17,10 @@ pub(super) fn files(old: &Json, new: &Json) -> Vec<String> {
     };
     let all: BTreeSet<String> = names(old).union(&names(new)).cloned().collect();
     let mut found: Vec<String> = all.into_iter().filter(|f| old["files"].get(f) != new["files"].get(f)).collect();
-    if ["pipeline", "language", "chat_language", "settings"].iter().any(|key| old[*key] != new[*key]) {
+    if ["pipeline", "language", "chat_language", "settings"]
+        .iter()
+        .any(|key| old[*key] != new[*key])
+    {
         found.push("signalbox.toml".to_owned());
     }
     found

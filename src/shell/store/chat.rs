@@ -64,8 +64,12 @@ impl Store {
     /// As all of the store.
     pub async fn room_moved(&self, room: &str) -> Result<Option<String>> {
         let room = room.to_owned();
-        self.read(move |conn| first(conn, "SELECT moved_to FROM chat_rooms WHERE room = ?1", [room], |row| Ok(row.get(0)?)))
-            .await
+        self.read(move |conn| {
+            first(conn, "SELECT moved_to FROM chat_rooms WHERE room = ?1", [room], |row| {
+                Ok(row.get(0)?)
+            })
+        })
+        .await
     }
 
     /// The chat has put another room in the place of this one.
@@ -120,7 +124,8 @@ impl Store {
     pub async fn cards_due(&self, room: &str, now: Millis) -> Result<usize> {
         let room = room.to_owned();
         self.write(move |conn| {
-            let sql = "SELECT id FROM tasks t WHERE terminal = 0 AND NOT EXISTS (SELECT 1 FROM chat_cards c WHERE c.task = t.id AND c.room = ?1)";
+            let sql =
+                "SELECT id FROM tasks t WHERE terminal = 0 AND NOT EXISTS (SELECT 1 FROM chat_cards c WHERE c.task = t.id AND c.room = ?1)";
             let tasks = list(conn, sql, [room], |row| Ok(TaskId(row.get(0)?)))?;
             for task in &tasks {
                 if let Some(target) = inbox::of_task(conn, *task)? {

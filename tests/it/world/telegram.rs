@@ -81,7 +81,10 @@ impl Telegram {
         let (tell, told) = std::sync::mpsc::channel();
         let shared = Arc::clone(&inner);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 tell.send(listener.local_addr().expect("an address")).expect("told");
@@ -156,7 +159,10 @@ async fn call(State(shared): State<Shared>, Path((bot, method)): Path<(String, S
     let status = StatusCode::from_u16(status).expect("a status");
     if lost {
         // Longer announced than it is: the reader finds the connection broken.
-        return ([("content-length", "1000")], axum::body::Body::from_stream(futures_util::stream::empty::<Result<Bytes, std::io::Error>>()))
+        return (
+            [("content-length", "1000")],
+            axum::body::Body::from_stream(futures_util::stream::empty::<Result<Bytes, std::io::Error>>()),
+        )
             .into_response();
     }
     (status, answer.to_string()).into_response()
@@ -168,12 +174,24 @@ impl Inner {
             return refuse(401, "Unauthorized", None);
         }
         if let Some(status) = self.down {
-            return refuse(status, if status == 403 { "Forbidden: bot was kicked from the group chat" } else { "Internal Server Error" }, None);
+            return refuse(
+                status,
+                if status == 403 {
+                    "Forbidden: bot was kicked from the group chat"
+                } else {
+                    "Internal Server Error"
+                },
+                None,
+            );
         }
         let now = Instant::now();
         if let Some(until) = self.quiet_until.filter(|u| *u > now) {
             let left = (until - now).as_secs().saturating_add(1);
-            return refuse(429, &format!("Too Many Requests: retry after {left}"), Some(json!({"retry_after": left})));
+            return refuse(
+                429,
+                &format!("Too Many Requests: retry after {left}"),
+                Some(json!({"retry_after": left})),
+            );
         }
         match fault {
             Some(Fault::Status(status)) => return (status, json!("<html>")),
@@ -186,7 +204,11 @@ impl Inner {
                 );
             }
             Some(Fault::Markup) => {
-                return refuse(400, "Bad Request: can't parse entities: Can't find end tag corresponding to start tag b", None);
+                return refuse(
+                    400,
+                    "Bad Request: can't parse entities: Can't find end tag corresponding to start tag b",
+                    None,
+                );
             }
             Some(Fault::Lost) | None => {}
         }
@@ -233,7 +255,8 @@ impl Inner {
                 let id = body["message_id"].as_i64().unwrap_or_default();
                 match self.messages.get(&id) {
                     Some(old) if old.room == room && old.seen == seen && old.text == text => {
-                        let same = "Bad Request: message is not modified: specified new message content and reply markup are exactly the same";
+                        let same =
+                            "Bad Request: message is not modified: specified new message content and reply markup are exactly the same";
                         return refuse(400, same, None);
                     }
                     Some(old) if old.room == room => id,
@@ -245,7 +268,10 @@ impl Inner {
         let mut texts = self.messages.remove(&id).map(|m| m.texts).unwrap_or_default();
         texts.push(text.clone());
         self.messages.insert(id, Message { room, text, seen, texts });
-        (200, json!({"ok": true, "result": {"message_id": id, "chat": {"id": room, "type": "supergroup"}, "date": 1_779_271_200}}))
+        (
+            200,
+            json!({"ok": true, "result": {"message_id": id, "chat": {"id": room, "type": "supergroup"}, "date": 1_779_271_200}}),
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fuzz;
+mod languages;
 mod shipped;
 
 use std::path::{Path, PathBuf};
