@@ -280,6 +280,7 @@ fn commit(seq: Seq, task: Task, version: i64, repo: signalbox::engine::model::Re
         now: T0,
         semantics: 1,
         host: "bench".to_owned(),
+        card: false,
     }
 }
 

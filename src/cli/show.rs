@@ -95,12 +95,21 @@ fn head(view: &ShowView) -> String {
         let _ = writeln!(out, "  returns   {}", counters.join(", "));
     }
     if task.review_ms > 0 {
-        let _ = writeln!(out, "  people    looked at it for {}", span(task.review_ms));
+        let _ = writeln!(out, "  people    looked at it for {}{}", span(task.review_ms), review(view));
     }
     if view.cost_usd > 0.0 {
         let _ = writeln!(out, "  cost      {:.2} USD", view.cost_usd);
     }
     out
+}
+
+/// Whether a verdict is awaited, or when the last one was given.
+fn review(view: &ShowView) -> String {
+    match (view.review_started_at, view.review_ended_at) {
+        (Some(since), _) => format!(", a verdict is awaited since {}", clock(since.0, view.now.0)),
+        (None, Some(end)) => format!(", until {}", clock(end.0, view.now.0)),
+        (None, None) => String::new(),
+    }
 }
 
 fn timeline(view: &ShowView, out: &mut String) {

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
+use crate::shell::chat::{Chat, Room};
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
@@ -21,7 +22,7 @@ use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
 use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::{LocalTracker, Tracker};
-use crate::shell::{clock, intake, launch, queue, run};
+use crate::shell::{chat, clock, intake, launch, queue, run};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -154,6 +155,8 @@ pub struct Service {
     config: Swap<Config>,
     /// Projects by name: those that were configured when the service started.
     pub projects: BTreeMap<Name, Project>,
+    /// Where alerts and cards are shown besides the tracker.
+    pub chat: Chat,
     /// The data directory.
     pub data: PathBuf,
     /// When it started.
@@ -206,6 +209,7 @@ impl Service {
             .clone()
             .ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
         let hooks = hooks(&config, &settings.dir)?;
+        let room = open_room(&config, &settings.dir).map_err(StartError::Config)?;
         let git = Git::find().await?;
         let data = settings.dir.join(&config.data);
         let host = hostname();
@@ -219,10 +223,13 @@ impl Service {
                 return Err(error);
             }
         };
+        let chat = Chat::default();
+        chat.set(room);
         Ok(Arc::new(Self {
             store,
             config: Swap::new(Arc::new(config)),
             projects,
+            chat,
             data,
             started_at: clock::now(),
             host,
@@ -245,11 +252,24 @@ impl Service {
     pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
         launch::recover(self).await?;
         self.follow_at_start().await?;
+        self.chat_begins().await?;
         let tracker = TaskTracker::new();
         tracker.spawn(intake::run(Arc::clone(self), stop.clone()));
         tracker.spawn(run::run(Arc::clone(self), stop));
         tracker.close();
         tracker.wait().await;
+        Ok(())
+    }
+
+    /// The chat is looked at afresh: where its room has moved to, what waits for it, and which
+    /// tasks have no card there yet.
+    pub(super) async fn chat_begins(&self) -> Result<(), StoreError> {
+        let Some(room) = self.chat.room() else { return Ok(()) };
+        if let Some(place) = self.store.room_moved(room.configured()).await? {
+            room.move_to(&place);
+        }
+        self.store.hasten_chat(self.now()).await?;
+        self.store.cards_due(&room.place(), self.now()).await?;
         Ok(())
     }
 
@@ -411,6 +431,11 @@ fn hooks(config: &Config, dir: &Path) -> Result<Vec<Hook>, StartError> {
         }
     }
     Ok(hooks)
+}
+
+/// The room that the configuration names, if it names one.
+pub(super) fn open_room(config: &Config, dir: &Path) -> Result<Option<Room>, String> {
+    config.chat.as_ref().map(|settings| chat::open(settings, dir)).transpose()
 }
 
 type Opened = (BTreeMap<Name, Project>, BTreeMap<String, Arc<Ruleset>>);

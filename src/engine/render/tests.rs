@@ -214,7 +214,7 @@ fn words<'a>(expects: &'a [Expect], files: &'a [String]) -> PromptWords<'a> {
 fn both_languages_have_the_same_texts_and_all_of_them() {
     let keys = |source| messages(source).into_keys().collect::<BTreeSet<_>>();
     assert_eq!(keys(EN), keys(RU));
-    let sections: [(&str, &str); 4] = [
+    let sections: [(&str, &str); 5] = [
         (
             "note",
             "rejected answer conflict fix_review fix_remarks fix_tests fix_staging fix_deploy fix_ci conflict_files relaunched nothing_due",
@@ -226,6 +226,7 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
         ),
         ("ask", "questions"),
         ("alert", "escalated run_failed stop_deferred stopped gate_error refused"),
+        ("card", "task"),
     ];
     let wanted = sections
         .iter()
@@ -236,7 +237,11 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
 #[test]
 fn shipped_texts_and_prompts_can_be_used() {
     for (key, text) in messages(EN).into_iter().chain(messages(RU)) {
-        assert_eq!(check_message(&text), Ok(()), "{key}");
+        let checked = match key.as_str().strip_prefix("card.") {
+            Some(_) => check_card(&text),
+            None => check_message(&text),
+        };
+        assert_eq!(checked, Ok(()), "{key}");
     }
     for (name, text) in PROMPTS.iter().chain(&[("common", include_str!("../../../prompts/common.md"))]) {
         assert_eq!(check_prompt(text), Ok(()), "{name}");

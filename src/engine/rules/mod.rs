@@ -60,7 +60,7 @@ mod tests;
 
 pub use allow::allowed;
 pub use branches::covered;
-pub use config::{Api, Chat, Config, Forge, Gitea, InFlight, Language, People, Plane, Project, Secret, Tracker};
+pub use config::{Api, Chat, Config, Forge, Gitea, InFlight, Language, Languages, People, Plane, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp, suggest};
 pub use explain::explain;
 pub use files::{Files, MAX_FILE, Source};

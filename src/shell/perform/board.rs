@@ -1,4 +1,4 @@
-//! What people see: statuses, comments, alerts.
+//! What people see on the board: statuses, comments.
 
 use crate::engine::model::Millis;
 use crate::shell::clock;
@@ -40,12 +40,6 @@ pub(super) async fn status(service: &Service, row: &OutboxRow, status: &str) -> 
 pub(super) async fn comment(service: &Service, row: &OutboxRow, key: &str, text: &str) -> Result<(), Failure> {
     let (project, issue) = place(service, row)?;
     project.tracker.comment(issue, key, text).await?;
-    Ok(service.store.effect_done(row.id, None, clock::now()).await?)
-}
-
-/// Without a chat an alert is a line in the log, at a level that stands out.
-pub(super) async fn alert(service: &Service, row: &OutboxRow, text: &str) -> Result<(), Failure> {
-    tracing::warn!(target: "alert", project = %row.target.project, "{text}");
     Ok(service.store.effect_done(row.id, None, clock::now()).await?)
 }
 

@@ -29,6 +29,8 @@ pub enum Effect {
         /// Text.
         text: String,
     },
+    /// Show on the task's card in the chat how it stands when this is carried out.
+    Card,
     /// Settle a run whose process is gone.
     Settle {
         /// The run.
@@ -52,7 +54,7 @@ impl Effect {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Status { .. } | Self::Kill { .. } => Class::DesiredState,
+            Self::Status { .. } | Self::Card | Self::Kill { .. } => Class::DesiredState,
             Self::Comment { .. } => Class::Keyed,
             Self::Alert { .. } => Class::MayRepeat,
             Self::Settle { .. } | Self::Act(_) | Self::CleanUp(_) => Class::Lookup,
@@ -64,7 +66,7 @@ impl Effect {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Status { .. } | Self::Comment { .. } => Lane::Board,
-            Self::Alert { .. } => Lane::Chat,
+            Self::Alert { .. } | Self::Card => Lane::Chat,
             Self::Settle { .. } | Self::Act(_) | Self::CleanUp(_) => Lane::Work,
             Self::Kill { .. } => Lane::Kill,
         }
@@ -77,6 +79,7 @@ impl Effect {
             Self::Status { .. } => "status",
             Self::Comment { .. } => "comment",
             Self::Alert { .. } => "alert",
+            Self::Card => "card",
             Self::Settle { .. } => "settle",
             Self::Kill { .. } => "kill",
             Self::Act(_) => "act",

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+mod chat;
 mod codec;
 mod deliveries;
 mod depends;
@@ -46,6 +47,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use chat::{CardRow, Entry};
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};

@@ -78,6 +78,8 @@ pub struct StepCommit {
     pub semantics: u32,
     /// The machine whose worker owns what is queued.
     pub host: String,
+    /// Whether the task's card in the chat shows something else from now on.
+    pub card: bool,
 }
 
 /// A step was committed.

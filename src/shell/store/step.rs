@@ -100,6 +100,9 @@ fn commit(conn: &Connection, step: StepCommit) -> Result<Committed> {
     for decision in &step.decisions {
         carry_out(&ground, decision)?;
     }
+    if step.card && task.is_some() {
+        ground.effect(&Effect::Card)?;
+    }
     if let (true, Some(id)) = (over, task) {
         let why = if step.task.control.phase == Phase::Cancelled {
             Kill::Stop

@@ -76,6 +76,17 @@ shapes! {
         attention: usize,
         /// The tasks: those that wait for a person first, then by id.
         tasks: Vec<TaskLine>,
+        /// What is wrong around the tasks, such as a chat that takes nothing.
+        #[serde(default)]
+        problems: Vec<ProblemView>,
+    }
+
+    /// Something that is wrong and stops no task.
+    struct ProblemView {
+        /// One sentence.
+        text: String,
+        /// Since when.
+        since: Stamp,
     }
 
     /// A list of tasks.
@@ -252,6 +263,12 @@ shapes! {
         created_at: Stamp,
         /// When it ended.
         ended_at: Option<Stamp>,
+        /// When the open period of human review began; absent when none is open.
+        #[serde(default)]
+        review_started_at: Option<Stamp>,
+        /// When the last period of human review ended.
+        #[serde(default)]
+        review_ended_at: Option<Stamp>,
         /// The open question.
         question: Option<String>,
         /// All reasons why it waits.

@@ -5,6 +5,7 @@ mod http;
 mod outcome;
 mod play;
 mod procs;
+pub mod telegram;
 mod transcript;
 
 use std::fs;

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fuzz;
+mod languages;
 mod programs;
 mod shipped;
 

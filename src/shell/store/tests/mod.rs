@@ -9,6 +9,7 @@ use crate::engine::model::{
     RunReport, Seat, Seq, Signal, StopState, Task, TaskId, Usage,
 };
 
+mod chat;
 mod deliveries;
 mod durability;
 mod effects;
@@ -111,6 +112,7 @@ impl World {
             now: T0,
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
@@ -137,6 +139,7 @@ impl World {
             now: at(1000),
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
