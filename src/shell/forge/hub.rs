@@ -136,7 +136,7 @@ impl Forge {
     /// The server.
     pub async fn refresh(&self, branch: &str) -> Result<(), HubError> {
         if let Self::Gitea { api, .. } = self {
-            api.look(branch).await?;
+            api.refresh(branch).await?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod codec;
+mod deliveries;
 mod effect;
 mod error;
 mod forge;
@@ -43,6 +44,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};

@@ -172,8 +172,12 @@ impl Gitea {
         Ok(Some(made.number))
     }
 
-    /// The branch's pull request, read now and kept.
-    pub(super) async fn look(&self, branch: &str) -> Result<Option<Pull>, GiteaError> {
+    /// The branch's pull request is read now and kept.
+    pub(super) async fn refresh(&self, branch: &str) -> Result<(), GiteaError> {
+        self.look(branch).await.map(|_| ())
+    }
+
+    async fn look(&self, branch: &str) -> Result<Option<Pull>, GiteaError> {
         let found = self.find_pull(branch).await?;
         if let Some(pull) = &found {
             self.remember(pull).await;
