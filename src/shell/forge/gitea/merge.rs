@@ -196,7 +196,10 @@ impl Gitea {
     }
 
     /// A branch's commit as the forge has it.
-    pub(super) async fn branch_commit(&self, branch: &str) -> Result<Option<String>, GiteaError> {
+    ///
+    /// # Errors
+    /// The server.
+    pub async fn branch_commit(&self, branch: &str) -> Result<Option<String>, GiteaError> {
         match self.client.get::<super::wire::Branch>(&branch_path(branch)).await {
             Ok(found) => Ok(Some(found.commit.id).filter(|id| !id.is_empty())),
             Err(GiteaError::NotFound { .. }) => Ok(None),
