@@ -9,6 +9,7 @@
 mod cli;
 mod crash;
 mod docs_pipeline;
+mod gitea;
 mod hostile;
 mod house;
 mod imports;
