@@ -172,18 +172,18 @@ fn a_task_goes_all_the_way_on_a_gitea() {
     site.gitea.person("eve").reading_only().approves(pull);
     site.gitea.ci(&head, "ci/test", "success");
     site.world.wait_agent(&item, "developer", 2);
-    let second = loop {
-        let now = site.head(&branch);
-        if now != head {
-            break now;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    site.world.wait_for(&item, "the second build", |s| {
+        s["task"]["counters"]["rework"]["used"] == 1 && s["blockers"].to_string().contains("CHECKS_FAILED")
+    });
+    let second = site.head(&branch);
+    assert_ne!(second, head);
     site.gitea.ci(&second, "ci/test", "success");
     let seen = site.world.wait_for(&item, "review", |s| {
         s["task"]["stage"] == "review" && s["blockers"].to_string().contains("GATE_WAIT")
     });
     assert_eq!(seen["task"]["counters"]["rework"]["used"], 1, "one round");
+    // A comment of his takes nothing back; his approval does.
+    site.gitea.person("bob").comments(pull, "Better.");
     site.gitea.person("bob").approves(pull);
     site.world.wait_for(&item, "deploy", |s| {
         s["task"]["stage"] == "deploy" && s["blockers"].to_string().contains("APPROVAL_WAIT")

@@ -215,13 +215,12 @@ fn a_push_is_noticed_by_its_webhook() {
     let (item, branch) = site.at_deploy();
     let runs = site.world.begun().len();
     site.gitea.person("bob").pushes(&branch, "src/bob.txt", "a line\n");
-    site.gitea.wait_delivered("push", 1);
-    site.world.wait_for(&item, "the new head", |s| {
-        s.to_string().contains("the branch moved") || s["task"]["head"] != Json::Null
+    site.world.wait_for(&item, "another look at their code", |s| {
+        s["task"]["counters"]["rebase"]["used"] == 1
     });
-    let theirs = site.head(&branch);
-    site.world.wait_for(&item, "their commit", |s| s.to_string().contains(&theirs));
-    assert!(site.world.begun().len() >= runs);
+    assert!(site.world.log().contains("a push on the forge"), "the webhook was first");
+    site.world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert!(site.world.begun().len() > runs, "it was reviewed again");
 }
 
 /// B-ADV-6: a check that names no branch, of a commit that is nobody's: with one task waiting for

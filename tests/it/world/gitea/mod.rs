@@ -47,17 +47,11 @@ pub struct Gitea {
 pub struct Shared {
     pub repo: repo::Repo,
     state: Mutex<State>,
-    root: std::sync::OnceLock<String>,
 }
 
 impl Shared {
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// The server's own address.
-    pub fn root(&self) -> &str {
-        self.root.get().expect("the server has an address")
     }
 }
 
@@ -67,7 +61,6 @@ impl Gitea {
         let shared = Arc::new(Shared {
             repo: repo::Repo::new(dir, files),
             state: Mutex::new(State::new(version)),
-            root: std::sync::OnceLock::new(),
         });
         Self::serve(shared, "127.0.0.1:0")
     }
@@ -81,7 +74,6 @@ impl Gitea {
             runtime.expect("a runtime").block_on(async move {
                 let listener = tokio::net::TcpListener::bind(at).await.expect("a port");
                 let address = listener.local_addr().expect("an address");
-                let _ = its.root.set(format!("http://{address}"));
                 tell.send(address).expect("someone listens");
                 tokio::select! {
                     () = end.cancelled() => {}
@@ -209,11 +201,6 @@ impl Gitea {
             .collect()
     }
 
-    /// Method and path of every request so far.
-    pub fn asked(&self) -> Vec<String> {
-        self.shared.state().asked.iter().map(|(m, p, _)| format!("{m} {p}")).collect()
-    }
-
     /// Webhooks sent so far: fine name of the event, the service's status.
     pub fn delivered(&self) -> Vec<(String, u16)> {
         self.shared.state().delivered.clone()
@@ -292,14 +279,6 @@ impl Person<'_> {
             });
         }
         hooks::review(shared, pull, &self.login, word, text);
-    }
-
-    /// Dismisses all reviews of someone.
-    pub fn dismisses(&self, pull: i64, whose: &str) {
-        let mut state = self.gitea.shared.state();
-        for review in state.reviews.iter_mut().filter(|r| r.pull == pull && r.user == whose) {
-            review.dismissed = true;
-        }
     }
 
     /// Pushes a commit to a branch.

@@ -32,14 +32,6 @@ impl Reply {
         }
     }
 
-    pub fn empty(status: u16) -> Self {
-        Self {
-            status,
-            body: String::new(),
-            total: None,
-        }
-    }
-
     pub fn error(status: u16, words: &str) -> Self {
         Self::json(status, &json!({"message": words, "url": "https://git.example.com/api/swagger"}))
     }
