@@ -340,6 +340,13 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
             ..found
         }];
     }
+    if gate == "branch" && outcome == "gone" && !rules.gates.contains_key(gate) {
+        let clear = Some(format!("signalbox stop {item}    # or push that commit to the branch again"));
+        return vec![Blocker {
+            clear,
+            ..blocker(Code::GateWait, sentence.clone(), *since, Who::Anyone)
+        }];
+    }
     let command = task.control.slots.get(gate).is_some_and(|s| s.state == SlotState::Queued);
     let (code, who) = match outcome {
         _ if command => (Code::ChecksPending, Who::Itself),

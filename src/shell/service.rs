@@ -467,30 +467,51 @@ async fn open_project(
         .projects
         .get(name)
         .ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
-    let wrap = |error| StartError::Forge {
-        project: name.clone(),
-        error,
-    };
-    let rules::Forge::Local { source, default_branch } = &settings.forge else {
-        return Err(StartError::Config(format!("project `{name}`: its forge is not available")));
-    };
-    let source = dir.join(source);
-    let bare = data.join("forge").join(format!("{name}.git"));
-    let repo = store.repo(&format!("local:{name}")).await?;
-    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, Some(&source), Some(default_branch))
-        .await
-        .map_err(wrap)?;
-    let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
+    let (repo, forge) = open_forge(git, store, &settings.forge, dir, data, name).await?;
+    let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{repo}.git")), forge.remote()).await?;
     let rules::Tracker::Local = settings.tracker else {
         return Err(StartError::Config(format!("project `{name}`: its tracker is not available")));
     };
     Ok(Project {
         name: name.clone(),
-        repo: repo.id,
+        repo,
         rules: Swap::new(Arc::clone(rules)),
         vault,
         forge,
         tracker: Tracker::Local(LocalTracker::new(store.clone(), name.clone())),
         dir: dir.to_path_buf(),
     })
+}
+
+/// The project's forge, and its repository's row. A server is not asked: a start depends on no peer.
+async fn open_forge(
+    git: &Git,
+    store: &Store,
+    settings: &rules::Forge,
+    dir: &Path,
+    data: &Path,
+    name: &Name,
+) -> Result<(RepoId, Forge), StartError> {
+    match settings {
+        rules::Forge::Local { source, default_branch } => {
+            let (source, bare) = (dir.join(source), data.join("forge").join(format!("{name}.git")));
+            let repo = store.repo(&format!("local:{name}")).await?.id;
+            let forge = Forge::local(git.clone(), store.clone(), repo, &bare, Some(&source), Some(default_branch)).await;
+            let wrap = |error| StartError::Forge {
+                project: name.clone(),
+                error,
+            };
+            Ok((repo, forge.map_err(wrap)?))
+        }
+        rules::Forge::Gitea(gitea) => {
+            let wrong = |why: String| StartError::Config(format!("project `{name}`: its forge: {why}"));
+            let token = Secret::read(&gitea.token, dir).map_err(|why| wrong(format!("`token`: {why}")))?;
+            let key = format!("gitea:{}/{}/{}", gitea.url, gitea.owner, gitea.repo).to_lowercase();
+            let repo = store.repo(&key).await?.id;
+            Ok((
+                repo,
+                Forge::on_gitea(store.clone(), repo, gitea, token).map_err(|e| wrong(e.to_string()))?,
+            ))
+        }
+    }
 }

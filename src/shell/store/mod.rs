@@ -52,7 +52,7 @@ pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
-pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, StatusRow};
+pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
 pub use freezes::{FreezeRow, Note};
 pub use rows::{
     Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,

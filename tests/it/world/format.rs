@@ -151,6 +151,7 @@ impl Scenario {
     /// The world it plays in.
     pub fn setup(&self) -> super::Setup {
         super::Setup {
+            forge: toml::Table::new(),
             pipeline: self.pipeline.clone(),
             agents: self.agents.clone(),
             set: self.set.clone(),
