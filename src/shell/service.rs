@@ -19,7 +19,8 @@ use crate::shell::process::Supervisor;
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::store::{OpenError, RunRow, Store, StoreError};
-use crate::shell::tracker::{LocalTracker, Tracker};
+use crate::shell::tracker::plane::Budgets;
+use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::{clock, launch, queue, run};
 
 /// Where a service lives and what it runs by.
@@ -416,16 +417,33 @@ async fn open_project(
         .await
         .map_err(wrap)?;
     let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
-    let rules::Tracker::Local = settings.tracker else {
-        return Err(StartError::Config(format!("project `{name}`: its tracker is not available")));
-    };
+    let tracker = open_tracker(store, name, &settings.tracker, dir, budgets)?;
     Ok(Project {
         name: name.clone(),
         repo: repo.id,
         rules: Swap::new(Arc::clone(rules)),
         vault,
         forge,
-        tracker: Tracker::Local(LocalTracker::new(store.clone(), name.clone())),
+        tracker,
         dir: dir.to_path_buf(),
     })
+}
+
+/// The tracker of a project. A server is not asked yet: a start depends on no peer.
+fn open_tracker(store: &Store, name: &Name, tracker: &rules::Tracker, dir: &Path, budgets: &Budgets) -> Result<Tracker, StartError> {
+    let rules::Tracker::Plane(plane) = tracker else {
+        return Ok(Tracker::Local(LocalTracker::new(store.clone(), name.clone())));
+    };
+    let read = |what: &str, from: &rules::Secret| {
+        let why = |why| StartError::Config(format!("project `{name}`: tracker.{what} cannot be had: {why}"));
+        Secret::read(from, dir).map_err(why)
+    };
+    let key = read("token", &plane.token)?;
+    let mut agents = BTreeMap::new();
+    for (slot, from) in &plane.agents {
+        agents.insert(slot.clone(), read(&format!("agents.{slot}"), from)?);
+    }
+    let tracker = PlaneTracker::new(plane, key, agents, budgets);
+    let tracker = tracker.map_err(|why| StartError::Config(format!("project `{name}`: connections to its tracker cannot be made: {why}")))?;
+    Ok(Tracker::Plane(tracker))
 }
