@@ -16,6 +16,7 @@ mod signal;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use board::{comment_signal, known_signal, may_signal};
 pub use board::{INITIAL, Made, known_statuses};
 pub use find::Found;
 pub use freeze::Frozen;

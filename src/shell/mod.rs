@@ -10,6 +10,7 @@ pub mod forge;
 pub mod front_matter;
 mod gather;
 pub mod git;
+pub mod intake;
 mod launch;
 mod perform;
 pub mod process;

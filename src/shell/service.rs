@@ -18,10 +18,11 @@ use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::process::Supervisor;
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
-use crate::shell::store::{OpenError, RunRow, Store, StoreError};
+use crate::shell::secret::Secret;
+use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
-use crate::shell::{clock, launch, queue, run};
+use crate::shell::{clock, intake, launch, queue, run};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -137,6 +138,16 @@ impl Project {
     }
 }
 
+/// What the webhooks of a project are signed with.
+pub struct Hook {
+    /// Who sends them.
+    pub peer: Peer,
+    /// The project they may speak for.
+    pub project: Name,
+    /// The secret.
+    pub secret: Secret,
+}
+
 /// The running service, as its parts see it.
 pub struct Service {
     /// The database.
@@ -160,6 +171,8 @@ pub struct Service {
     pub(super) dir: PathBuf,
     /// One reload at a time.
     pub(super) reloading: Reloading,
+    /// What webhooks are signed with.
+    pub hooks: Vec<Hook>,
     wake: Notify,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
     patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
@@ -193,6 +206,7 @@ impl Service {
             .config
             .clone()
             .ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
+        let hooks = hooks(&config, &settings.dir)?;
         let git = Git::find().await?;
         let data = settings.dir.join(&config.data);
         let host = hostname();
@@ -218,6 +232,7 @@ impl Service {
             busy: Arc::default(),
             dir: settings.dir,
             reloading: Reloading::default(),
+            hooks,
             wake: Notify::new(),
             rules: Mutex::new(rules),
             patterns: Mutex::default(),
@@ -232,6 +247,7 @@ impl Service {
         launch::recover(self).await?;
         self.follow_at_start().await?;
         let tracker = TaskTracker::new();
+        tracker.spawn(intake::run(Arc::clone(self), stop.clone()));
         tracker.spawn(run::run(Arc::clone(self), stop));
         tracker.close();
         tracker.wait().await;
@@ -374,14 +390,39 @@ fn hostname() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
+/// The secrets of all webhooks.
+fn hooks(config: &Config, dir: &Path) -> Result<Vec<Hook>, StartError> {
+    let mut hooks = Vec::new();
+    for (project, settings) in &config.projects {
+        let mut add = |peer, key: &str, from| {
+            let read = Secret::read(from, dir);
+            let secret = read.map_err(|why| StartError::Config(format!("project `{project}`: {key}.secret cannot be had: {why}")))?;
+            hooks.push(Hook {
+                peer,
+                project: project.clone(),
+                secret,
+            });
+            Ok::<(), StartError>(())
+        };
+        if let rules::Tracker::Plane(plane) = &settings.tracker {
+            add(Peer::Plane, "tracker", &plane.secret)?;
+        }
+        if let rules::Forge::Gitea(gitea) = &settings.forge {
+            add(Peer::Gitea, "forge", &gitea.secret)?;
+        }
+    }
+    Ok(hooks)
+}
+
 type Opened = (BTreeMap<Name, Project>, BTreeMap<String, Arc<Ruleset>>);
 
 /// Every configured project with its rules, and the rules by their hash.
 async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Settings, data: &Path) -> Result<Opened, StartError> {
     let mut projects = BTreeMap::new();
     let mut rules = BTreeMap::new();
+    let budgets = Budgets::default();
     for (name, rule) in &settings.loaded.rulesets {
-        let project = open_project(git, store, config, &settings.dir, data, name, rule).await?;
+        let project = open_project(git, store, config, &settings.dir, data, name, rule, &budgets).await?;
         let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
         store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
         rules.insert(rule.hash.clone(), Arc::clone(rule));
@@ -390,6 +431,7 @@ async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Set
     Ok((projects, rules))
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a project is made of")]
 async fn open_project(
     git: &Git,
     store: &Store,
@@ -398,6 +440,7 @@ async fn open_project(
     data: &Path,
     name: &Name,
     rules: &Arc<Ruleset>,
+    budgets: &Budgets,
 ) -> Result<Project, StartError> {
     let settings = config
         .projects

@@ -173,7 +173,7 @@ fn segment(t: &Reader, key: &str, text: &Sp<String>) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let good = !text.v.is_empty() && text.v.len() <= 100 && text.v.chars().all(plain) && !text.v.starts_with('.');
     if !good {
-        let words = format!("{} cannot be a {key}", quoted(&text.v));
+        let words = format!("{} cannot be the {key}", quoted(&text.v));
         let problem = Problem::error(codes::CHOICE, &text.at, words).label("not a name there");
         t.sink
             .push(problem.help("letters, digits, `-`, `_` and `.`, as it stands in the address of the page"));

@@ -6,7 +6,11 @@ use rusqlite_migration::{M, Migrations};
 /// Marks the file as ours in its header: "sgbx".
 pub(super) const APPLICATION: i32 = 0x7367_6278;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_initial.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_initial.sql")),
+    M::up(include_str!("migrations/0002_deliveries.sql")),
+    M::up(include_str!("migrations/0003_board.sql")),
+];
 
 /// The newest schema version that this binary knows.
 pub(super) fn known() -> i64 {

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod codec;
+mod deliveries;
 mod effect;
 mod error;
 mod forge;
@@ -43,9 +44,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, StatusRow};
+pub use projection::Taken;
 pub use rows::{
     Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
 };

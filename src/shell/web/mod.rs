@@ -3,6 +3,7 @@
 mod auth;
 mod error;
 mod forge;
+mod hook;
 mod listen;
 mod logs;
 mod read;

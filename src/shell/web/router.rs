@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use crate::shell::service::Service;
 
 use super::error::ApiError;
-use super::{auth, forge, logs, read, reload, write};
+use super::{auth, forge, hook, logs, read, reload, write};
 
 /// Largest body, in bytes.
 pub(super) const MAX_BODY: usize = 256 * 1024;
@@ -65,7 +65,7 @@ struct Description;
 
 /// The whole interface.
 pub fn router(web: Web) -> Router {
-    let (routes, api) = OpenApiRouter::with_openapi(Description::openapi())
+    let (routes, mut api) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(read::health))
         .routes(routes!(read::status))
         .routes(routes!(read::queue))
@@ -92,6 +92,14 @@ pub fn router(web: Web) -> Router {
         .routes(routes!(read::projects))
         .routes(routes!(read::timeline))
         .split_for_parts();
+    let (hooks, signed) = OpenApiRouter::new()
+        .routes(routes!(hook::plane))
+        .routes(routes!(hook::gitea))
+        .split_for_parts();
+    api.merge(signed);
+    let hooks = hooks
+        .layer(DefaultBodyLimit::max(hook::MAX_HOOK))
+        .layer(middleware::from_fn(in_time));
     // Set once per router; a second router of the same state describes the same.
     let _ = web.api.set(api);
     let nosniff = SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -103,6 +111,8 @@ pub fn router(web: Web) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(web.clone(), auth::gate))
+        // Trackers and forges have no token: what they send is signed.
+        .merge(hooks)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(nosniff)
         .layer(no_store)

@@ -358,3 +358,27 @@ async fn it_serves_on_the_socket_and_ends_when_told() {
         .unwrap();
     assert!(!socket.exists());
 }
+
+#[tokio::test]
+async fn a_delivery_that_nobody_signed_changes_nothing() {
+    let site = Site::new("", true).await;
+    for path in ["/webhook/plane", "/webhook/gitea"] {
+        let request = request(Method::POST, path, Some(&json!({"event": "issue"})));
+        let request = with(request, header::HeaderName::from_static("x-plane-signature"), &"0".repeat(64));
+        let (status, body) = site.send(request, far()).await;
+        assert_eq!(
+            (status, &body["code"]),
+            (StatusCode::UNAUTHORIZED, &json!("unauthorized")),
+            "{path}"
+        );
+    }
+    assert!(site.world.service.store.deliveries_last(1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_larger_than_the_limit_is_refused() {
+    let site = Site::new("", true).await;
+    let body = Value::String("x".repeat(5 * 1024 * 1024));
+    let (status, body) = site.send(request(Method::POST, "/webhook/gitea", Some(&body)), far()).await;
+    assert_eq!((status, &body["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("too_large")));
+}

@@ -1,0 +1,114 @@
+//! Intake: from a recorded delivery to events. A delivery is a hint: what it is about is read
+//! again from the source before anything is decided.
+
+mod gitea;
+pub mod plane;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::model::Millis;
+use crate::shell::clock;
+use crate::shell::service::Service;
+use crate::shell::store::{DeliveryRow, Peer, StoreError};
+
+/// Deliveries taken up in one look.
+const BATCH: u32 = 32;
+/// Longest sleep when nothing is due: a safety net.
+const SAFETY_POLL: Duration = Duration::from_secs(30);
+/// Longest pause between two tries of a delivery.
+const PAUSE_MAX: i64 = 300_000;
+/// A delivery is given up after so many tries, most of a day: the source is down, and what it
+/// knows is read when it is back.
+const TRIES: u32 = 300;
+
+/// What came of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Understood {
+    /// It was dealt with; what followed, for the record.
+    Done(String),
+    /// It means nothing here; why.
+    Nothing(String),
+    /// The source does not answer: it is kept and tried again.
+    Later(String),
+}
+
+/// Works off deliveries until `stop` is cancelled.
+pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    let mut commits = service.store.commits();
+    while !stop.is_cancelled() {
+        commits.borrow_and_update();
+        let nap = match look(&service).await {
+            Ok(nap) => nap,
+            Err(error) => {
+                tracing::error!(%error, "deliveries cannot be read: they wait");
+                Duration::from_secs(1)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = commits.changed() => {}
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}
+
+/// Takes up what is due; how long to sleep until the next is.
+async fn look(service: &Arc<Service>) -> Result<Duration, StoreError> {
+    for delivery in service.store.deliveries_due(clock::now(), BATCH).await? {
+        let Some(held) = service.busy.take(format!("delivery {}", delivery.id)) else {
+            continue;
+        };
+        let service = Arc::clone(service);
+        tokio::spawn(async move {
+            if let Err(error) = one(&service, &delivery).await {
+                tracing::error!(%error, delivery = delivery.id, "what came of a delivery could not be recorded; it is looked at again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            drop(held);
+        });
+    }
+    let due = service.store.next_delivery().await?;
+    let wait = due.map_or(SAFETY_POLL, |due| {
+        Duration::from_millis(due.0.saturating_sub(clock::now().0).max(0).unsigned_abs())
+    });
+    // What is under way is due as well: a moment's rest, or this would spin.
+    Ok(wait.clamp(Duration::from_millis(20), SAFETY_POLL))
+}
+
+async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), StoreError> {
+    let understood = match delivery.peer {
+        Peer::Plane => plane::understand(service, delivery).await?,
+        Peer::Gitea => gitea::understand(service, delivery).await?,
+    };
+    let (id, peer, event, now) = (delivery.id, delivery.peer.as_str(), delivery.event.as_str(), clock::now());
+    match understood {
+        Understood::Done(what) => {
+            tracing::info!(delivery = id, peer, event, "{what}");
+            service.store.delivery_closed(id, true, &what, now).await?;
+        }
+        Understood::Nothing(why) => {
+            tracing::info!(delivery = id, peer, event, "means nothing here: {why}");
+            service.store.delivery_closed(id, false, &why, now).await?;
+        }
+        Understood::Later(why) if delivery.attempts >= TRIES => {
+            tracing::error!(delivery = id, peer, event, "a delivery was given up: {why}");
+            service.store.delivery_closed(id, false, &format!("given up: {why}"), now).await?;
+        }
+        Understood::Later(why) => {
+            tracing::warn!(
+                delivery = id,
+                peer,
+                event,
+                attempts = delivery.attempts,
+                "a delivery is tried again: {why}"
+            );
+            let pause = 500_i64.saturating_mul(1 << delivery.attempts.min(20)).min(PAUSE_MAX);
+            service.store.delivery_later(id, &why, now.plus(Millis(pause))).await?;
+        }
+    }
+    service.wake();
+    Ok(())
+}

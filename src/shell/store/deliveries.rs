@@ -1,0 +1,183 @@
+//! Deliveries: what trackers and forges told us, written down before they were answered.
+
+use rusqlite::{Connection, Row, params};
+
+use super::codec::{Fields, exec, first, json, list};
+use super::{Result, Store};
+use crate::engine::model::{Millis, Name};
+
+/// How long a delivery that was dealt with is kept, and so how late a repetition is still known as one.
+const KEPT: Millis = Millis(7 * 24 * 3_600_000);
+/// Most deliveries forgotten at a time: forgetting never holds up the answer.
+const FORGET: u32 = 64;
+
+/// Who sent a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// A Plane server.
+    Plane,
+    /// A Gitea or Forgejo server.
+    Gitea,
+}
+
+impl Peer {
+    /// Its name in rows, paths and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plane => "plane",
+            Self::Gitea => "gitea",
+        }
+    }
+}
+
+/// A delivery to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Who sent it.
+    pub peer: Peer,
+    /// What the sender calls it, from the headers.
+    pub event: String,
+    /// The projects whose secret it was signed with.
+    pub projects: Vec<Name>,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+    /// Hash of its content.
+    pub digest: String,
+    /// When it came.
+    pub at: Millis,
+}
+
+/// A delivery that waits to be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Its number.
+    pub id: i64,
+    /// Who sent it.
+    pub peer: Peer,
+    /// What the sender calls it.
+    pub event: String,
+    /// The projects whose secret it was signed with: it may speak for no other one.
+    pub projects: Vec<Name>,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+    /// When it came.
+    pub at: Millis,
+    /// How often it was tried before.
+    pub attempts: u32,
+}
+
+impl Store {
+    /// Records a delivery; `None` when one of the same content is there already.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn record_delivery(&self, new: NewDelivery) -> Result<Option<i64>> {
+        self.write(move |conn| {
+            forget(conn, new.at)?;
+            insert(conn, &new)
+        })
+        .await
+    }
+
+    /// Deliveries that are due, in the order in which they came.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn deliveries_due(&self, now: Millis, most: u32) -> Result<Vec<DeliveryRow>> {
+        self.read(move |conn| {
+            let sql = "SELECT * FROM deliveries WHERE state = 'pending' AND due <= ?1 ORDER BY id LIMIT ?2";
+            list(conn, sql, params![now.0, most], delivery)
+        })
+        .await
+    }
+
+    /// When the next delivery is due.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn next_delivery(&self) -> Result<Option<Millis>> {
+        self.read(|conn| {
+            let sql = "SELECT MIN(due) AS due FROM deliveries WHERE state = 'pending'";
+            let due = first(conn, sql, [], |row| Fields::new(row, "deliveries", "due").get::<Option<i64>>("due"))?;
+            Ok(due.flatten().map(Millis))
+        })
+        .await
+    }
+
+    /// Closes a delivery: it was dealt with, or it means nothing here. What came of it is kept.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn delivery_closed(&self, id: i64, dealt_with: bool, why: &str, now: Millis) -> Result<()> {
+        let (state, why) = (if dealt_with { "done" } else { "dropped" }, why.to_owned());
+        self.write(move |conn| {
+            let sql = "UPDATE deliveries SET state = ?2, why = ?3, closed_at = ?4 WHERE id = ?1 AND state = 'pending'";
+            exec(conn, sql, params![id, state, why, now.0]).map(|_| ())
+        })
+        .await
+    }
+
+    /// A delivery could not be dealt with yet: it is looked at again at `due`.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn delivery_later(&self, id: i64, why: &str, due: Millis) -> Result<()> {
+        let why = why.to_owned();
+        self.write(move |conn| {
+            let sql = "UPDATE deliveries SET attempts = attempts + 1, why = ?2, due = ?3 WHERE id = ?1 AND state = 'pending'";
+            exec(conn, sql, params![id, why, due.0]).map(|_| ())
+        })
+        .await
+    }
+
+    /// What became of the last deliveries, the newest first: peer, event, state, why.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn deliveries_last(&self, most: u32) -> Result<Vec<(String, String, String, String)>> {
+        self.read(move |conn| {
+            let sql = "SELECT id, peer, event, state, why FROM deliveries ORDER BY id DESC LIMIT ?1";
+            list(conn, sql, [most], |row| {
+                let f = Fields::new(row, "deliveries", "id");
+                Ok((f.get("peer")?, f.get("event")?, f.get("state")?, f.get("why")?))
+            })
+        })
+        .await
+    }
+}
+
+fn insert(conn: &Connection, new: &NewDelivery) -> Result<Option<i64>> {
+    let sql = "INSERT INTO deliveries (peer, event, projects, body, digest, at, state, attempts, due, why) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', 0, ?6, '') ON CONFLICT DO NOTHING";
+    let inserted = exec(
+        conn,
+        sql,
+        params![new.peer.as_str(), new.event, json(&new.projects)?, new.body, new.digest, new.at.0],
+    )?;
+    Ok((inserted == 1).then(|| conn.last_insert_rowid()))
+}
+
+fn forget(conn: &Connection, now: Millis) -> Result<()> {
+    let sql = "DELETE FROM deliveries WHERE id IN \
+               (SELECT id FROM deliveries WHERE state <> 'pending' AND closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+    exec(conn, sql, params![now.0.saturating_sub(KEPT.0), FORGET]).map(|_| ())
+}
+
+fn delivery(row: &Row<'_>) -> Result<DeliveryRow> {
+    let f = Fields::new(row, "deliveries", "id");
+    let peer = match f.get::<String>("peer")?.as_str() {
+        "plane" => Peer::Plane,
+        "gitea" => Peer::Gitea,
+        other => return Err(f.corrupt(format!("no peer is called {other:?}"))),
+    };
+    Ok(DeliveryRow {
+        id: f.get("id")?,
+        peer,
+        event: f.get("event")?,
+        projects: f.json("projects")?,
+        body: f.get("body")?,
+        at: f.time("at")?,
+        attempts: f.small("attempts")?,
+    })
+}

@@ -1,0 +1,78 @@
+//! B-REC 1: what was told is on disk before the answer, and told twice is told once.
+
+use super::super::{NewDelivery, Peer};
+use super::*;
+use crate::engine::model::Name;
+
+fn told(digest: &str, at: i64) -> NewDelivery {
+    NewDelivery {
+        peer: Peer::Plane,
+        event: "issue".to_owned(),
+        projects: vec![Name::new("shop")],
+        body: b"{\"a\": \xff}".to_vec(),
+        digest: digest.to_owned(),
+        at: Millis(at),
+    }
+}
+
+#[tokio::test]
+async fn b_rec_1_the_same_content_is_recorded_once() {
+    let world = World::new().await;
+    let first = world.store.record_delivery(told("a", 1)).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(world.store.record_delivery(told("a", 2)).await.unwrap(), None);
+    let other = NewDelivery {
+        peer: Peer::Gitea,
+        ..told("a", 3)
+    };
+    assert!(world.store.record_delivery(other).await.unwrap().is_some());
+    let due = world.store.deliveries_due(Millis(3), 10).await.unwrap();
+    assert_eq!(due.len(), 2);
+    assert_eq!(
+        (due[0].body.clone(), due[0].projects.clone()),
+        (told("a", 1).body, told("a", 1).projects)
+    );
+    world
+        .store
+        .delivery_closed(due[0].id, true, "nothing new", Millis(4))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.store.record_delivery(told("a", 5)).await.unwrap(),
+        None,
+        "closed is known as well"
+    );
+}
+
+#[tokio::test]
+async fn one_that_has_to_wait_is_looked_at_again_when_it_is_due() {
+    let world = World::new().await;
+    let id = world.store.record_delivery(told("a", 1)).await.unwrap().unwrap();
+    world
+        .store
+        .delivery_later(id, "the tracker does not answer", Millis(100))
+        .await
+        .unwrap();
+    assert_eq!(world.store.deliveries_due(Millis(99), 10).await.unwrap(), []);
+    assert_eq!(world.store.next_delivery().await.unwrap(), Some(Millis(100)));
+    let due = world.store.deliveries_due(Millis(100), 10).await.unwrap();
+    assert_eq!((due.len(), due[0].attempts), (1, 1));
+}
+
+#[tokio::test]
+async fn one_that_was_dealt_with_is_forgotten_after_a_week_and_one_that_waits_is_not() {
+    let world = World::new().await;
+    let week = 7 * 24 * 3_600_000;
+    let done = world.store.record_delivery(told("a", 1)).await.unwrap().unwrap();
+    world.store.record_delivery(told("b", 1)).await.unwrap();
+    world
+        .store
+        .delivery_closed(done, false, "no such project", Millis(2))
+        .await
+        .unwrap();
+    world.store.record_delivery(told("c", week + 3)).await.unwrap();
+    let kept = world.store.deliveries_due(Millis(week + 3), 10).await.unwrap();
+    assert_eq!(kept.len(), 2);
+    assert!(world.store.record_delivery(told("a", week + 4)).await.unwrap().is_some());
+    assert_eq!(world.store.record_delivery(told("b", week + 4)).await.unwrap(), None);
+}
