@@ -487,6 +487,7 @@ fn open_tracker(store: &Store, name: &Name, tracker: &rules::Tracker, dir: &Path
         agents.insert(slot.clone(), read(&format!("agents.{slot}"), from)?);
     }
     let tracker = PlaneTracker::new(plane, key, agents, budgets);
-    let tracker = tracker.map_err(|why| StartError::Config(format!("project `{name}`: connections to its tracker cannot be made: {why}")))?;
+    let tracker =
+        tracker.map_err(|why| StartError::Config(format!("project `{name}`: connections to its tracker cannot be made: {why}")))?;
     Ok(Tracker::Plane(tracker))
 }

@@ -13,6 +13,7 @@ mod hostile;
 mod house;
 mod imports;
 mod kill;
+mod plane;
 mod process;
 mod reload;
 mod scenarios;

@@ -3,6 +3,7 @@
 
 mod comments;
 mod hint;
+mod moved;
 mod order;
 mod sync;
 mod who;
@@ -61,7 +62,9 @@ pub(super) async fn understand(service: &Arc<Service>, delivery: &DeliveryRow) -
     };
     let Some((project, plane)) = meant(service, &delivery.projects, &hint, &issue).await? else {
         let project = hint.project.as_deref().unwrap_or("none");
-        return Ok(Understood::Nothing(format!("no project here is bound to Plane's project {project}")));
+        return Ok(Understood::Nothing(format!(
+            "no project here is bound to Plane's project {project}"
+        )));
     };
     match look(service, project, plane, &issue, &hint).await {
         Ok(understood) => Ok(understood),

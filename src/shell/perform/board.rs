@@ -47,7 +47,11 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
             return Err(Failure::NotYet(if outside { AFTER_CHANGE } else { AFTER_SIGNAL }));
         }
         if board.closed && known.consumed.as_ref() == Some(&board.status) && !project.rules().signals.status.contains_key(&board.status) {
-            tracing::info!(issue, "a person closed the issue as {:?}: it is left there, and not moved to {status:?}", board.status);
+            tracing::info!(
+                issue,
+                "a person closed the issue as {:?}: it is left there, and not moved to {status:?}",
+                board.status
+            );
             return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
         }
         project.tracker.set_status(issue, status).await?;

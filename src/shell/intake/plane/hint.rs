@@ -84,7 +84,9 @@ fn first(event: &str, body: &Json) -> Hint {
         project: id(data.get("project")),
         issue: id(Some(issue)),
         what,
-        actor: serde_json::from_value::<User>(activity["actor"].clone()).ok().filter(|u| !u.id.is_empty()),
+        actor: serde_json::from_value::<User>(activity["actor"].clone())
+            .ok()
+            .filter(|u| !u.id.is_empty()),
         at: text(data.get("updated_at")).as_deref().and_then(time),
     }
 }
@@ -119,10 +121,18 @@ fn second(body: &Json) -> Hint {
     };
     let of_comment = ["issue_id", "issue", "work_item_id"].iter().find_map(|key| id(data.get(*key)));
     let who = if what == What::Made { "created_by_id" } else { "updated_by_id" };
-    let who = if comment { id(data.get("actor_id")).or_else(|| id(data.get("created_by_id"))) } else { id(data.get(who)) };
+    let who = if comment {
+        id(data.get("actor_id")).or_else(|| id(data.get("created_by_id")))
+    } else {
+        id(data.get(who))
+    };
     Hint {
         project: id(data.get("project_id")).or_else(|| id(data.get("project"))),
-        issue: if comment { of_comment } else { id(body.get("entity_id")).or_else(|| id(data.get("id"))) },
+        issue: if comment {
+            of_comment
+        } else {
+            id(body.get("entity_id")).or_else(|| id(data.get("id")))
+        },
         what,
         actor: who.map(|id| User { id, ..User::default() }),
         at: text(data.get("updated_at")).as_deref().and_then(time),

@@ -13,7 +13,12 @@ pub async fn person(plane: &PlaneTracker, people: &People, user: &User) -> Resul
     // What the server says now goes before what a delivery said then.
     let user = plane.member(&user.id).await?.unwrap_or_else(|| user.clone());
     let members = plane.members().await?;
-    let namesakes = |name: &str| members.iter().filter(|m| m.display_name.as_deref() == Some(name) && m.id != user.id).count();
+    let namesakes = |name: &str| {
+        members
+            .iter()
+            .filter(|m| m.display_name.as_deref() == Some(name) && m.id != user.id)
+            .count()
+    };
     Ok(known(people, &user, namesakes))
 }
 
@@ -28,7 +33,10 @@ fn known(people: &People, user: &User, namesakes: impl Fn(&str) -> usize) -> Act
     let shown = user.display_name.as_deref().filter(|name| {
         let twice = listed(name) && namesakes(name) > 0;
         if twice {
-            tracing::warn!(name, "two members of the board have this display name: list their ids or mail addresses in [people]");
+            tracing::warn!(
+                name,
+                "two members of the board have this display name: list their ids or mail addresses in [people]"
+            );
         }
         !twice
     });
@@ -38,7 +46,10 @@ fn known(people: &People, user: &User, namesakes: impl Fn(&str) -> usize) -> Act
     let roles = lists.iter().filter(|(_, list)| holds(list)).map(|(role, _)| *role).collect();
     // Called as they are listed, so that one person is one, whichever door they come through.
     let called = names.iter().find(|n| listed(n)).copied();
-    let called = called.or(user.display_name.as_deref()).filter(|n| !n.is_empty()).unwrap_or(&user.id);
+    let called = called
+        .or(user.display_name.as_deref())
+        .filter(|n| !n.is_empty())
+        .unwrap_or(&user.id);
     Actor::Person {
         name: called.to_owned(),
         via: Via::Tracker,
@@ -69,7 +80,11 @@ mod tests {
 
     fn who(people: &People, namesakes: usize) -> (String, Vec<Role>) {
         match known(people, &ada(), |_| namesakes) {
-            Actor::Person { name, via: Via::Tracker, roles } => (name, roles),
+            Actor::Person {
+                name,
+                via: Via::Tracker,
+                roles,
+            } => (name, roles),
             other => panic!("{other:?}"),
         }
     }

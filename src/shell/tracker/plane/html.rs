@@ -48,7 +48,12 @@ pub fn to_text(html: &str) -> String {
     if html.trim().is_empty() {
         return String::new();
     }
-    let cut = html.char_indices().map(|(at, _)| at).take_while(|at| *at <= LONGEST).last().unwrap_or(0);
+    let cut = html
+        .char_indices()
+        .map(|(at, _)| at)
+        .take_while(|at| *at <= LONGEST)
+        .last()
+        .unwrap_or(0);
     let html = if html.len() > LONGEST { &html[..cut] } else { html };
     let config = config::plain_no_decorate().no_table_borders().raw_mode(true).allow_width_overflow();
     let text = config.string_from_read(html.as_bytes(), WIDTH).unwrap_or_default();
@@ -79,7 +84,10 @@ mod tests {
             "</p><script>",
         ] {
             let html = from_markdown(text);
-            assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("<div"), "{html}");
+            assert!(
+                !html.contains("<script") && !html.contains("<img") && !html.contains("<div"),
+                "{html}"
+            );
             let back = to_text(&html);
             let plain = |t: &str| t.split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(plain(&back), plain(text), "{html}");
@@ -88,7 +96,8 @@ mod tests {
 
     #[test]
     fn links_lead_to_pages_only() {
-        let html = from_markdown("[go](javascript:alert(1)) [pr](https://git.example/1) [x](https://a.example) ![i](https://b.example/i.png)");
+        let html =
+            from_markdown("[go](javascript:alert(1)) [pr](https://git.example/1) [x](https://a.example) ![i](https://b.example/i.png)");
         assert!(!html.contains("javascript") && !html.contains("<img"), "{html}");
         assert!(html.contains("<a href=\"https://git.example/1\">pr</a>"), "{html}");
         assert!(html.contains("<a href=\"https://a.example\">x</a>"), "{html}");
@@ -96,7 +105,10 @@ mod tests {
 
     #[test]
     fn what_people_write_becomes_text() {
-        assert_eq!(to_text("<p>Users &lt;admin&gt; &amp; guests cannot log in — fix.</p>"), "Users <admin> & guests cannot log in — fix.");
+        assert_eq!(
+            to_text("<p>Users &lt;admin&gt; &amp; guests cannot log in — fix.</p>"),
+            "Users <admin> & guests cannot log in — fix."
+        );
         assert_eq!(to_text("<p>:approved:</p>"), ":approved:");
         assert_eq!(to_text("<p>:rejected: too <b>large</b></p>"), ":rejected: too large");
         let text = to_text("<p>first</p><p>second<br>third</p><ul><li>one</li><li>two</li></ul>");
@@ -107,7 +119,15 @@ mod tests {
 
     #[test]
     fn markup_alone_says_nothing() {
-        for html in ["", "<p></p>", "<p><br></p>", "<p>&nbsp;</p>", "<div><p> </p></div>", "<p><img src=\"x\"></p>", "<ul></ul>"] {
+        for html in [
+            "",
+            "<p></p>",
+            "<p><br></p>",
+            "<p>&nbsp;</p>",
+            "<div><p> </p></div>",
+            "<p><img src=\"x\"></p>",
+            "<ul></ul>",
+        ] {
             assert_eq!(to_text(html), "", "{html}");
         }
     }
