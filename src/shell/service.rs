@@ -461,6 +461,9 @@ async fn open_project(
         .map_err(wrap)?;
     let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
     let tracker = open_tracker(store, name, &settings.tracker, dir, budgets)?;
+    if matches!(tracker, Tracker::Plane(_)) && config.people == rules::People::default() {
+        tracing::warn!(project = %name, "nobody is listed in [people]: nobody can start, approve or stop anything on the board");
+    }
     Ok(Project {
         name: name.clone(),
         repo: repo.id,

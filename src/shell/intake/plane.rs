@@ -22,12 +22,18 @@ use hint::{Hint, What};
 pub use order::standing_orders;
 pub use sync::{sync, take_board, turn};
 
+/// How often a server is asked again that does not show yet what it has told: half a minute.
+const BEHIND: u32 = 6;
+
 /// Why the board could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
     /// The server.
     #[error(transparent)]
     Plane(#[from] PlaneError),
+    /// The server's answer is older than what it has told.
+    #[error("the server does not show yet what it has told")]
+    Behind,
     /// Another look at the same issue takes long.
     #[error("the issue is being looked at already")]
     Busy,
@@ -69,6 +75,7 @@ pub(super) async fn understand(service: &Arc<Service>, delivery: &DeliveryRow) -
     match look(service, project, plane, &issue, &hint).await {
         Ok(understood) => Ok(understood),
         Err(LookError::Store(error)) => Err(error),
+        Err(LookError::Behind) if delivery.attempts >= BEHIND => Ok(Understood::Nothing("what it tells is not there any more".to_owned())),
         Err(other) => Ok(Understood::Later(other.to_string())),
     }
 }

@@ -15,7 +15,9 @@ const OVERLAP: i64 = 60_000;
 impl Look<'_> {
     /// Reads the comments since the last look; each that says something is one signal, once. One
     /// that is edited later has been heard.
-    pub(super) async fn comments(&self) -> Result<Option<String>, LookError> {
+    ///
+    /// `told` is one that must be among them: where it is not, the server's copy is behind.
+    pub(super) async fn comments(&self, told: Option<&str>) -> Result<Option<String>, LookError> {
         let store = &self.service.store;
         let known = store.projection(&self.project.name, self.issue).await?;
         let born = self.task.as_ref().map(|t| t.created_at.0.saturating_sub(self.plane.skew()));
@@ -23,22 +25,25 @@ impl Look<'_> {
             // Nothing waits for a word, and what was said before the start is part of the issue.
             return Ok(None);
         };
-        let mut last = None;
-        let mut told = None;
-        for comment in self.plane.comments(self.issue, since - OVERLAP).await? {
+        let all = self.plane.comments(self.issue, since - OVERLAP).await?;
+        if told.is_some_and(|told| all.iter().all(|c| c.id != told)) {
+            return Err(LookError::Behind);
+        }
+        let (mut last, mut found) = (None, None);
+        for comment in all {
             let written = comment.created_at.as_deref().and_then(time);
             last = last.max(written);
             if born.is_some_and(|born| written.is_some_and(|at| at < born)) {
                 continue;
             }
             if let Some(what) = self.comment(&comment, written).await? {
-                told = Some(what);
+                found = Some(what);
             }
         }
         if let Some(last) = last {
             store.save_heard(&self.project.name, self.issue, Millis(last), clock::now()).await?;
         }
-        Ok(told)
+        Ok(found)
     }
 
     async fn comment(&self, comment: &Comment, written: Option<i64>) -> Result<Option<String>, LookError> {

@@ -31,8 +31,8 @@ pub enum What {
     State(Option<String>),
     /// Its labels.
     Labels,
-    /// A comment was written or edited.
-    Comment,
+    /// This comment was written; without an id, one was edited.
+    Comment(Option<String>),
     /// It was deleted or archived.
     Gone,
     /// Nothing that we react to; what it was.
@@ -76,7 +76,8 @@ fn first(event: &str, body: &Json) -> Hint {
         ("issue", "create") => What::Made,
         ("issue", "delete") => What::Gone,
         ("issue", "update") => changed(activity),
-        ("issue_comment", "create" | "update") => What::Comment,
+        ("issue_comment", "create") => What::Comment(id(data.get("id"))),
+        ("issue_comment", "update") => What::Comment(None),
         _ => What::Noise(format!("{} {} is nothing that we react to", clip(event), clip(action))),
     };
     let issue = if event == "issue_comment" { &data["issue"] } else { &data["id"] };
@@ -109,7 +110,8 @@ fn second(body: &Json) -> Hint {
     let before = body["previous_attributes"].as_object();
     let had = |key: &str| before.is_none_or(|b| b.contains_key(key));
     let what = match () {
-        () if comment && (event.ends_with("created") || event.ends_with("updated")) => What::Comment,
+        () if comment && event.ends_with("created") => What::Comment(id(data.get("id")).or_else(|| id(body.get("entity_id")))),
+        () if comment && event.ends_with("updated") => What::Comment(None),
         () if !event.contains("workitem") && !event.contains("issue") || comment => {
             What::Noise(format!("{} is nothing that we react to", clip(&event)))
         }

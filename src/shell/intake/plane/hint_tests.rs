@@ -26,8 +26,11 @@ fn every_fixture_says_where_to_look() {
             "plane_issue_updated_sort_order_ui",
             noise("sort_order of an issue is nothing that we react to"),
         ),
-        ("plane_issue_comment_created", What::Comment),
-        ("plane_issue_comment_updated", What::Comment),
+        (
+            "plane_issue_comment_created",
+            What::Comment(Some("4797f841-c731-4e55-971f-d9cfe1938dfb".to_owned())),
+        ),
+        ("plane_issue_comment_updated", What::Comment(None)),
         ("plane_v2_workitem_updated", state),
     ];
     for (name, what) in known {
@@ -61,8 +64,11 @@ fn what_was_captured_live_is_understood() {
             "003-issue",
             What::Noise("priority of an issue is nothing that we react to".to_owned()),
         ),
-        ("006-issue_comment", What::Comment),
-        ("007-issue_comment", What::Comment),
+        (
+            "006-issue_comment",
+            What::Comment(Some("7b11fe16-82c2-4682-8056-e95681fb395b".to_owned())),
+        ),
+        ("007-issue_comment", What::Comment(None)),
     ];
     for (name, what) in known {
         let capture: Json = serde_json::from_slice(&fixture(&format!("captured/{name}"))).unwrap();
@@ -89,7 +95,10 @@ fn versions_differ_in_words_only() {
     let comment = of(
         r#"{"version":"v2","event":"workitem.comment.created","entity_id":"c","data":{"id":"c","issue_id":"a","actor_id":"u","project_id":"p"}}"#,
     );
-    assert_eq!((comment.what, comment.issue.as_deref()), (What::Comment, Some("a")));
+    assert_eq!(
+        (comment.what, comment.issue.as_deref()),
+        (What::Comment(Some("c".to_owned())), Some("a"))
+    );
     assert_eq!(comment.actor.unwrap().id, "u");
     let labels = of(r#"{"version":"v2","event":"workitem.updated","entity_id":"a","data":{},"previous_attributes":{"label_ids":[]}}"#);
     assert_eq!(labels.what, What::Labels);

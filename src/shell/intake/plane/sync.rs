@@ -11,7 +11,7 @@ use crate::shell::run::Held;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, Taken, Target};
 use crate::shell::tracker::Tracker;
-use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Ref, Urgency, User, standing};
+use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Ref, Urgency, User, standing, time};
 
 use super::LookError;
 use super::hint::{Hint, What};
@@ -61,7 +61,7 @@ pub async fn sync(service: &Arc<Service>, project: &Project, issue: &str) -> Res
         return look.gone().await;
     };
     let moved = look.state(&item, None).await?;
-    let heard = look.comments().await?;
+    let heard = look.comments(None).await?;
     Ok(moved.or(heard))
 }
 
@@ -90,9 +90,14 @@ pub(super) async fn with_hint(
     let Some(item) = look.item(Urgency::Now).await? else {
         return look.gone().await;
     };
+    // A server that reads from a copy of its database may not know yet what it told.
+    let read = item.updated_at.as_deref().and_then(time);
+    if !matches!(hint.what, What::Comment(_)) && hint.at.is_some_and(|told| read.is_some_and(|read| read < told)) {
+        return Err(LookError::Behind);
+    }
     let moved = look.state(&item, Some(hint)).await?;
-    let more = match hint.what {
-        What::Comment => look.comments().await?,
+    let more = match &hint.what {
+        What::Comment(new) => look.comments(new.as_deref()).await?,
         What::Labels => look.labels().await?,
         _ => None,
     };

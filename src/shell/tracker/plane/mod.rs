@@ -100,6 +100,10 @@ impl PlaneTracker {
             let mut ids = Vec::new();
             for client in std::iter::once(&self.0.client).chain(self.0.agents.values()) {
                 let me: User = client.call(Ask::get(Urgency::Now, "users/me/", &[])).await?;
+                if me.id.is_empty() {
+                    let why = "users/me names no id".to_owned();
+                    return Err(PlaneError::Malformed { why });
+                }
                 ids.push(me.id);
             }
             Ok(ids)
