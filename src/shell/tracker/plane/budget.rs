@@ -191,76 +191,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    async fn fill(budget: &Budget, urgency: Urgency) -> usize {
-        let mut taken = 0;
-        while let Ok(Ok(sent)) = tokio::time::timeout(Duration::from_millis(10), budget.take(urgency)).await {
-            drop(sent);
-            taken += 1;
+    /// Sends as many as there is room for.
+    fn fill(window: &mut Window, urgency: Urgency, now: Instant) -> usize {
+        let mut sent = 0;
+        while window.wait(urgency, now).is_none() {
+            window.sent.push_back(now);
+            sent += 1;
         }
-        taken
+        sent
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_window_holds_sixty_and_listings_leave_a_third_of_them() {
-        let budget = Budget::default();
-        assert_eq!(fill(&budget, Urgency::Whenever).await, 40);
-        assert_eq!(fill(&budget, Urgency::Now).await, 20);
-        tokio::time::sleep(WINDOW).await;
-        assert_eq!(fill(&budget, Urgency::Now).await, 60);
-        assert!(budget.take(Urgency::Now).await.is_err(), "it does not wait for a minute");
+    #[test]
+    fn a_window_holds_sixty_and_listings_leave_a_third_of_them() {
+        let (mut window, now) = (Window::default(), Instant::now());
+        assert_eq!(fill(&mut window, Urgency::Whenever, now), 40);
+        assert_eq!(fill(&mut window, Urgency::Now, now), 20);
+        let later = now + Duration::from_secs(50);
+        assert_eq!(window.wait(Urgency::Now, later), Some(WINDOW - Duration::from_secs(50)));
+        assert_eq!(fill(&mut window, Urgency::Now, now + WINDOW), 60);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[test]
+    fn listings_stand_behind_what_people_wait_for() {
+        let (mut window, now) = (Window::default(), Instant::now());
+        window.urgent = 1;
+        assert!(window.wait(Urgency::Whenever, now).is_some());
+        assert!(window.wait(Urgency::Now, now).is_none());
+    }
+
+    #[tokio::test]
     async fn what_the_server_says_corrects_it() {
-        let budget = Budget::default();
-        let sent = budget.take(Urgency::Now).await.ok().unwrap();
-        // Someone else uses the key as well.
-        sent.remaining(3);
-        drop(sent);
-        assert_eq!(fill(&budget, Urgency::Now).await, 3);
-        let budget = Budget::default();
-        let sent = budget.take(Urgency::Now).await.ok().unwrap();
-        sent.remaining(299);
-        drop(sent);
-        assert_eq!(fill(&budget, Urgency::Now).await, 299);
+        for (said, left) in [(3, 3), (299, 299), (0, 1)] {
+            let budget = Budget::default();
+            let sent = budget.take(Urgency::Now).await.ok().unwrap();
+            sent.remaining(said);
+            drop(sent);
+            assert_eq!(fill(&mut lock(&budget.window), Urgency::Now, Instant::now()), left, "{said}");
+        }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_refusal_closes_it_for_as_long_as_the_server_says() {
         let budget = Budget::default();
         let sent = budget.take(Urgency::Now).await.ok().unwrap();
         sent.refused(Duration::from_secs(30));
         drop(sent);
         let left = budget.take(Urgency::Now).await.err().unwrap();
-        assert_eq!(left.as_secs(), 30);
-        tokio::time::sleep(Duration::from_secs(25)).await;
-        assert!(budget.take(Urgency::Now).await.is_ok(), "five seconds are waited for");
+        assert!((29..=30).contains(&left.as_secs()), "{left:?}");
+        let after = Instant::now() + Duration::from_secs(31);
+        assert_eq!(lock(&budget.window).wait(Urgency::Now, after), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn listings_stand_behind_what_people_wait_for() {
-        let budget = Arc::new(Budget::default());
-        let start = Instant::now();
-        assert_eq!(fill(&budget, Urgency::Now).await, 60);
-        tokio::time::sleep(Duration::from_secs(45)).await;
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let ask = |urgency: Urgency| {
-            let (budget, order) = (Arc::clone(&budget), Arc::clone(&order));
-            tokio::spawn(async move {
-                let taken = budget.take(urgency).await.is_ok();
-                lock(&order).push((urgency, taken));
-            })
-        };
-        let listing = ask(Urgency::Whenever);
-        tokio::task::yield_now().await;
-        let (a, b) = (ask(Urgency::Now), ask(Urgency::Now));
-        for one in [listing, a, b] {
-            one.await.unwrap();
-        }
-        let order = lock(&order);
-        assert_eq!(order.len(), 3);
-        assert!(order.iter().all(|(_, taken)| *taken));
-        assert_eq!(order[2].0, Urgency::Whenever, "{:?} after {:?}", *order, start.elapsed());
+    #[tokio::test]
+    async fn a_full_window_is_not_waited_for() {
+        let budget = Budget::default();
+        fill(&mut lock(&budget.window), Urgency::Now, Instant::now());
+        assert!(budget.take(Urgency::Now).await.is_err());
+        assert_eq!(lock(&budget.window).urgent, 0);
     }
 
     #[test]

@@ -211,7 +211,10 @@ impl Person<'_> {
     }
 
     pub fn comments(&self, issue: &str, html: &str) {
-        self.plane.board().comment(&self.id, issue, html, None).expect("one without an external id");
+        self.plane
+            .board()
+            .comment(&self.id, issue, html, None)
+            .expect("one without an external id");
     }
 
     /// Sets the issue's labels; those that the project lacks are made.
