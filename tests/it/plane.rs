@@ -50,7 +50,7 @@ impl Ground {
         let (plane, hook) = (Plane::new(&STATES), free());
         let tracker = format!(
             "kind = 'plane'\nurl = '{}'\nworkspace = '{WORKSPACE}'\nproject = '{PROJECT}'\ntoken = {{ file = 'plane.key' }}\n\
-             secret = {{ file = 'plane.secret' }}\nagents = {{ analyst = {{ file = 'analyst.key' }} }}",
+             secret = {{ file = 'plane.secret' }}\nagents = {{ analyst = {{ token = {{ file = 'analyst.key' }} }} }}",
             plane.url()
         );
         let config = format!("listen = '{hook}'\n[people]\napprover = ['alice']\noperator = ['alice', 'bob@example.com']");

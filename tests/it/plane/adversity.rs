@@ -140,3 +140,15 @@ fn a_comment_that_says_nothing_is_no_answer() {
     ground.plane.until_status(&issue, "In Review");
     assert_eq!(ground.runs("analyst"), 2);
 }
+
+/// A key without requests left: nobody asks until the server says so, and nothing is lost.
+#[test]
+fn a_full_minute_is_waited_out() {
+    let ground = Ground::new("orch", "");
+    ground.plane.fault(Fault::once("", "", Kind::Full(2)));
+    let begun = std::time::Instant::now();
+    let issue = ground.started("Add a greeting");
+    ground.plane.until_status(&issue, "In Review");
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert_eq!(ground.plane.asked().iter().filter(|(.., status)| *status == 429).count(), 1);
+}

@@ -54,6 +54,8 @@ pub enum Kind {
     Broken,
     /// A page of a proxy.
     Page,
+    /// The key has no requests left for so many seconds.
+    Full(u64),
 }
 
 pub struct User {

@@ -103,7 +103,7 @@ impl Board {
 pub fn deliver(board: &Arc<Mutex<Board>>) {
     loop {
         std::thread::sleep(Duration::from_millis(5));
-        let Ok(mut locked) = board.lock() else { return };
+        let Ok(locked) = board.lock() else { return };
         let to = match locked.hooks {
             Hooks::Ended => return,
             Hooks::Lost => continue,

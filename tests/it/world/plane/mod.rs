@@ -105,11 +105,6 @@ impl Plane {
         (board.work_items, board.issues) = (true, false);
     }
 
-    /// How many requests a key has per minute.
-    pub fn limit(&self, per_minute: usize) {
-        self.board().limit = per_minute;
-    }
-
     /// Requests so far: method, path, status.
     pub fn asked(&self) -> Vec<(String, String, u16)> {
         self.board().asked.clone()
@@ -246,12 +241,13 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
     let key = headers.get("x-api-key").and_then(|v| v.to_str().ok()).map(str::to_owned);
     let applied = match &fault {
         // Whatever goes wrong before the view changes nothing.
-        Some(Kind::Status(..) | Kind::Page | Kind::Broken) => None,
+        Some(Kind::Status(..) | Kind::Page | Kind::Broken | Kind::Full(_)) => None,
         _ => Some(rest::answer(&mut board, &method, &uri, key.as_deref(), &body)),
     };
     let answer = match fault {
         Some(Kind::Status(status, body)) => rest::Answer::new(status, body),
         Some(Kind::Page) => rest::Answer::page(),
+        Some(Kind::Full(wait)) => rest::Answer::full(wait),
         Some(Kind::Broken) => rest::Answer::broken(),
         Some(Kind::HangUp) => rest::Answer::cut(),
         Some(Kind::Slow(_)) | None => applied.expect("it was applied"),

@@ -43,6 +43,12 @@ impl Answer {
         }
     }
 
+    /// Without the two headers that say what is left.
+    pub fn full(wait: u64) -> Self {
+        let body = json!({"error_code": 5900, "error_message": "RATE_LIMIT_EXCEEDED"});
+        Self::new(429, body).with("retry-after", wait)
+    }
+
     pub fn cut() -> Self {
         Self {
             cut: true,
@@ -90,10 +96,7 @@ pub fn answer(board: &mut Board, method: &Method, uri: &Uri, key: Option<&str>, 
     };
     let left = match board.count() {
         Ok(left) => left,
-        Err(wait) => {
-            let body = json!({"error_code": 5900, "error_message": "RATE_LIMIT_EXCEEDED"});
-            return Answer::new(429, body).with("retry-after", wait);
-        }
+        Err(wait) => return Answer::full(wait),
     };
     let path: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
     let query = Query(uri.query().unwrap_or_default());
