@@ -18,6 +18,7 @@ mod signal;
 pub(crate) mod tests;
 
 pub use board::{INITIAL, Made, known_statuses};
+pub(crate) use board::{comment_signal, known_signal, may_signal};
 pub use find::Found;
 pub use freeze::Frozen;
 pub use people::{Door, person};

@@ -178,7 +178,7 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
     };
     let repo = service.store.repo_by_id(project.repo).await?;
     let keys = step::needs(&rules, &task, &event);
-    let facts = gather::gather(project, &rules, &task, &event, &keys).await;
+    let facts = gather::gather(project, &service.config().people, &rules, &task, &event, &keys).await;
     if task.control.phase == Phase::Unborn && matches!(facts.get(&FactKey::Issue), Some(Fact::Unreachable { .. })) {
         return Ok(false);
     }

@@ -21,7 +21,8 @@ use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
 use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
-use crate::shell::tracker::{LocalTracker, Tracker};
+use crate::shell::tracker::plane::Budgets;
+use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::{chat, clock, intake, launch, queue, run};
 
 /// Where a service lives and what it runs by.
@@ -444,8 +445,9 @@ type Opened = (BTreeMap<Name, Project>, BTreeMap<String, Arc<Ruleset>>);
 async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Settings, data: &Path) -> Result<Opened, StartError> {
     let mut projects = BTreeMap::new();
     let mut rules = BTreeMap::new();
+    let budgets = Budgets::default();
     for (name, rule) in &settings.loaded.rulesets {
-        let project = open_project(git, store, config, &settings.dir, data, name, rule).await?;
+        let project = open_project(git, store, config, &settings.dir, data, name, rule, &budgets).await?;
         let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
         store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
         rules.insert(rule.hash.clone(), Arc::clone(rule));
@@ -454,6 +456,7 @@ async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Set
     Ok((projects, rules))
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a project is made of")]
 async fn open_project(
     git: &Git,
     store: &Store,
@@ -462,6 +465,7 @@ async fn open_project(
     data: &Path,
     name: &Name,
     rules: &Arc<Ruleset>,
+    budgets: &Budgets,
 ) -> Result<Project, StartError> {
     let settings = config
         .projects
@@ -469,16 +473,17 @@ async fn open_project(
         .ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
     let (repo, forge) = open_forge(git, store, &settings.forge, dir, data, name).await?;
     let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{repo}.git")), forge.remote()).await?;
-    let rules::Tracker::Local = settings.tracker else {
-        return Err(StartError::Config(format!("project `{name}`: its tracker is not available")));
-    };
+    let tracker = open_tracker(store, name, &settings.tracker, dir, budgets)?;
+    if matches!(tracker, Tracker::Plane(_)) && config.people == rules::People::default() {
+        tracing::warn!(project = %name, "nobody is listed in [people]: nobody can start, approve or stop anything on the board");
+    }
     Ok(Project {
         name: name.clone(),
         repo,
         rules: Swap::new(Arc::clone(rules)),
         vault,
         forge,
-        tracker: Tracker::Local(LocalTracker::new(store.clone(), name.clone())),
+        tracker,
         dir: dir.to_path_buf(),
     })
 }
@@ -514,4 +519,24 @@ async fn open_forge(
             ))
         }
     }
+}
+
+/// The tracker of a project. A server is not asked yet: a start depends on no peer.
+fn open_tracker(store: &Store, name: &Name, tracker: &rules::Tracker, dir: &Path, budgets: &Budgets) -> Result<Tracker, StartError> {
+    let rules::Tracker::Plane(plane) = tracker else {
+        return Ok(Tracker::Local(LocalTracker::new(store.clone(), name.clone())));
+    };
+    let read = |what: &str, from: &rules::Secret| {
+        let why = |why| StartError::Config(format!("project `{name}`: tracker.{what} cannot be had: {why}"));
+        Secret::read(from, dir).map_err(why)
+    };
+    let key = read("token", &plane.token)?;
+    let mut agents = BTreeMap::new();
+    for (slot, from) in &plane.agents {
+        agents.insert(slot.clone(), read(&format!("agents.{slot}"), from)?);
+    }
+    let tracker = PlaneTracker::new(plane, key, agents, budgets);
+    let tracker =
+        tracker.map_err(|why| StartError::Config(format!("project `{name}`: connections to its tracker cannot be made: {why}")))?;
+    Ok(Tracker::Plane(tracker))
 }

@@ -17,6 +17,7 @@ mod house;
 mod imports;
 mod kill;
 mod picture;
+mod plane;
 mod process;
 mod reload;
 mod scenarios;

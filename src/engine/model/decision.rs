@@ -61,6 +61,9 @@ pub enum Decision {
         key: String,
         /// Text for people, Markdown.
         text: String,
+        /// The agent whose words it tells, where it is an agent's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<Name>,
     },
     /// Tell the operators (may repeat).
     Alert {

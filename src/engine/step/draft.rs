@@ -395,7 +395,22 @@ impl<'a> Draft<'a> {
     /// A comment already rendered.
     pub fn comment_text(&mut self, text: String) {
         let key = self.key("comment");
-        self.decide(Decision::Comment { key, text });
+        self.decide(Decision::Comment { key, text, agent: None });
+    }
+
+    /// How many decisions there are.
+    pub fn decided(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// The comments since `first` tell what the agent of the run that has just ended wrote.
+    pub fn told_by_agent(&mut self, first: usize) {
+        let Body::RunEnded(report) = &self.event.body else { return };
+        for decision in self.decisions.iter_mut().skip(first) {
+            if let Decision::Comment { agent, .. } = decision {
+                *agent = Some(report.slot.clone());
+            }
+        }
     }
 
     /// An alert from the messages.

@@ -187,6 +187,7 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
     let (attempt, max) = rounds(draft, edge);
     let to = edge.to.as_ref().map(|to| target(draft, to)).unwrap_or_default();
     let beginning = clip(&answer.text, 500);
+    let first = draft.decided();
     let say = Say {
         outcome: key,
         detail: &answer.detail,
@@ -209,6 +210,9 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
     if let Some(message) = &edge.ask {
         let text = draft.render("ask", message, Say { text: &answer.text, ..say });
         draft.comment_text(text);
+    }
+    if !answer.text.is_empty() {
+        draft.told_by_agent(first);
     }
     if edge.alert {
         draft.alert("gate_error", say);

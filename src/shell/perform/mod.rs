@@ -16,6 +16,7 @@ use crate::shell::launch::LaunchError;
 use crate::shell::process::Alive;
 use crate::shell::service::Service;
 use crate::shell::store::{Effect, OutboxRow, RunState, StoreError};
+use crate::shell::tracker::Said;
 use crate::shell::{clock, crash, launch, settle};
 
 /// Effects taken up in one look.
@@ -106,7 +107,15 @@ fn pause(attempts: u32) -> Millis {
 async fn perform(service: &Arc<Service>, row: OutboxRow) -> Result<(), Failure> {
     match &row.effect {
         Effect::Status { status } => board::status(service, &row, status).await,
-        Effect::Comment { key, text } => board::comment(service, &row, key, text).await,
+        Effect::Comment { key, text, agent } => {
+            let said = Said {
+                key,
+                at: row.created_at,
+                text,
+                agent: agent.as_ref(),
+            };
+            board::comment(service, &row, &said).await
+        }
         Effect::Alert { text, .. } => chat::alert(service, &row, text).await,
         Effect::Card => chat::card(service, &row).await,
         Effect::Settle { run } => Ok(settle::settle(service, row.id, *run).await?),

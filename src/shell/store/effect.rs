@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::Target;
-use crate::engine::model::{ActionIntent, CleanUp, Kill, Millis, RunId, Seq};
+use crate::engine::model::{ActionIntent, CleanUp, Kill, Millis, Name, RunId, Seq};
 
 /// Something to be done outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub enum Effect {
         key: String,
         /// Text, Markdown.
         text: String,
+        /// The agent whose words it tells, where it is an agent's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<Name>,
     },
     /// Tell the operators.
     Alert {

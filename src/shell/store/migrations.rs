@@ -12,6 +12,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0003_run_notes.sql")),
     M::up(include_str!("migrations/0004_dependencies.sql")),
     M::up(include_str!("migrations/0005_chat.sql")),
+    M::up(include_str!("migrations/0006_board.sql")),
 ];
 
 /// The newest schema version that this binary knows.

@@ -54,6 +54,7 @@ pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
 pub use freezes::{FreezeRow, Note};
+pub use projection::Taken;
 pub use rows::{
     Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
 };

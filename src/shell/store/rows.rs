@@ -343,4 +343,10 @@ pub struct Projection {
     pub written: Option<String>,
     /// The status that was last taken as a person's signal.
     pub consumed: Option<String>,
+    /// The status that the board was last known to show, written or taken.
+    pub stands: Option<String>,
+    /// Up to here its changes were looked at, by the board's own clock.
+    pub seen: Option<Millis>,
+    /// Up to here its comments were read, by the board's own clock.
+    pub heard: Option<Millis>,
 }

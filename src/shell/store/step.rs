@@ -224,9 +224,10 @@ fn carry_out(ground: &Ground<'_>, decision: &Decision) -> Result<()> {
         Decision::SetTimer { visit, timer, due } => timers::set(ground.conn, ground.task()?, *visit, timer, *due),
         Decision::DropTimers => ground.target.task.map_or(Ok(()), |task| timers::drop_all(ground.conn, task)),
         Decision::ShowStatus { status } => ground.effect(&Effect::Status { status: status.clone() }),
-        Decision::Comment { key, text } => ground.effect(&Effect::Comment {
+        Decision::Comment { key, text, agent } => ground.effect(&Effect::Comment {
             key: key.clone(),
             text: text.clone(),
+            agent: agent.clone(),
         }),
         Decision::Alert { key, text } => ground.effect(&Effect::Alert {
             key: key.clone(),

@@ -28,6 +28,8 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
     };
     let rules = service.rules_of(task).await;
     let rules = rules.as_deref();
+    // What a board outside shows is known from the last look at it.
+    let board = service.store.projection(&found.project, &task.issue).await?.stands;
     let blockers = reasons(service, std::slice::from_ref(task))
         .await?
         .remove(&task.id)
@@ -66,6 +68,7 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
         cost_usd: runs.iter().map(|r| r.cost_usd).sum(),
         runs,
         acts: acts(rules, task, &found.label, actor),
+        status: found.issue.as_ref().map(|i| i.status.clone()).or(board),
         ..issue_only(found, &comments, now)
     })
 }

@@ -157,6 +157,7 @@ impl Scenario {
             set: self.set.clone(),
             config: self.config.clone(),
             rules: self.rules.clone().into_iter().collect(),
+            ..super::Setup::default()
         }
     }
 }

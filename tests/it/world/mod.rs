@@ -4,6 +4,7 @@ mod format;
 pub mod gitea;
 mod http;
 mod outcome;
+pub mod plane;
 mod play;
 mod procs;
 pub mod telegram;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub forge: toml::Table,
     /// Files of rules beside `signalbox.toml`, over the shipped ones.
     pub rules: Vec<(String, String)>,
+    /// The project's tracker; the service's own board where it says nothing.
+    pub tracker: Option<toml::Table>,
 }
 
 /// A running world. Dropped, it ends everything that it started.
@@ -115,7 +118,8 @@ impl World {
         set.extend(setup.set.clone());
         let local = |kind: &[(&str, &str)]| kind.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect::<toml::Table>();
         let mut project = local(&[("pipeline", pipeline), ("prefix", &self.prefix)]);
-        project.insert("tracker".into(), local(&[("kind", "local")]).into());
+        let tracker = setup.tracker.clone().unwrap_or_else(|| local(&[("kind", "local")]));
+        project.insert("tracker".into(), tracker.into());
         let forge = local(&[("kind", "local"), ("source", "repository"), ("default_branch", "main")]);
         let forge = if setup.forge.is_empty() { forge } else { setup.forge.clone() };
         project.insert("forge".into(), forge.into());
