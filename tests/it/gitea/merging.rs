@@ -96,7 +96,11 @@ fn a_conflict_goes_back_with_the_names_of_the_files() {
     site.world
         .wait_for(&item, "a round", |s| s["task"]["counters"]["rework"]["used"].as_u64() > Some(0));
     let log = site.world.log();
-    assert!(log.lines().any(|l| l.contains("conflict") && l.contains(&file)), "{}", site.world.tail());
+    assert!(
+        log.lines().any(|l| l.contains("conflict") && l.contains(&file)),
+        "{}",
+        site.world.tail()
+    );
     assert!(site.gitea.merges_asked().is_empty(), "what conflicts is not even asked for");
     assert!(site.gitea.branch(&branch).is_some());
 }
