@@ -112,10 +112,16 @@ impl Site {
         answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status")
     }
 
-    /// Steps that the task has taken.
-    fn steps(&mut self, item: &str) -> usize {
-        let history = self.world.get(&format!("/api/tasks/{item}/history"));
-        history.as_array().or_else(|| history["steps"].as_array()).map_or(0, Vec::len)
+    /// Events about tasks so far, decided or not.
+    fn events(&self) -> i64 {
+        self.world.count("SELECT COUNT(*) FROM inbox")
+    }
+
+    /// Waits until every delivery was understood.
+    fn understood(&self) {
+        self.world.until("all of them understood", || {
+            self.world.count("SELECT COUNT(*) FROM deliveries WHERE state = 'pending'") == 0
+        });
     }
 
     /// The token stands nowhere: not in the database, logs, artefacts, checkouts, configuration of git.
