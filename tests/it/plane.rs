@@ -39,6 +39,12 @@ struct Ground {
     hook: SocketAddr,
 }
 
+/// Who runs the tests: the person at the command line.
+fn login() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    user.ok().flatten().expect("a user").name
+}
+
 /// An address that nobody listens on.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address")
@@ -53,7 +59,10 @@ impl Ground {
              secret = {{ file = 'plane.secret' }}\nagents = {{ analyst = {{ token = {{ file = 'analyst.key' }} }} }}",
             plane.url()
         );
-        let config = format!("listen = '{hook}'\n[people]\napprover = ['alice']\noperator = ['alice', 'bob@example.com']");
+        let config = format!(
+            "listen = '{hook}'\n[people]\napprover = ['alice', '{0}']\noperator = ['alice', 'bob@example.com', '{0}']",
+            login()
+        );
         let setup = Setup {
             pipeline: pipeline.to_owned(),
             agents: toml::from_str(agents).expect("agents"),

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::engine::model::Millis;
+use crate::engine::model::{Millis, Phase, StopState};
 use crate::shell::clock;
 use crate::shell::intake::plane;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::OutboxRow;
+use crate::shell::store::{OutboxRow, Projection};
 use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::Failure;
@@ -54,6 +54,13 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
             );
             return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
         }
+        if outside && stopped_there(service, project, row, &known, &board.status).await? {
+            tracing::info!(
+                issue,
+                "the board shows the stop of the task: it is left there, and not moved to {status:?}"
+            );
+            return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
+        }
         project.tracker.set_status(issue, status).await?;
     }
     service.store.save_projection(&project.name, issue, status, clock::now()).await?;
@@ -61,6 +68,16 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
         service.store.save_seen(&project.name, issue, seen).await?;
     }
     Ok(service.store.effect_done(row.id, None, clock::now()).await?)
+}
+
+/// Whether the board shows the stop that ended the task: what the task had to show before is out of date.
+async fn stopped_there(service: &Service, project: &Project, row: &OutboxRow, known: &Projection, shows: &str) -> Result<bool, Failure> {
+    let stop = project.rules().signals.status.get(shows).is_some_and(|signal| signal == "stop");
+    let Some(task) = row.target.task.filter(|_| stop && known.consumed.as_deref() == Some(shows)) else {
+        return Ok(false);
+    };
+    let task = service.store.task(task).await?;
+    Ok(task.is_some_and(|t| t.control.phase == Phase::Cancelled || t.control.stop == StopState::Cleaning))
 }
 
 pub(super) async fn comment(service: &Service, row: &OutboxRow, said: &Said<'_>) -> Result<(), Failure> {

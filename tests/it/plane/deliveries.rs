@@ -112,7 +112,7 @@ fn recorded_payloads_are_taken_with_their_own_signatures_only() {
         .until("fourteen deliveries", || ground.world.log().matches("delivery=").count() == 14);
     assert_eq!(
         ground.world.log().matches("no project here is bound").count(),
-        6,
+        5,
         "{}",
         ground.world.tail()
     );

@@ -1,5 +1,6 @@
 //! Who moved an issue, and moves that the board shows no longer.
 
+use crate::engine::model::Millis;
 use crate::shell::tracker::plane::{Item, Ref, User, time};
 
 use super::LookError;
@@ -57,39 +58,44 @@ impl Look<'_> {
         })
     }
 
-    /// A person's change that we wrote over between our reading and our writing: the board shows
-    /// it no longer, but it was made, and counts.
-    pub(super) async fn written_over(&self, hint: Option<&Hint>, shows: &str) -> Result<Option<String>, LookError> {
+    /// A change that the board shows no longer, or shows as it did before: one that we wrote over
+    /// between our reading and our writing, or one away and back again. It was made, and counts,
+    /// where the issue's history has it later than the last that we know of.
+    pub(super) async fn unseen(&self, hint: Option<&Hint>) -> Result<Option<String>, LookError> {
         let Some(Hint {
             what: What::State(Some(new)),
             actor: Some(by),
+            at: Some(told),
             ..
         }) = hint
         else {
             return Ok(None);
         };
         let known = self.service.store.projection(&self.project.name, self.issue).await?;
+        let Some(seen) = known.seen.filter(|seen| *told > seen.0) else {
+            return Ok(None);
+        };
         let states = self.plane.states().await?;
-        let Some(moved_to) = states.iter().find(|s| s.id == *new || s.name == *new) else {
+        let state = states.iter().find(|s| s.id == *new || s.name == *new);
+        let Some((state, name)) = state.and_then(|s| Some((s, self.meant(&s.name)?))) else {
             return Ok(None);
         };
-        let covered = known.consumed.as_deref() == Some(moved_to.name.as_str()) || moved_to.name == shows;
-        let (false, true, Some(seen)) = (covered, known.written.as_deref() == Some(shows), known.seen) else {
-            return Ok(None);
-        };
-        let Some(name) = self.meant(&moved_to.name) else { return Ok(None) };
+        // History counts in seconds. What cannot be told apart is taken as the same, but for a
+        // stop: that one too many does nothing, one too few does harm.
+        let slack = if name == "stop" { 1000 } else { 0 };
         let history = self.plane.activities(self.issue).await?;
         let made = history.iter().find_map(|a| {
-            let this = a.new_identifier.as_deref() == Some(moved_to.id.as_str()) && a.actor.as_ref().is_some_and(|r| r.id() == by.id);
-            a.created_at.as_deref().and_then(time).filter(|at| this && *at > seen.0)
+            let this = a.new_identifier.as_deref() == Some(state.id.as_str()) && a.actor.as_ref().is_some_and(|r| r.id() == by.id);
+            a.made().filter(|at| this && at.saturating_add(slack) > seen.0)
         });
         let Some(at) = made else { return Ok(None) };
-        let activity = format!("plane {} state {} {at}", self.issue, moved_to.id);
-        let Some(event) = self.event(&name, None, by, at, activity).await? else {
+        let activity = format!("plane {} state {} {told}", self.issue, state.id);
+        let Some(event) = self.event(&name, None, by, at.max(seen.0), activity).await? else {
             return Ok(None);
         };
         let recorded = self.service.store.record(event).await?;
-        Ok(recorded.map(|_| format!("moved to {:?} while we wrote: the signal `{name}`", moved_to.name)))
+        self.service.store.save_seen(&self.project.name, self.issue, Millis(*told)).await?;
+        Ok(recorded.map(|_| format!("moved to {:?} in between: the signal `{name}`", state.name)))
     }
 }
 

@@ -136,7 +136,7 @@ impl<'a> Look<'a> {
         let store = &self.service.store;
         let known = store.projection(&self.project.name, self.issue).await?;
         if known.stands.as_deref() == Some(stands.status.as_str()) {
-            return self.written_over(hint, &stands.status).await;
+            return self.unseen(hint).await;
         }
         let change = self.who_moved(item, &stands.status, hint).await?;
         if self.plane.own().await?.contains(&change.by.id) {

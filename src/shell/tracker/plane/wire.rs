@@ -155,7 +155,7 @@ pub struct Comment {
 }
 
 /// A change of a work item, as its history has it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Activity {
     /// UUID.
     #[serde(default)]
@@ -172,9 +172,26 @@ pub struct Activity {
     /// Who changed it.
     #[serde(default)]
     pub actor: Option<Ref>,
-    /// When.
+    /// When the history was written, some time after the change.
     #[serde(default)]
     pub created_at: Option<String>,
+    /// When the change was made, in whole seconds since 1970.
+    #[serde(default)]
+    pub epoch: Option<f64>,
+}
+
+impl Activity {
+    /// When the change was made, in milliseconds, and not before it: whole seconds are rounded down.
+    #[must_use]
+    pub fn made(&self) -> Option<i64> {
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a cast of a number that is too large stops at the largest"
+        )]
+        let seconds = self.epoch.map(|s| s.floor() as i64);
+        let written = self.created_at.as_deref().and_then(time);
+        seconds.map(|s| s.saturating_mul(1000)).filter(|s| *s > 0).or(written)
+    }
 }
 
 /// A time of Plane's, in milliseconds.

@@ -214,7 +214,7 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
             let json = of.iter().map(|a| {
                 let field = (!a.field.is_empty()).then_some(a.field);
                 json!({"id": a.id, "field": field, "verb": "updated", "new_value": a.new_value, "new_identifier": a.new_identifier,
-                       "actor": a.actor, "created_at": a.created_at, "issue": id})
+                       "actor": a.actor, "created_at": a.created_at, "epoch": epoch(&a.created_at), "issue": id})
             });
             page(query, json.collect())
         }
@@ -258,6 +258,12 @@ fn found(board: &Board, id: &str, query: &Query<'_>) -> Answer {
         Some(one) => Answer::new(200, item(board, one, query)),
         None => missing(),
     }
+}
+
+/// Whole seconds, as the history counts.
+fn epoch(at: &str) -> f64 {
+    let at: jiff::Timestamp = at.parse().expect("a time");
+    i32::try_from(at.as_second()).map(f64::from).unwrap_or_default()
 }
 
 /// An item; what is expanded is what was asked for, and labels never are, as in the source.
