@@ -10,10 +10,12 @@ use crate::engine::model::{
 };
 
 mod deliveries;
+mod depends;
 mod durability;
 mod effects;
 mod events;
 mod local;
+mod matrix;
 mod opening;
 mod over;
 mod queue;
@@ -183,6 +185,7 @@ fn claim(job: JobId, checkout: &str) -> Claim {
         job,
         nonce: "n".to_owned(),
         checkout: checkout.to_owned(),
+        seen: 0,
         repo: None,
         now: at(10),
     }
