@@ -320,7 +320,8 @@ impl Rig {
                 return;
             }
         }
-        panic!("it goes on for ever");
+        let open = self.store.outbox_open().await.unwrap();
+        panic!("it goes on for ever: {open:#?}");
     }
 
     async fn decide_all(&mut self) -> bool {
@@ -459,7 +460,13 @@ impl Rig {
     async fn cleans(&mut self, row: &OutboxRow, what: &CleanUp) -> Option<Option<NewEvent>> {
         let now = self.now;
         let id = row.target.task.unwrap();
-        let runs = self.store.runs(id).await.unwrap();
+        let mut runs = self.store.runs(id).await.unwrap();
+        for run in runs.iter_mut().filter(|r| r.state == RunState::Exited) {
+            // What it left would be settled behind the clean-up, and counts for nothing.
+            let end = RunEnd::Killed(Kill::Stop);
+            assert!(self.store.end_run(run.id, end, None, None, now).await.unwrap());
+            run.state = RunState::Ended;
+        }
         let alive = runs.iter().any(|r| r.state != RunState::Ended);
         if alive || (what.report && self.dark > 0) {
             self.dark = self.dark.saturating_sub(1);
