@@ -143,7 +143,11 @@ pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency
         let Some(task) = tasks.get(&dependency.task).filter(|_| !over) else {
             continue;
         };
-        if service.rules_of(task).await.is_some_and(|rules| rules.depends.counts(dependency.source)) {
+        if service
+            .rules_of(task)
+            .await
+            .is_some_and(|rules| rules.depends.counts(dependency.source))
+        {
             open.push(dependency);
         }
     }

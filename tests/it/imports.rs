@@ -197,7 +197,9 @@ fn terminal_is_defined_once() {
 fn terminal_is_one_column_of_the_store() {
     let both = |code: &str| {
         let text = code.replace([' ', '"'], "");
-        ["'done','cancelled'", "'cancelled','done'"].iter().any(|pair| text.contains(&format!("phaseIN({pair})")))
+        ["'done','cancelled'", "'cancelled','done'"]
+            .iter()
+            .any(|pair| text.contains(&format!("phaseIN({pair})")))
             || text.contains("phase='done'ORphase='cancelled'")
             || text.contains("phase<>'done'ANDphase<>'cancelled'")
     };

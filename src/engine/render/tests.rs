@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::engine::model::{FactKey, Millis, Name};
-use crate::engine::rules::{Agent, BranchRules, DependRules, Entry, FilesClause, Gate, GateKind, Input, Retry, SerialGate, Signals, Stage, StopRules};
+use crate::engine::rules::{
+    Agent, BranchRules, DependRules, Entry, FilesClause, Gate, GateKind, Input, Retry, SerialGate, Signals, Stage, StopRules,
+};
 use crate::engine::script::Scripts;
 
 const EN: &str = include_str!("../../../messages/en.toml");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::codes;
-use super::decode_gates::gate;
 use super::decode_depends::depends;
+use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{agents, auto, entry_check, retry, stop};
 use super::diagnostic::{Place, Problem, Sink, quoted};

@@ -16,11 +16,7 @@ pub fn depends(r: &Reader) -> DependRules {
     let Some(t) = r.table("depends", "`depends`") else {
         return DependRules::default();
     };
-    let known = [
-        ("relation", Source::Relation),
-        ("text", Source::Text),
-        ("command", Source::Command),
-    ];
+    let known = [("relation", Source::Relation), ("text", Source::Text), ("command", Source::Command)];
     let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
     let enabled = t.truth("enabled").unwrap_or(true);
     let sources = match t.texts("sources") {
@@ -34,10 +30,19 @@ pub fn depends(r: &Reader) -> DependRules {
     let lines = match t.texts("lines") {
         Some(written) => {
             for line in written.v.iter().filter(|l| l.v.trim().is_empty()) {
-                let problem = Problem::error(codes::EMPTY, &line.at, "`lines` holds an empty text: every line would begin with it");
+                let problem = Problem::error(
+                    codes::EMPTY,
+                    &line.at,
+                    "`lines` holds an empty text: every line would begin with it",
+                );
                 t.sink.push(problem.label("empty").help("lines = [\"Depends on\"]"));
             }
-            written.v.into_iter().map(|l| l.v.trim().to_owned()).filter(|l| !l.is_empty()).collect()
+            written
+                .v
+                .into_iter()
+                .map(|l| l.v.trim().to_owned())
+                .filter(|l| !l.is_empty())
+                .collect()
         }
         None => LINES.iter().map(|l| (*l).to_owned()).collect(),
     };

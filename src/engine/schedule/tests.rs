@@ -362,7 +362,11 @@ fn b_sg_3_no_job_starts_before_what_its_task_waits_for_is_over() {
     let found = &house.verdicts()[1].1[0];
     assert!(found.text.contains("ORCH-001") && found.text.contains("analysis"), "{found:?}");
     assert!(
-        found.clear.as_deref().unwrap_or_default().starts_with("signalbox depend ORCH-002 --remove ORCH-001"),
+        found
+            .clear
+            .as_deref()
+            .unwrap_or_default()
+            .starts_with("signalbox depend ORCH-002 --remove ORCH-001"),
         "{found:?}"
     );
     assert_eq!(found.who, Who::OtherTask);

@@ -74,7 +74,10 @@ fn named(rules: &DependRules, text: &str) -> Vec<String> {
             continue;
         };
         let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || ":*_".contains(c));
-        for word in rest.split(|c: char| c.is_whitespace() || ",;*_`".contains(c)).filter(|w| !w.is_empty()) {
+        for word in rest
+            .split(|c: char| c.is_whitespace() || ",;*_`".contains(c))
+            .filter(|w| !w.is_empty())
+        {
             match item(word.trim_end_matches(['.', ')'])) {
                 Some(id) => found.push(id),
                 None if word == "&" || word.eq_ignore_ascii_case("and") || word == "и" => {}
@@ -129,7 +132,10 @@ mod tests {
     #[test]
     fn lines_of_an_issue_name_work_items() {
         assert_eq!(found("Depends on: ORCH-12"), ["ORCH-012"]);
-        assert_eq!(found("A map.\n\n- **Depends on:** orch-7, ET-1234 and ORCH-3.\nmore"), ["ORCH-007", "ET-1234", "ORCH-003"]);
+        assert_eq!(
+            found("A map.\n\n- **Depends on:** orch-7, ET-1234 and ORCH-3.\nmore"),
+            ["ORCH-007", "ET-1234", "ORCH-003"]
+        );
         assert_eq!(found("> depends on ORCH-12 being merged, then ORCH-13"), ["ORCH-012"]);
         assert_eq!(found("зависит от ORCH-5 и ORCH-6"), ["ORCH-005", "ORCH-006"]);
         assert_eq!(found("DEPENDS ON `ORCH-1`"), ["ORCH-001"]);

@@ -155,7 +155,8 @@ fn parts(name: &Wanted) -> (Option<&str>, Option<&str>) {
 
 /// The task that is named so: the one that is not cancelled, else the latest.
 fn resolve(conn: &Connection, task: TaskId, name: &Wanted) -> Result<Option<TaskId>> {
-    let project: String = first(conn, "SELECT project FROM tasks WHERE id = ?1", [task.0], |row| Ok(row.get(0)?))?.ok_or(StoreError::Gone)?;
+    let project: String =
+        first(conn, "SELECT project FROM tasks WHERE id = ?1", [task.0], |row| Ok(row.get(0)?))?.ok_or(StoreError::Gone)?;
     let (item, issue) = parts(name);
     let sql = "SELECT id FROM tasks WHERE item = ?1 OR (project = ?2 AND issue = ?3) ORDER BY phase = 'cancelled', id DESC LIMIT 1";
     first(conn, sql, params![item, project, issue], |row| Ok(TaskId(row.get(0)?)))

@@ -86,7 +86,16 @@ pub(super) fn keep(conn: &Connection, before: &Repo, after: &Repo, note: &Note) 
     exec(
         conn,
         sql,
-        params![after.id.0, what, word(&freeze.level)?, reason, who, at.0, note.evidence, note.seq.map(|s| s.0)],
+        params![
+            after.id.0,
+            what,
+            word(&freeze.level)?,
+            reason,
+            who,
+            at.0,
+            note.evidence,
+            note.seq.map(|s| s.0)
+        ],
     )
     .map(|_| ())
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::engine::model::{
-    Actor, Because, Body, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId, Usage,
+    Actor, Because, Body, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId,
+    Usage,
 };
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.

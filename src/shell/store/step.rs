@@ -4,7 +4,8 @@ use rusqlite::{Connection, params};
 
 use super::codec::{exec, first, json};
 use super::{
-    Committed, Effect, NewEvent, Note, Result, StepCommit, Store, StoreError, Target, depends, inbox, jobs, outbox, repos, runs, tasks, timers,
+    Committed, Effect, NewEvent, Note, Result, StepCommit, Store, StoreError, Target, depends, inbox, jobs, outbox, repos, runs, tasks,
+    timers,
 };
 use crate::engine::model::{Actor, Body, Decision, Fact, Facts, Kill, Millis, Phase, Repo, Seq, Task, TaskId};
 

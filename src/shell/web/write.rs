@@ -186,7 +186,12 @@ pub(super) struct DependBody {
     post, path = "/api/tasks/{item}/depend", params(("item" = String, Path)), request_body = DependBody,
     responses((status = 200, body = DoneView), (status = 403, body = ErrorView), (status = 404, body = ErrorView), (status = 409, body = ErrorView))
 )]
-pub(super) async fn depend(State(web): State<Web>, Caller(actor): Caller, Path(item): Path<String>, Body(body): Body<DependBody>) -> Answer {
+pub(super) async fn depend(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(item): Path<String>,
+    Body(body): Body<DependBody>,
+) -> Answer {
     answer(if body.remove {
         web.service.undepend(&item, &body.on, actor).await
     } else {

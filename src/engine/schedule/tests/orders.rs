@@ -79,7 +79,11 @@ impl Town {
         let controls: Vec<_> = self.tasks.iter().map(|t| (t.id, &t.control)).collect();
         let (lane, lease) = (&self.repo.lane, self.repo.lease.as_ref().map(|l| (l.task, &l.queue)));
         let seats: Vec<_> = lane.iter().map(|s| (s.task, s.inside)).collect();
-        format!("{controls:?} {seats:?} {lease:?} {:?} {depends:?} {waiting:?} {:?}", self.repo.freeze.as_ref().map(|f| f.level), self.running)
+        format!(
+            "{controls:?} {seats:?} {lease:?} {:?} {depends:?} {waiting:?} {:?}",
+            self.repo.freeze.as_ref().map(|f| f.level),
+            self.running
+        )
     }
 
     fn live(&self, n: usize) -> bool {
@@ -181,7 +185,12 @@ impl Town {
         let queue = Queue {
             waiting: &waiting,
             open: &open,
-            tasks: &self.tasks.iter().filter(|t| t.control.phase == Phase::Live).map(|t| (t.id, t.clone())).collect(),
+            tasks: &self
+                .tasks
+                .iter()
+                .filter(|t| t.control.phase == Phase::Live)
+                .map(|t| (t.id, t.clone()))
+                .collect(),
             depends: &self.depends,
             repos: &BTreeMap::from([(RepoId(1), self.repo.clone())]),
             rules: &|_| Some(Arc::clone(&self.rules)),
@@ -217,7 +226,11 @@ impl Town {
                 StopState::Deferred => {}
                 StopState::No => moves.push(Move::Stop(n)),
             }
-            let has = |a: usize| self.depends.iter().any(|d| d.task == self.tasks[a].id && self.tasks[a].id != TaskId(0));
+            let has = |a: usize| {
+                self.depends
+                    .iter()
+                    .any(|d| d.task == self.tasks[a].id && self.tasks[a].id != TaskId(0))
+            };
             // What would close a circle is refused at the door.
             if has(n) {
                 moves.push(Move::Undepend(n));
@@ -300,7 +313,9 @@ impl Town {
 
     fn finish(&mut self, task: TaskId, slot: &Name) {
         self.running.remove(&(task, slot.clone()));
-        let Some(n) = self.tasks.iter().position(|t| t.id == task) else { return };
+        let Some(n) = self.tasks.iter().position(|t| t.id == task) else {
+            return;
+        };
         let head = Head {
             sha: "a".to_owned(),
             subject: "s".to_owned(),
@@ -333,19 +348,31 @@ impl Town {
             let jobs = waiting.iter().zip(&verdicts).filter(|(j, _)| j.task == task.id);
             let mut blockers: Vec<Blocker> = jobs.flat_map(|(_, found)| found.clone()).collect();
             blockers.extend(waits(&self.rules, task, &self.repo));
-            by_person |= blockers.iter().any(|b| matches!(b.who, Who::Operator | Who::Anyone | Who::Approver));
+            by_person |= blockers
+                .iter()
+                .any(|b| matches!(b.who, Who::Operator | Who::Anyone | Who::Approver));
             let own = |m: &Move| match m {
                 Move::Claim(id, _) | Move::Finish(id, _) => *id == task.id,
                 Move::Acted(k) | Move::Cleaned(k) => k == n,
                 _ => false,
             };
-            assert!(moves.iter().any(own) || !blockers.is_empty(), "{} waits for nothing after {way:?}", task.item);
+            assert!(
+                moves.iter().any(own) || !blockers.is_empty(),
+                "{} waits for nothing after {way:?}",
+                task.item
+            );
         }
         let moving = moves.iter().any(Move::machine);
-        assert!(live.is_empty() || moving || by_person, "nothing moves, and nobody is named, after {way:?}");
+        assert!(
+            live.is_empty() || moving || by_person,
+            "nothing moves, and nobody is named, after {way:?}"
+        );
         let entered = |seat: &&Seat| seat.inside;
         assert!(
-            self.repo.lane.iter().all(|s| self.tasks.iter().any(|t| t.id == s.task && !t.terminal())),
+            self.repo
+                .lane
+                .iter()
+                .all(|s| self.tasks.iter().any(|t| t.id == s.task && !t.terminal())),
             "a seat of a task that is over after {way:?}: {:?}",
             self.repo.lane.iter().filter(entered).collect::<Vec<_>>()
         );

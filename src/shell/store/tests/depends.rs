@@ -38,12 +38,17 @@ async fn b_sg_3_a_circle_is_refused_and_spelled_out() {
     assert_eq!(world.depend(&b, "ORCH-003").await, Declared::Made);
     assert_eq!(world.depend(&b, "ORCH-003").await, Declared::Already);
     let circle = |names: &[&str]| Declared::Circle(names.iter().map(|n| (*n).to_owned()).collect());
-    assert_eq!(world.depend(&c, "ORCH-001").await, circle(&["ORCH-003", "ORCH-001", "ORCH-002", "ORCH-003"]));
+    assert_eq!(
+        world.depend(&c, "ORCH-001").await,
+        circle(&["ORCH-003", "ORCH-001", "ORCH-002", "ORCH-003"])
+    );
     assert_eq!(world.depend(&b, "ORCH-001").await, circle(&["ORCH-002", "ORCH-001", "ORCH-002"]));
     assert_eq!(world.depend(&a, "ORCH-001").await, circle(&["ORCH-001", "ORCH-001"]));
     assert_eq!(world.edges().await, [(1, Some(2), Source::Command), (2, Some(3), Source::Command)]);
     // Whoever is over is in nobody's way.
-    world.phase(&world.store.task(b.id).await.unwrap().unwrap(), Phase::Cancelled, Vec::new()).await;
+    world
+        .phase(&world.store.task(b.id).await.unwrap().unwrap(), Phase::Cancelled, Vec::new())
+        .await;
     assert_eq!(world.depend(&c, "ORCH-001").await, Declared::Made);
 }
 
@@ -96,10 +101,22 @@ async fn b_sg_3_the_issue_is_read_again_and_a_person_has_the_last_word() {
     let a = world.names(&a, &[]).await;
     assert_eq!(world.edges().await, []);
     let a = world.names(&a, &[item("ORCH-003")]).await;
-    assert_eq!(world.edges().await, [(1, Some(3), Source::Text)], "what the issue took back it may name again");
-    assert_eq!(world.depend(&a, "ORCH-002").await, Declared::Made, "and a person may change their mind");
+    assert_eq!(
+        world.edges().await,
+        [(1, Some(3), Source::Text)],
+        "what the issue took back it may name again"
+    );
+    assert_eq!(
+        world.depend(&a, "ORCH-002").await,
+        Declared::Made,
+        "and a person may change their mind"
+    );
     world.names(&a, &[]).await;
-    assert_eq!(world.edges().await, [(1, Some(2), Source::Command)], "the issue takes back only its own");
+    assert_eq!(
+        world.edges().await,
+        [(1, Some(2), Source::Command)],
+        "the issue takes back only its own"
+    );
 }
 
 #[tokio::test]
@@ -144,16 +161,26 @@ async fn b_sg_2_every_freeze_and_thaw_is_remembered_with_its_evidence() {
     };
     for (freeze, reason) in [(freeze(FreezeLevel::All, "worse", "olga"), ""), (None, "mended"), (None, "again")] {
         let before = world.repo_now().await;
-        let after = Repo {
-            freeze,
-            ..before.clone()
-        };
-        world.store.change_repo(after, before.version, note(reason), Vec::new()).await.unwrap();
+        let after = Repo { freeze, ..before.clone() };
+        world
+            .store
+            .change_repo(after, before.version, note(reason), Vec::new())
+            .await
+            .unwrap();
     }
     let rows = world.store.freezes(world.repo, 10).await.unwrap();
     let told: Vec<_> = rows
         .iter()
-        .map(|r| (r.what.as_str(), r.level, r.reason.as_str(), r.who.as_str(), r.evidence.as_str(), r.seq))
+        .map(|r| {
+            (
+                r.what.as_str(),
+                r.level,
+                r.reason.as_str(),
+                r.who.as_str(),
+                r.evidence.as_str(),
+                r.seq,
+            )
+        })
         .collect();
     let said = "said on the command line";
     assert_eq!(
@@ -161,7 +188,14 @@ async fn b_sg_2_every_freeze_and_thaw_is_remembered_with_its_evidence() {
         [
             ("lifted", FreezeLevel::All, "mended", "olga", said, None),
             ("changed", FreezeLevel::All, "worse", "olga", said, None),
-            ("set", FreezeLevel::Merge, "the tree differs", "ORCH-001", "merge.mismatch; tree 1 is not tree 2", Some(seq)),
+            (
+                "set",
+                FreezeLevel::Merge,
+                "the tree differs",
+                "ORCH-001",
+                "merge.mismatch; tree 1 is not tree 2",
+                Some(seq)
+            ),
         ]
     );
     for sql in ["UPDATE freezes SET who = 'x'", "DELETE FROM freezes"] {

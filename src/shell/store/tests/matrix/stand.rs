@@ -99,14 +99,13 @@ pub(super) fn head(n: u32) -> Head {
 
 /// A task that stands so, not written yet, with what is decided at its birth.
 pub(super) fn stand(rules: &Ruleset, mut task: Task, stage: &Name, state: State) -> (Task, Vec<Decision>) {
-    let Some(found) = rules.stages.get(stage) else { return (task, Vec::new()) };
+    let Some(found) = rules.stages.get(stage) else {
+        return (task, Vec::new());
+    };
     let before = rules.flow.iter().take_while(|s| *s != stage);
     task.ledger.passed = before.map(|s| (s.clone(), head(1).subject)).collect();
     task.ledger.head = Some(head(1));
-    task.ledger.visit = Visit {
-        number: 2,
-        entered_at: T0,
-    };
+    task.ledger.visit = Visit { number: 2, entered_at: T0 };
     task.control.phase = Phase::Live;
     task.control.stage = stage.clone();
     task.control.counters = rules.counters.keys().map(|c| (c.clone(), 0)).collect();
@@ -120,10 +119,7 @@ pub(super) fn stand(rules: &Ruleset, mut task: Task, stage: &Name, state: State)
     ];
     let waiting = ("gate.waiting: a person".to_owned(), T0);
     let work = found.work.clone();
-    let slot = |state: SlotState| Slot {
-        state,
-        ..Slot::default()
-    };
+    let slot = |state: SlotState| Slot { state, ..Slot::default() };
     let spec = |slot: &Name, kind, later: bool| {
         Decision::Enqueue(JobSpec {
             visit: 2,
