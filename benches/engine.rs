@@ -312,6 +312,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
         waiting: &waiting,
         open: &open,
         tasks: &tasks,
+        depends: &[],
         repos: &repos,
         depends: &[],
         rules: &|_| Some(Arc::clone(&rules)),

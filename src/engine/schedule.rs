@@ -235,7 +235,10 @@ pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
     if task.control.stop != StopState::No {
         let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
         let text = match until {
-            Some(_) => format!("{who} asked for a stop; it is applied when the irreversible step has ended"),
+            Some(until) => format!(
+                "{who} asked for a stop; it is applied when the irreversible step has ended, for which the rules foresee {} s",
+                until.since(since).0 / 1000
+            ),
             None => format!("{who} asked for a stop; processes are being ended and cleaned up after"),
         };
         return vec![blocker(Code::StopDeferred, text, since, Who::Itself)];

@@ -51,6 +51,7 @@ async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result
             job: job.id,
             nonce,
             checkout,
+            seen: view.newest,
             repo,
             now: clock::now(),
         })

@@ -193,6 +193,24 @@ fn terminal_is_defined_once() {
     assert!(found.is_empty(), "a second definition of \"over\": {found:#?}");
 }
 
+/// In SQL, too, "over" is asked of one column, which the schema itself ties to the phase.
+#[test]
+fn terminal_is_one_column_of_the_store() {
+    let both = |code: &str| {
+        let text = code.replace([' ', '"'], "");
+        ["'done','cancelled'", "'cancelled','done'"]
+            .iter()
+            .any(|pair| text.contains(&format!("phaseIN({pair})")))
+            || text.contains("phase='done'ORphase='cancelled'")
+            || text.contains("phase<>'done'ANDphase<>'cancelled'")
+    };
+    let found = offenders(|s| (s.below("src/shell/") && both(&s.code)).then(|| "asks for phases instead of `terminal`".to_owned()));
+    assert!(found.is_empty(), "{found:#?}");
+    let schema = include_str!("../../src/shell/store/migrations/0001_initial.sql");
+    assert_eq!(schema.matches("CHECK (terminal = (phase IN ('done', 'cancelled')))").count(), 1);
+    assert!(both(schema), "the schema's own definition is found by the same words");
+}
+
 #[test]
 fn nothing_is_left_unfinished() {
     let marks = ["todo!(", "unimplemented!(", "dbg!("];

@@ -15,7 +15,7 @@ mod signals;
 mod start;
 mod stop;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;

@@ -51,7 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it cannot be claimed any more, when a run holds the checkout,
-    /// or when the repository has moved; [`StoreError::Gone`] when there is no such job.
+    /// when the repository has moved, or when a dependency was declared that nobody looked at; [`StoreError::Gone`] when there is no such job.
     pub async fn claim(&self, claim: Claim) -> Result<RunRow> {
         let host = self.host();
         self.write(move |conn| take(conn, &claim, &host)).await
@@ -89,6 +89,7 @@ fn view(conn: &Connection) -> Result<QueueView> {
         running: list(conn, &format!("{SELECT} WHERE j.state = 'running' ORDER BY j.id"), [], decode)?,
         tasks: tasks::open(conn)?,
         depends: depends::all(conn)?,
+        newest: one(conn, "SELECT COALESCE(MAX(id), 0) FROM dependencies", [])?,
         repos: repos::all(conn)?,
         open_runs: runs::open(conn)?,
         counts,
@@ -98,6 +99,10 @@ fn view(conn: &Connection) -> Result<QueueView> {
 fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     let job = by_id(conn, claim.job)?.ok_or(StoreError::Gone)?;
     if job.state != JobState::Queued || job.available_at > claim.now {
+        return Err(StoreError::Conflict);
+    }
+    let later = "SELECT EXISTS (SELECT 1 FROM dependencies WHERE task = ?1 AND id > ?2 AND ended_at IS NULL)";
+    if one(conn, later, params![job.task.0, claim.seen])? {
         return Err(StoreError::Conflict);
     }
     if let Some(repo) = &claim.repo {

@@ -219,6 +219,8 @@ pub struct Claim {
     pub nonce: String,
     /// The checkout it works in: one run at a time.
     pub checkout: String,
+    /// The newest dependency that was known when the job was found free to start; 0 for none.
+    pub seen: i64,
     /// The repository afterwards, when the claim is the task's entry; its version is the one read.
     pub repo: Option<Repo>,
     /// When.
@@ -328,6 +330,8 @@ pub struct QueueView {
     pub tasks: Vec<Task>,
     /// Dependencies of those tasks.
     pub depends: Vec<Dependency>,
+    /// The newest dependency of any task, over or not; 0 for none.
+    pub newest: i64,
     /// Repositories, by id.
     pub repos: Vec<Repo>,
     /// Runs that have not ended, by id.

@@ -71,6 +71,8 @@ pub struct Step {
     pub answer: Option<String>,
     pub stop: Option<String>,
     pub retry: Option<String>,
+    /// Has the task wait until the one named by `on` is over.
+    pub depend: Option<String>,
     /// Comments on the issue.
     pub comment: Option<String>,
     /// Moves the issue `to` a status of the board.
@@ -96,6 +98,7 @@ pub struct Step {
     pub at: Option<String>,
     pub nth: Option<usize>,
     pub to: Option<String>,
+    pub on: Option<String>,
     pub name: Option<String>,
     pub file: Option<String>,
     pub content: Option<String>,

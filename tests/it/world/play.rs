@@ -53,6 +53,7 @@ impl Playing<'_> {
             (&step.answer, "answer", json!({"text": text.clone().unwrap_or_default()})),
             (&step.stop, "stop", json!({"text": text})),
             (&step.retry, "retry", json!({"text": text})),
+            (&step.depend, "depend", json!({"on": step.on})),
             (&step.comment, "comment", json!({"text": text.clone().unwrap_or_default()})),
             (&step.status, "status", json!({"status": step.to})),
             (&step.label, "label", json!({"label": step.name})),

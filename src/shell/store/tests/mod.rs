@@ -11,10 +11,12 @@ use crate::engine::model::{
 
 mod chat;
 mod deliveries;
+mod depends;
 mod durability;
 mod effects;
 mod events;
 mod local;
+mod matrix;
 mod opening;
 mod over;
 mod queue;
@@ -186,6 +188,7 @@ fn claim(job: JobId, checkout: &str) -> Claim {
         job,
         nonce: "n".to_owned(),
         checkout: checkout.to_owned(),
+        seen: 0,
         repo: None,
         now: at(10),
     }

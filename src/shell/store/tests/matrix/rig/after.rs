@@ -1,0 +1,121 @@
+//! What must hold when it is over.
+
+use super::*;
+
+impl Rig {
+    pub(super) async fn outcome(&mut self, ended: &Task, deferred: bool) -> String {
+        let stops = |text: &&String| text.contains("was stopped");
+        let said = self.said.iter().filter(stops).count();
+        let mut words = Vec::new();
+        if deferred {
+            words.push("deferred".to_owned());
+        }
+        match ended.control.phase {
+            Phase::Cancelled => {
+                // One comment, one alert, however often it was asked for.
+                assert_eq!(said, 2, "{:?}", self.said);
+                assert_eq!(self.store.item_label(self.task).await.unwrap(), Some(format!("{}~1", ended.item)));
+                words.push("cancelled".to_owned());
+            }
+            Phase::Done => {
+                assert_eq!(said, 0, "{:?}", self.said);
+                words.push("done".to_owned());
+            }
+            other => panic!("it ended {other:?}"),
+        }
+        if let Some(fresh) = self.fresh().await {
+            assert_eq!(fresh.item, ended.item, "the keys are free");
+            assert!(fresh.control.stop == StopState::No && fresh.control.phase == Phase::Live);
+            words.push("fresh".to_owned());
+        }
+        assert_eq!(
+            words.contains(&"fresh".to_owned()),
+            self.way == Way::Start && ended.control.phase == Phase::Cancelled
+        );
+        words.join(", ")
+    }
+
+    /// The task that the issue has now besides the one that was stopped.
+    async fn fresh(&self) -> Option<Task> {
+        let issue = self.target.issue.clone().unwrap_or_default();
+        let now = self.store.live_task_by_issue(PROJECT, &issue).await.unwrap();
+        now.filter(|t| t.id != self.task)
+    }
+
+    /// I6: no run, job, timer, lease or seat of it, and nothing that could be claimed.
+    pub(super) async fn nothing_is_left(&self, stage: &Name, state: State) {
+        let place = format!("{stage} {state:?} {:?}", self.way);
+        let runs = self.store.runs(self.task).await.unwrap();
+        assert!(runs.iter().all(|r| r.state == RunState::Ended), "{place}: {runs:?}");
+        let open = [JobState::Scheduled, JobState::Queued, JobState::Running];
+        let jobs = self.store.jobs(self.task).await.unwrap();
+        assert!(jobs.iter().all(|j| !open.contains(&j.state)), "{place}: {jobs:?}");
+        assert_eq!(self.store.timers(self.task).await.unwrap(), vec![], "{place}");
+        let repo = self.store.repo_by_id(self.target.repo).await.unwrap();
+        assert!(repo.seat(self.task).is_none(), "{place}: a seat is left");
+        let lease = repo.lease.as_ref();
+        assert!(
+            lease.is_none_or(|l| l.task != self.task && !l.queue.contains(&self.task)),
+            "{place}: {lease:?}"
+        );
+        assert_eq!(lease.is_some(), state == State::Leaseless, "{place}: {lease:?}");
+        assert!(lease.is_none_or(|l| l.task == TaskId(OTHER)), "{place}: {lease:?}");
+        let effects = self.store.outbox_open().await.unwrap();
+        assert!(effects.iter().all(|e| e.target.task != Some(self.task)), "{place}: {effects:?}");
+        // I3: what has ended cannot be ended, started or claimed once more.
+        for run in runs {
+            let again = self.store.end_run(run.id, RunEnd::Ok, None, None, self.now).await;
+            assert_eq!(again, Ok(false), "{place}");
+            assert!(self.store.run_started(run.id, process(9), None, self.now).await.is_err(), "{place}");
+        }
+        for job in jobs {
+            assert!(self.store.claim(claim(job.id, "elsewhere")).await.is_err(), "{place}");
+        }
+    }
+
+    /// I5: whatever comes afterwards, the task stays as it ended. What was started anew is stopped.
+    pub(super) async fn nothing_revives(&mut self) {
+        let before = self.now_task().await;
+        let visit = before.ledger.visit.number;
+        self.said.clear();
+        for body in [
+            poked(),
+            Body::Entered { visit },
+            Body::Retried { note: None },
+            Body::TimerFired {
+                visit,
+                timer: "stop".into(),
+            },
+            Body::CleanedUp { report: String::new() },
+            Body::ActionEnded {
+                visit,
+                action: "merge".into(),
+                outcome: "ok".into(),
+                detail: String::new(),
+                head: Some(head(4)),
+            },
+        ] {
+            self.tell(body).await;
+        }
+        for name in ["approve", "reject", "stop"] {
+            self.signal(name, self.target.clone()).await;
+        }
+        self.way = Way::Plain;
+        self.run().await;
+        let after = self.now_task().await;
+        let same = |task: &Task| Task {
+            version: 0,
+            ..task.clone()
+        };
+        assert_eq!(same(&after), same(&before), "it is over");
+        assert_eq!(self.said, Vec::<String>::new(), "no second notification");
+        if let Some(fresh) = self.fresh().await {
+            let mut target = self.target.clone();
+            target.task = Some(fresh.id);
+            self.signal("stop", target).await;
+            self.run().await;
+            assert_eq!(self.store.task(fresh.id).await.unwrap().unwrap().control.phase, Phase::Cancelled);
+        }
+        assert!(self.store.queue().await.unwrap().waiting.is_empty());
+    }
+}
