@@ -314,7 +314,6 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
         tasks: &tasks,
         depends: &[],
         repos: &repos,
-        depends: &[],
         rules: &|_| Some(Arc::clone(&rules)),
         limit: 200,
         project_limits: &limits,

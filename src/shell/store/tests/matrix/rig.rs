@@ -179,6 +179,7 @@ impl Rig {
             now: self.now,
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         };
         self.task = self.store.commit_step(commit).await.unwrap().task;
         self.target.task = Some(self.task);

@@ -75,6 +75,7 @@ impl Rig {
             now: self.now,
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
@@ -135,7 +136,7 @@ impl Rig {
                     )
                 })
             }
-            Effect::Status { .. } => None,
+            Effect::Status { .. } | Effect::Card => None,
             Effect::Comment { text, .. } | Effect::Alert { text, .. } => {
                 if recorded {
                     self.said.push(text.clone());
