@@ -121,6 +121,7 @@ fn a_task_survives_its_issue() {
     ground.until_log("the issue is gone from the board: the task goes on");
     ground.act("ORCH-001", "approve");
     ground.until_stage("ORCH-001", "deploy");
+    ground.world.wait_blocker("ORCH-001", "APPROVAL_WAIT");
     ground.act("ORCH-001", "approve");
     ground.world.wait_mode("ORCH-001", "done");
 }

@@ -3,6 +3,8 @@
 use html2text::config;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
+use super::words::Words;
+
 /// Lines are not broken: agents and markers want them as they were written.
 const WIDTH: usize = 100_000;
 /// Longest HTML that is read, in bytes.
@@ -55,7 +57,10 @@ pub fn to_text(html: &str) -> String {
         .last()
         .unwrap_or(0);
     let html = if html.len() > LONGEST { &html[..cut] } else { html };
-    let config = config::plain_no_decorate().no_table_borders().raw_mode(true).allow_width_overflow();
+    let config = config::with_decorator(Words::default())
+        .no_table_borders()
+        .raw_mode(true)
+        .allow_width_overflow();
     let text = config.string_from_read(html.as_bytes(), WIDTH).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines.join("\n").trim().to_owned()
@@ -114,7 +119,10 @@ mod tests {
         let text = to_text("<p>first</p><p>second<br>third</p><ul><li>one</li><li>two</li></ul>");
         assert!(text.starts_with("first\n\nsecond\nthird\n"), "{text:?}");
         assert!(text.contains("* one\n* two"), "{text:?}");
-        assert_eq!(to_text("<p>a <a href=\"https://x.example\">b</a></p>"), "a b");
+        assert_eq!(
+            to_text("<p>a <a href=\"https://x.example\">b</a> <code>c</code></p>"),
+            "a b <https://x.example> `c`"
+        );
     }
 
     #[test]

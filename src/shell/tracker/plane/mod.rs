@@ -12,6 +12,7 @@ mod html;
 mod paths;
 mod read;
 mod wire;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

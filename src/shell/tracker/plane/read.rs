@@ -139,7 +139,7 @@ impl PlaneTracker {
         if let Some(found) = find(&self.members().await?) {
             return Ok(Some(found));
         }
-        Ok(find(&*self.0.members.fresh(|| self.read_members()).await?))
+        Ok(find(&self.0.members.fresh(|| self.read_members()).await?))
     }
 
     async fn read_members(&self) -> Result<Vec<User>, PlaneError> {
@@ -159,10 +159,10 @@ impl PlaneTracker {
                 continue;
             }
             let find = |all: &[Label]| all.iter().find(|l| l.id == label.id()).map(|l| l.name.clone());
-            let known = find(&*self.0.labels.get(|| self.listing("labels/")).await?);
+            let known = find(&self.0.labels.get(|| self.listing("labels/")).await?);
             let known = match known {
                 Some(name) => Some(name),
-                None => find(&*self.0.labels.fresh(|| self.listing("labels/")).await?),
+                None => find(&self.0.labels.fresh(|| self.listing("labels/")).await?),
             };
             names.extend(known);
         }
