@@ -19,6 +19,7 @@ pub(super) mod tests;
 use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;
 
+pub(in crate::engine) use gates::approval_subject;
 pub use gates::{Answer, Answers, FromFacts, Outcome};
 
 /// What follows from an event.
