@@ -298,7 +298,9 @@ impl<'r> Expander<'r> {
         let Some((gate, outcome)) = local.control.reported.as_ref().and_then(|r| r.split_once('.')) else {
             return false;
         };
-        let anew = matches!(happening.event.body, Body::RunEnded(_)) || happening.moved.is_some() || happening.act == Act::Operator;
+        let anew = matches!(happening.event.body, Body::RunEnded(_))
+            || happening.moved.is_some()
+            || matches!(happening.act, Act::Operator | Act::Follow);
         let changed = |s: &Said| s.asked && s.gate == *gate && !matches!(&s.outcome, Outcome::Other(o) if *o == *outcome);
         let stands = local.waiting == local.control.reported;
         !anew && stands && local.control.mode == Mode::Active && written(self.frame.rules, &Name::new(gate), 0) && said.iter().any(changed)

@@ -93,7 +93,15 @@ pub(super) fn all(graph: &Graph, expander: &Expander<'_>, origins: Option<&Origi
 
 /// How a state waits, by the very function that tells people so.
 fn rest(expander: &Expander<'_>, local: &Local) -> Rest {
-    if !local.live() || local.follow {
+    match waiting(expander, local) {
+        Rest::Lost if local.follow => Rest::Moves,
+        found => found,
+    }
+}
+
+/// How a state waits, apart from what is in the inbox.
+fn waiting(expander: &Expander<'_>, local: &Local) -> Rest {
+    if !local.live() {
         return Rest::Moves;
     }
     let control = &local.control;
@@ -168,17 +176,24 @@ impl Court<'_, '_> {
 
     fn arrives(&self) -> Property {
         let done = |s: u32| self.graph.local(s).control.phase == Phase::Done;
-        let good = if self.graph.whole {
-            scc::reaching(&self.some(FAIR, 0), done)
-        } else {
-            Vec::new()
+        // Where outcomes were so bad that a task can only be parked, it counts as parked already.
+        let exempt = |s: u32| {
+            let local = self.graph.local(s);
+            local.plain() && (local.control.mode == Mode::Escalated || self.rest(s) == Rest::Parked)
         };
-        let stuck = self.first(|s, local| {
-            let exempt = local.control.mode == Mode::Escalated || self.rest(s) == Rest::Parked;
-            local.control.phase == Phase::Unborn && !good[s as usize] || (local.plain() && !exempt && !good[s as usize])
-        });
+        let from = |goal: &dyn Fn(u32) -> bool| {
+            if self.graph.whole {
+                scc::reaching(&self.some(FAIR, 0), goal)
+            } else {
+                Vec::new()
+            }
+        };
+        let (good, best) = (from(&|s| done(s) || exempt(s)), from(&done));
+        let stuck = self.first(|s, local| local.plain() && !good[s as usize]);
+        let stuck = stuck.or_else(|| self.first(|s, local| local.control.phase == Phase::Unborn && !best[s as usize]));
         let found = stuck.map(|s| {
             let stage = &self.graph.local(s).control.stage;
+            let stage = if stage.is_empty() { "created" } else { stage };
             let why = format!("a task at stage `{stage}` can no longer reach `done`, however well everything goes");
             let end = "From here `done` cannot be reached without STOP, reject or an operator.";
             (why, self.story(s, end))
@@ -197,10 +212,10 @@ impl Court<'_, '_> {
         } else {
             Vec::new()
         };
-        let stuck = self.first(|s, local| local.plain() && !good[s as usize]);
+        let stuck = self.first(|s, local| local.plain() && self.rest(s) != Rest::Moves && !good[s as usize]);
         let found = stuck.map(|s| {
             let stage = &self.graph.local(s).control.stage;
-            let why = format!("a task parked at stage `{stage}` is ended by no act but STOP");
+            let why = format!("a task that waits for a person at stage `{stage}` is ended by no act but STOP");
             (why, self.story(s, "No retry, rejection, answer or push leads from here to `done`."))
         });
         self.property(Kind::Arrives, claim, found)
