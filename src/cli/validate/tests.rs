@@ -160,6 +160,7 @@ fn commands_are_looked_for_only_here() {
     let dir = write(&[("signalbox.toml", GOOD.as_bytes()), ("agent.sh", b"#!/bin/sh\n")]);
     let here = |dir: &Path| {
         let request = Request {
+            no_proof: true,
             dir: Some(dir),
             here: true,
             strict: true,

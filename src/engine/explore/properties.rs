@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::model::{At, Code, JobId, Mode, Phase, StopState, Task, Who};
-use crate::engine::rules::{Action, Moment, Origins};
+use crate::engine::rules::{Action, Moment, Origins, Ruleset};
 use crate::engine::schedule::{Queue, WaitingJob, schedule, waits};
 
 use super::expand::{Expander, FAIR, FOLLOW, Fault, Leaf, ROUND, SERVICE, STOP};
@@ -174,6 +174,12 @@ impl Court<'_, '_> {
             .find(|s| is(*s, self.graph.local(*s)))
     }
 
+    /// Asks something of every local once, whatever its counters.
+    fn locals(&self, is: impl Fn(u32, &Local) -> bool) -> Vec<bool> {
+        let all = (0_u32..).zip(&self.graph.locals);
+        all.map(|(n, local)| is(n, local)).collect()
+    }
+
     fn arrives(&self) -> Property {
         let done = |s: u32| self.graph.local(s).control.phase == Phase::Done;
         // Where outcomes were so bad that a task can only be parked, it counts as parked already.
@@ -249,12 +255,13 @@ impl Court<'_, '_> {
         };
         let stuck = self.first(|s, local| local.live() && local.control.stop != StopState::No && !good[s as usize]);
         let deaf = || {
-            self.first(|s, local| {
-                let (of, _) = self.graph.states[s as usize];
+            let deaf = self.locals(|of, local| {
                 let does = |l: &Leaf| !self.graph.locals[l.target as usize].plain();
                 let stop = |l: &&Leaf| l.flags & STOP != 0;
-                local.plain() && (!self.graph.leaves(of).iter().any(|l| stop(&l)) || !self.graph.leaves(of).iter().filter(stop).all(does))
-            })
+                let stops = || self.graph.leaves(of).iter().filter(stop);
+                local.plain() && !(stops().next().is_some() && stops().all(does))
+            });
+            self.first(|s, _| deaf[self.graph.states[s as usize].0 as usize])
         };
         let found = stuck.or_else(deaf).map(|s| {
             let why = "a stop does not end the task".to_owned();
@@ -275,10 +282,12 @@ impl Court<'_, '_> {
 
     fn jobs(&self) -> Property {
         let claim = "no job of a task that is over, or being stopped, can be claimed";
-        let bad = self.first(|_, local| {
+        let rules = Arc::new(super::quiet(self.expander.frame.rules));
+        let bad = self.locals(|_, local| {
             let over = local.over() || (local.live() && local.control.stop == StopState::Cleaning);
-            over && self.claimable(local)
+            over && self.claimable(local, &rules)
         });
+        let bad = self.first(|s, _| bad[self.graph.states[s as usize].0 as usize]);
         let found = bad.map(|s| {
             let why = "a job of a task that is over can be claimed".to_owned();
             (why, self.story(s, "A job that is still in the queue can be claimed here."))
@@ -288,7 +297,7 @@ impl Court<'_, '_> {
     }
 
     /// Whether the scheduler would start a job of the task that was left in the queue.
-    fn claimable(&self, local: &Local) -> bool {
+    fn claimable(&self, local: &Local, rules: &Arc<Ruleset>) -> bool {
         let task = Task {
             id: TASK,
             ..self.expander.frame.task(local)
@@ -304,13 +313,12 @@ impl Court<'_, '_> {
         }];
         let repos = [(task.repo, self.expander.frame.repo(local, Lease1::Free))].into();
         let tasks: BTreeMap<_, _> = [(TASK, task)].into_iter().filter(|(_, t)| !t.terminal()).collect();
-        let rules = Arc::new(super::quiet(self.expander.frame.rules));
         let queue = Queue {
             waiting: &waiting,
             open: &[],
             tasks: &tasks,
             repos: &repos,
-            rules: &|_| Some(Arc::clone(&rules)),
+            rules: &|_| Some(Arc::clone(rules)),
             limit: 10,
             project_limits: &BTreeMap::new(),
         };
