@@ -261,6 +261,12 @@ pub struct Validate {
     /// Check, too, that agents' commands can be run on this machine
     #[arg(long)]
     pub here: bool,
+    /// Only load: do not prove. What the proof finds is an error here, but does not keep the service from starting
+    #[arg(long)]
+    pub no_proof: bool,
+    /// Prove anew, whatever was proved before
+    #[arg(long)]
+    pub no_cache: bool,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: super::validate::Format,

@@ -96,6 +96,8 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
                 format,
                 strict: args.strict,
                 here: args.here,
+                no_proof: args.no_proof,
+                cache: (!args.no_cache).then(validate::cache_dir).flatten(),
                 explain: args.explain.as_deref(),
             };
             validate::run(&request, &crate::shell::embedded::embedded())

@@ -4,6 +4,7 @@
 //! [`schedule`]. `tests/it/imports.rs` enforces it.
 
 pub mod admit;
+pub mod explore;
 pub mod graph;
 pub mod model;
 pub mod render;

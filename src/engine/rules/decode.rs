@@ -19,9 +19,6 @@ use super::value;
 /// Version of the rule language.
 pub const SCHEMA: i64 = 1;
 
-/// Tables that are read into the ruleset, but that nothing looks at in this version.
-const LATER: &[&str] = &["invariant"];
-
 /// Reads the tree of a pipeline whose own file is `own`.
 pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
     let at = Place::start(own);
@@ -64,7 +61,6 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         later: later::tables(&r),
         at,
     };
-    r.not_yet(LATER);
     r.finish();
     draft
 }

@@ -21,6 +21,7 @@ use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, H
 use crate::engine::rules::Ruleset;
 
 pub use depends::item;
+pub(in crate::engine) use gates::approval_subject;
 pub use gates::{Answer, Answers, FromFacts, Outcome};
 
 /// What follows from an event.

@@ -14,6 +14,12 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
     }
     draft.because(format!("{who} asked for a stop"));
     let (now, asked) = (draft.now(), asked(draft));
+    if arriving(draft) {
+        draft.because("everything is done already: the task arrives first");
+        draft.task.control.stop = StopState::Deferred;
+        draft.task.ledger.stop = Some((who, asked, None));
+        return;
+    }
     if let Some((action, limit)) = critical(draft) {
         draft.task.control.stop = StopState::Deferred;
         draft.task.ledger.stop = Some((who.clone(), asked, Some(now.plus(limit))));
@@ -33,6 +39,12 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
 
 /// How often a stop that was put off is looked at again, besides at everything that happens.
 const LOOK: Millis = Millis::secs(60);
+
+/// Whether the last stage is about to be entered: what was irreversible has happened, and a word
+/// that comes before the entry must neither take it back nor deny it.
+pub(super) fn arriving(draft: &Draft<'_>) -> bool {
+    draft.task.control.at == At::Entering && draft.rules.flow.last() == Some(&draft.task.control.stage)
+}
 
 /// The timer of a stop that was put off.
 fn remind(draft: &mut Draft<'_>, limit: Millis) {

@@ -328,3 +328,44 @@ fn what_is_cleaned_up_is_in_the_rules() {
             .any(|d| matches!(d, Decision::CleanUp(c) if c.checkout && !c.branch && !c.archive))
     );
 }
+
+/// The merge succeeded, and `done` is about to be entered: the follow-up is not applied yet.
+fn arriving() -> World {
+    let mut w = super::actions::merging("local");
+    let event = Event {
+        seq: Seq(900),
+        at: w.now,
+        cause: None,
+        actor: Actor::Service,
+        body: Body::ActionEnded {
+            visit: w.visit(),
+            action: "merge".into(),
+            outcome: "ok".into(),
+            detail: String::new(),
+            head: None,
+        },
+    };
+    let taken = step(&w.rules, &w.task, &w.repo, &event, &Facts::default());
+    assert!(matches!(taken.follow, Some(Body::Entered { .. })));
+    w.task = taken.task;
+    w.repo = taken.repo.unwrap_or(w.repo);
+    w
+}
+
+#[test]
+fn b_stop_4_between_the_merge_and_done_it_ends_in_an_honest_done() {
+    let mut w = arriving();
+    w.say("stop");
+    assert_eq!(w.task.control.stop, StopState::Deferred, "{}", w.why());
+    let visit = w.visit();
+    w.event(Actor::Service, Body::Entered { visit });
+    assert_eq!((w.task.control.phase, w.task.control.stop), (Phase::Done, StopState::No));
+    assert!(w.why().contains("done before the stop could be applied"), "{}", w.why());
+}
+
+#[test]
+fn a_reject_between_the_merge_and_done_does_not_send_what_is_merged_back() {
+    let mut w = arriving();
+    w.say("reject");
+    assert_eq!((w.stage(), w.task.control.at.clone()), ("done", At::Entering), "{}", w.why());
+}
