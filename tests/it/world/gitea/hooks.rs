@@ -37,6 +37,7 @@ fn send(shared: &Arc<Shared>, event: &str, mut body: Json, sender: &str) {
     let body = body.to_string();
     let signed = signature(SECRET, body.as_bytes());
     let (shared, event) = (Arc::clone(shared), event.to_owned());
+    shared.state().sending += 1;
     // Without a runtime at hand: what people do comes from the test's own thread.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -44,7 +45,9 @@ fn send(shared: &Arc<Shared>, event: &str, mut body: Json, sender: &str) {
             .build()
             .expect("a runtime");
         let status = runtime.block_on(post(&url, &event, &signed, body));
-        shared.state().delivered.push((event, status));
+        let mut state = shared.state();
+        state.delivered.push((event, status));
+        state.sending -= 1;
     });
 }
 
