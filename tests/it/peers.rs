@@ -17,7 +17,8 @@ use crate::world::peers::{Policy, Town};
 use crate::world::{Outcome, Scenario, check};
 
 mod forged;
-mod hands;
+mod lost;
+mod toml_only;
 
 /// What came of a scenario undisturbed, and what was told on the way.
 #[derive(Clone)]

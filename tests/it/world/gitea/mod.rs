@@ -207,6 +207,16 @@ impl Gitea {
         self.shared.state().delivered.clone()
     }
 
+    /// Branches and their commits.
+    pub fn branches(&self) -> BTreeMap<String, String> {
+        self.shared.repo.refs()
+    }
+
+    /// How often it was asked for anything.
+    pub fn asked(&self) -> usize {
+        self.shared.state().asked.len()
+    }
+
     /// Whether no webhook is on its way.
     pub fn all_sent(&self) -> bool {
         self.shared.state().sending == 0

@@ -228,6 +228,41 @@ impl Letter {
     }
 }
 
+/// A delivery made by hand.
+pub struct Post(Vec<u8>);
+
+impl Post {
+    /// One of Plane's, with this signature; none where it is empty.
+    pub fn plane(event: &str, body: &str, signature: &str) -> Self {
+        let event = format!("X-Plane-Event: {event}\r\nX-Plane-Delivery: {}\r\n", uuid::Uuid::now_v7());
+        Self::new("plane", &event, "X-Plane-Signature", signature, body)
+    }
+
+    /// One of Gitea's.
+    pub fn gitea(event: &str, body: &str, signature: &str) -> Self {
+        let event = format!("X-Gitea-Event-Type: {event}\r\n");
+        Self::new("gitea", &event, "X-Gitea-Signature", signature, body)
+    }
+
+    fn new(door: &str, event: &str, header: &str, signature: &str, body: &str) -> Self {
+        let signed = if signature.is_empty() { String::new() } else { format!("{header}: {signature}\r\n") };
+        let head = format!(
+            "POST /webhook/{door} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{event}{signed}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Self([head.as_bytes(), body.as_bytes()].concat())
+    }
+
+    /// Sends it; the status of the answer.
+    pub fn send(&self, to: SocketAddr) -> u16 {
+        let mut stream = TcpStream::connect(to).expect("the service listens");
+        stream.write_all(&self.0).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status")
+    }
+}
+
 /// Reads one request and answers it.
 fn receive(mut stream: TcpStream) -> Option<Letter> {
     stream.set_nonblocking(false).ok()?;

@@ -46,7 +46,11 @@ impl Town {
     }
 
     fn read_the_board(&self) {
-        self.world.until("everything shown", || self.shown() && self.shown());
+        let begun = Instant::now();
+        while !(self.shown() && self.shown()) {
+            assert!(begun.elapsed() < LONG, "not everything is shown:\n{}", self.world.tail());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn new_issue(&self, title: &str, step: &Step) {
@@ -150,7 +154,7 @@ impl Town {
 
     fn wait(&mut self, item: &str, step: &Step) {
         let until = step.until.as_deref().expect("`wait` says `until`");
-        let begun = Instant::now();
+        let (begun, mut place) = (Instant::now(), 0);
         while !self.come_to(item, until, step) {
             // Only where all is still can nothing but a nudge bring it on.
             if let Some(lost) = self.courier.lost()
@@ -170,7 +174,13 @@ impl Town {
                 self.show(item)["task"],
                 self.world.tail()
             );
-            std::thread::sleep(Duration::from_millis(15));
+            if ["agent ", "status ", "comment "].iter().any(|what| until.starts_with(what)) {
+                std::thread::sleep(Duration::from_millis(50));
+            } else {
+                // What is decided is news; what has none is seen within a second.
+                let news = self.world.get(&format!("/api/timeline?after={place}&wait=1"));
+                place = news["next"].as_i64().unwrap_or(place);
+            }
         }
     }
 
