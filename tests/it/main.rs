@@ -16,6 +16,7 @@ mod hostile;
 mod house;
 mod imports;
 mod kill;
+mod peers;
 mod picture;
 mod plane;
 mod process;

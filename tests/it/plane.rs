@@ -9,28 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value as Json, json};
 
-use crate::world::plane::{ANALYST, Hooks, KEY, PROJECT, Plane, SECRET, WORKSPACE};
+use crate::world::plane::{ANALYST, Hooks, KEY, PROJECT, Plane, SECRET, STATES, WORKSPACE};
 use crate::world::{Setup, World};
-
-/// What a board needs for the pipeline `orch`.
-const STATES: [&str; 16] = [
-    "To Analyse",
-    "Analysis",
-    "In Review",
-    "Approved",
-    "Rejected",
-    "Architecture",
-    "Development",
-    "Review",
-    "Testing",
-    "Deploying",
-    "Awaiting Deploy",
-    "Confirm Deploy",
-    "Needs Input",
-    "Blocked",
-    "Done",
-    "STOP",
-];
 
 /// A service beside its board. Alice approves and stops, Bob stops, everyone else has no say.
 struct Ground {

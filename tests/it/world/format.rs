@@ -103,6 +103,8 @@ pub struct Step {
     pub file: Option<String>,
     pub content: Option<String>,
     pub is: Option<String>,
+    /// Who does it, on a board outside: alice, where it does not say.
+    pub by: Option<String>,
     /// The act is refused, in words that contain these.
     pub refused: Option<String>,
 }

@@ -4,6 +4,7 @@ mod format;
 pub mod gitea;
 mod http;
 mod outcome;
+pub mod peers;
 pub mod plane;
 mod play;
 mod procs;

@@ -150,7 +150,8 @@ impl Playing<'_> {
     }
 }
 
-fn reached(seen: &Json, until: &str) -> bool {
+/// Whether what is shown of a task is what was waited for.
+pub(super) fn reached(seen: &Json, until: &str) -> bool {
     if let Some(stage) = until.strip_prefix("stage ") {
         return seen["task"]["stage"] == stage;
     }

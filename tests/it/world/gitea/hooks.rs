@@ -34,9 +34,13 @@ fn send(shared: &Arc<Shared>, event: &str, mut body: Json, sender: &str) {
     body["repository"]["full_name"] = format!("{OWNER}/{REPO}").into();
     body["repository"]["name"] = REPO.into();
     body["sender"]["login"] = sender.into();
+    // Two events are never the same to the byte: at least the repository was changed in between.
+    let nth = shared.state().next_id();
+    body["repository"]["updated_at"] = format!("2026-05-20T{:02}:{:02}:{:02}Z", nth / 3600 % 24, nth / 60 % 60, nth % 60).into();
     let body = body.to_string();
     let signed = signature(SECRET, body.as_bytes());
     let (shared, event) = (Arc::clone(shared), event.to_owned());
+    shared.state().sending += 1;
     // Without a runtime at hand: what people do comes from the test's own thread.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -44,7 +48,9 @@ fn send(shared: &Arc<Shared>, event: &str, mut body: Json, sender: &str) {
             .build()
             .expect("a runtime");
         let status = runtime.block_on(post(&url, &event, &signed, body));
-        shared.state().delivered.push((event, status));
+        let mut state = shared.state();
+        state.delivered.push((event, status));
+        state.sending -= 1;
     });
 }
 

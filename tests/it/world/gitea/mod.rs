@@ -12,6 +12,7 @@ mod repo;
 mod server;
 mod state;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -204,6 +205,27 @@ impl Gitea {
     /// Webhooks sent so far: fine name of the event, the service's status.
     pub fn delivered(&self) -> Vec<(String, u16)> {
         self.shared.state().delivered.clone()
+    }
+
+    /// Branches and their commits.
+    pub fn branches(&self) -> BTreeMap<String, String> {
+        self.shared.repo.refs()
+    }
+
+    /// How often it was asked for anything.
+    pub fn asked(&self) -> usize {
+        self.shared.state().asked.len()
+    }
+
+    /// Whether no webhook is on its way.
+    pub fn all_sent(&self) -> bool {
+        self.shared.state().sending == 0
+    }
+
+    /// The default branch: paths with contents.
+    pub fn main(&self) -> BTreeMap<String, String> {
+        let paths = self.shared.repo.git(&["ls-tree", "-r", "--name-only", "main"]);
+        paths.lines().map(|path| (path.to_owned(), self.published(path))).collect()
     }
 
     /// Waits until this many webhooks of the event were answered.

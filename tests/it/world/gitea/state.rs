@@ -66,6 +66,8 @@ pub struct State {
     pub asked: Vec<(String, String, String)>,
     pub hook: Option<String>,
     pub delivered: Vec<(String, u16)>,
+    /// Webhooks on their way.
+    pub sending: usize,
     ids: i64,
 }
 
@@ -82,6 +84,7 @@ impl State {
             asked: Vec::new(),
             hook: None,
             delivered: Vec::new(),
+            sending: 0,
             ids: 500,
         }
     }

@@ -89,6 +89,11 @@ impl Board {
         self.queue("issue_comment", &body);
     }
 
+    /// Whether every delivery is sent.
+    pub fn all_sent(&self) -> bool {
+        self.deliveries.iter().all(|d| d.sent)
+    }
+
     fn queue(&mut self, event: &str, body: &Json) {
         let sent = !matches!(self.hooks, Hooks::To(_));
         self.deliveries.push(Delivery {

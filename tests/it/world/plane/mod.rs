@@ -32,6 +32,25 @@ pub const ANALYST: &str = "plane_api_of_the_analyst";
 pub const WORKSPACE: &str = "acme";
 /// The project: the one of the fixtures.
 pub const PROJECT: &str = "59e3be42-87ec-4950-99a3-ae639cf2b089";
+/// What a board needs for the pipeline `orch`.
+pub const STATES: [&str; 16] = [
+    "To Analyse",
+    "Analysis",
+    "In Review",
+    "Approved",
+    "Rejected",
+    "Architecture",
+    "Development",
+    "Review",
+    "Testing",
+    "Deploying",
+    "Awaiting Deploy",
+    "Confirm Deploy",
+    "Needs Input",
+    "Blocked",
+    "Done",
+    "STOP",
+];
 /// Longest wait for anything.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -135,6 +154,31 @@ impl Plane {
         let board = self.board();
         let of = board.comments.iter().filter(|c| c.issue == issue);
         of.map(|c| (board.user(&c.actor).display_name.clone(), c.html.clone())).collect()
+    }
+
+    /// Whether every delivery that was made is sent.
+    pub fn all_sent(&self) -> bool {
+        self.board().all_sent()
+    }
+
+    /// The id of the issue with this number.
+    pub fn issue(&self, number: i64) -> String {
+        let board = self.board();
+        let found = board.items.iter().find(|i| i.number == number);
+        found.unwrap_or_else(|| panic!("no issue {number}")).id.clone()
+    }
+
+    /// How many issues there are.
+    pub fn issues(&self) -> i64 {
+        self.board().items.iter().map(|i| i.number).max().unwrap_or(0)
+    }
+
+    /// The names of the issue's labels.
+    pub fn labels(&self, issue: &str) -> Vec<String> {
+        let board = self.board();
+        let item = board.items.iter().find(|i| i.id == issue).expect("the issue");
+        let of = board.label_list.iter().filter(|l| item.labels.contains(&l.id));
+        of.map(|l| l.name.clone()).collect()
     }
 
     /// Statuses the issue has had, by whom.
