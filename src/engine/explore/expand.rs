@@ -331,29 +331,11 @@ fn succeeded(local: &Local, step: &Step) -> bool {
 /// The rules without what no step branches on, so that exploring makes no texts.
 pub(super) fn quiet(rules: &Ruleset) -> Ruleset {
     Ruleset {
-        pipeline: rules.pipeline.clone(),
-        hash: rules.hash.clone(),
-        prefix: rules.prefix.clone(),
-        artefacts: rules.artefacts.clone(),
-        branch: rules.branch.clone(),
-        flow: rules.flow.clone(),
-        sink: rules.sink.clone(),
-        stages: rules.stages.clone(),
-        gates: rules.gates.clone(),
-        agents: rules.agents.clone(),
-        counters: rules.counters.clone(),
-        on: rules.on.clone(),
-        signals: rules.signals.clone(),
-        retry: rules.retry.clone(),
-        serial_gate: rules.serial_gate.clone(),
-        stop: rules.stop.clone(),
-        auto: rules.auto.clone(),
-        entry: rules.entry.clone(),
-        invariants: rules.invariants.clone(),
         scripts: Scripts::default(),
         prompts: BTreeMap::new(),
         messages: BTreeMap::new(),
         vars: BTreeMap::new(),
+        ..rules.clone()
     }
 }
 

@@ -317,6 +317,7 @@ impl Court<'_, '_> {
             waiting: &waiting,
             open: &[],
             tasks: &tasks,
+            depends: &[],
             repos: &repos,
             rules: &|_| Some(Arc::clone(rules)),
             limit: 10,
