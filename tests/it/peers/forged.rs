@@ -37,7 +37,9 @@ fn everything(town: &Town) -> Vec<String> {
     for name in names {
         let mut rows = conn.prepare(&format!("SELECT * FROM \"{name}\"")).expect("a table");
         let columns = rows.column_count();
-        let read = rows.query_map([], |row| (0..columns).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<_>, _>>());
+        let read = rows.query_map([], |row| {
+            (0..columns).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<_>, _>>()
+        });
         for row in read.expect("rows") {
             all.push(format!("{name} {:?}", row.expect("a row")));
         }
@@ -46,7 +48,12 @@ fn everything(town: &Town) -> Vec<String> {
     let issue = town.issue("ORCH-001");
     all.push(format!("{} {:?}", town.plane.status(&issue), town.plane.comments(&issue)));
     all.push(format!("{:?} {:?}", town.gitea.main(), town.gitea.branches()));
-    all.push(format!("{} runs, {} asked, {} asked", town.world.ledger().len(), town.plane.asked().len(), town.gitea.asked()));
+    all.push(format!(
+        "{} runs, {} asked, {} asked",
+        town.world.ledger().len(),
+        town.plane.asked().len(),
+        town.gitea.asked()
+    ));
     all
 }
 
@@ -58,7 +65,8 @@ fn a_wrong_signature_changes_nothing() {
     town.plane.hooks(Hooks::Lost);
     town.plane.person("alice").moves(&issue, "Approved");
     let (event, approved) = town.plane.deliveries().pop().expect("a delivery");
-    let green = json!({"sha": "a".repeat(40), "context": "ci/test", "state": "success", "repository": {"full_name": "acme/shop"}}).to_string();
+    let green =
+        json!({"sha": "a".repeat(40), "context": "ci/test", "state": "success", "repository": {"full_name": "acme/shop"}}).to_string();
     let before = everything(&town);
     let right = plane::sign(plane::SECRET, approved.as_bytes());
     let (short, long, prefixed) = (right[..62].to_owned(), format!("{right}00"), format!("sha256={right}"));
@@ -107,7 +115,8 @@ fn a_webhook_is_answered_while_nobody_can_be_asked() {
     assert_eq!(town.world.show("ORCH-001")["task"]["stage"], "analysis");
     town.plane.mend();
     town.gitea.up();
-    town.world.wait_for("ORCH-001", "architecture", |seen| seen["task"]["stage"] == "architecture");
+    town.world
+        .wait_for("ORCH-001", "architecture", |seen| seen["task"]["stage"] == "architecture");
     let approvals = town.world.log().matches("moved to \"Approved\": the signal `approve`").count();
     assert_eq!(approvals, 1, "five deliveries, one signal:\n{}", town.world.tail());
 }
@@ -121,24 +130,71 @@ fn strange_deliveries_are_told_in_a_line_and_change_no_task() {
     let steps = |town: &Town| town.world.count("SELECT COUNT(*) FROM steps");
     let before = steps(&town);
     let elsewhere = "00000000-0000-4000-8000-000000000000";
-    let board = |project: &str, rest: &str| format!("{{\"event\": \"issue\", \"action\": \"updated\", \"data\": {{\"id\": \"{issue}\", \"project\": \"{project}\"}}{rest}}}");
-    let of = |repository: &str, rest: &str| format!("{{\"repository\": {{\"full_name\": \"{repository}\"}}, \"sender\": {{\"login\": \"bob\"}}{rest}}}");
+    let board = |project: &str, rest: &str| {
+        format!("{{\"event\": \"issue\", \"action\": \"updated\", \"data\": {{\"id\": \"{issue}\", \"project\": \"{project}\"}}{rest}}}")
+    };
+    let of = |repository: &str, rest: &str| {
+        format!("{{\"repository\": {{\"full_name\": \"{repository}\"}}, \"sender\": {{\"login\": \"bob\"}}{rest}}}")
+    };
     let cases = [
         // An unknown project, and an unknown repository.
-        (true, "issue", board(elsewhere, ""), "no project here is bound to Plane's project 00000000"),
-        (false, "push", of("acme/other", ", \"ref\": \"refs/heads/x\", \"before\": \"a\", \"after\": \"b\""), "a repository that no project has"),
+        (
+            true,
+            "issue",
+            board(elsewhere, ""),
+            "no project here is bound to Plane's project 00000000",
+        ),
+        (
+            false,
+            "push",
+            of("acme/other", ", \"ref\": \"refs/heads/x\", \"before\": \"a\", \"after\": \"b\""),
+            "a repository that no project has",
+        ),
         // An unknown event.
-        (true, "sprint", format!("{{\"event\": \"sprint\", \"action\": \"created\", \"data\": {{\"id\": \"{issue}\", \"project\": \"{PROJECT}\"}}}}"), "sprint create is nothing that we react to"),
+        (
+            true,
+            "sprint",
+            format!("{{\"event\": \"sprint\", \"action\": \"created\", \"data\": {{\"id\": \"{issue}\", \"project\": \"{PROJECT}\"}}}}"),
+            "sprint create is nothing that we react to",
+        ),
         (false, "sparkle", of("acme/shop", ""), "such events decide nothing"),
         // Payloads of other versions, as far as they can be read.
-        (true, "issue", format!("{{\"version\": \"v9\", \"event\": {{}}, \"data\": {{\"id\": \"{issue}\", \"project\": \"{PROJECT}\"}}}}"), "means nothing here"),
-        (true, "issue", "{\"version\": \"v2\", \"event\": \"workitem.updated\"}".to_owned(), "it names no issue"),
+        (
+            true,
+            "issue",
+            format!("{{\"version\": \"v9\", \"event\": {{}}, \"data\": {{\"id\": \"{issue}\", \"project\": \"{PROJECT}\"}}}}"),
+            "means nothing here",
+        ),
+        (
+            true,
+            "issue",
+            "{\"version\": \"v2\", \"event\": \"workitem.updated\"}".to_owned(),
+            "it names no issue",
+        ),
         (false, "push", of("acme/shop", ", \"ref\": null, \"after\": 3"), "it lacks /ref"),
-        (false, "status", of("acme/shop", ", \"commit\": {\"id\": 7}"), "it lacks /sha and /commit/id"),
-        (false, "pull_request", of("acme/shop", &format!(", \"action\": \"sung\", \"pull_request\": {{\"head\": {{\"label\": \"{branch}\"}}}}")), "labels, assignments and requests to review decide nothing"),
+        (
+            false,
+            "status",
+            of("acme/shop", ", \"commit\": {\"id\": 7}"),
+            "it lacks /sha and /commit/id",
+        ),
+        (
+            false,
+            "pull_request",
+            of(
+                "acme/shop",
+                &format!(", \"action\": \"sung\", \"pull_request\": {{\"head\": {{\"label\": \"{branch}\"}}}}"),
+            ),
+            "labels, assignments and requests to review decide nothing",
+        ),
         (false, "push", "{\"after\": \"b\"}".to_owned(), "it names no repository"),
         // A branch and an issue that nobody here knows.
-        (false, "delete", of("acme/shop", ", \"ref\": \"gone\", \"ref_type\": \"branch\""), "no task under way has the branch gone"),
+        (
+            false,
+            "delete",
+            of("acme/shop", ", \"ref\": \"gone\", \"ref_type\": \"branch\""),
+            "no task under way has the branch gone",
+        ),
     ];
     for (nth, (board, event, body, said)) in cases.iter().enumerate() {
         let post = if *board {
@@ -148,11 +204,18 @@ fn strange_deliveries_are_told_in_a_line_and_change_no_task() {
         };
         let known = town.world.log().lines().filter(|l| l.contains(said)).count();
         assert_eq!(town.post(&post), 200, "case {nth}: {body}");
-        town.world.until(said, || town.world.log().lines().filter(|l| l.contains(said)).count() > known);
+        town.world
+            .until(said, || town.world.log().lines().filter(|l| l.contains(said)).count() > known);
     }
     for (event, body) in [("issue", "not json"), ("push", "repository=acme%2Fshop")] {
-        assert_eq!(town.post(&Post::plane(event, body, &plane::sign(plane::SECRET, body.as_bytes()))), 400);
-        assert_eq!(town.post(&Post::gitea(event, body, &signed(crate::world::gitea::SECRET, body.as_bytes()))), 400);
+        assert_eq!(
+            town.post(&Post::plane(event, body, &plane::sign(plane::SECRET, body.as_bytes()))),
+            400
+        );
+        assert_eq!(
+            town.post(&Post::gitea(event, body, &signed(crate::world::gitea::SECRET, body.as_bytes()))),
+            400
+        );
     }
     town.settle();
     assert_eq!(steps(&town), before, "{}", town.world.tail());

@@ -87,6 +87,11 @@ impl Courier {
         self.shared.bag().flying == 0
     }
 
+    /// Whether one of them is to be lost.
+    pub fn loses(&self) -> bool {
+        matches!(self.shared.policy, Policy::Lost(_) | Policy::OwnLost(_))
+    }
+
     /// What was lost so far.
     pub fn lost(&self) -> Option<String> {
         self.shared.bag().lost.clone()
@@ -204,7 +209,11 @@ fn hand_over(shared: &Arc<Shared>, letters: Vec<Letter>, after: Duration) {
 impl Letter {
     /// Whether the service did it, and what it is.
     fn what(&self) -> (bool, String) {
-        let body = self.raw.windows(4).position(|w| w == b"\r\n\r\n").map_or(&[][..], |at| &self.raw[at + 4..]);
+        let body = self
+            .raw
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .map_or(&[][..], |at| &self.raw[at + 4..]);
         let json: Json = serde_json::from_slice(body).unwrap_or_default();
         let text = |path: &str| json.pointer(path).and_then(Json::as_str).unwrap_or_default().to_owned();
         if self.plane {
@@ -214,8 +223,14 @@ impl Letter {
         }
         let by = text("/sender/login");
         let head = String::from_utf8_lossy(&self.raw).to_lowercase();
-        let event = head.lines().find_map(|l| l.strip_prefix("x-gitea-event-type: ")).unwrap_or_default();
-        (by == super::super::gitea::BOT, format!("{by}: {event} {}{}", text("/action"), text("/state")))
+        let event = head
+            .lines()
+            .find_map(|l| l.strip_prefix("x-gitea-event-type: "))
+            .unwrap_or_default();
+        (
+            by == super::super::gitea::BOT,
+            format!("{by}: {event} {}{}", text("/action"), text("/state")),
+        )
     }
 
     fn send(&self, to: SocketAddr) -> std::io::Result<()> {
@@ -245,7 +260,11 @@ impl Post {
     }
 
     fn new(door: &str, event: &str, header: &str, signature: &str, body: &str) -> Self {
-        let signed = if signature.is_empty() { String::new() } else { format!("{header}: {signature}\r\n") };
+        let signed = if signature.is_empty() {
+            String::new()
+        } else {
+            format!("{header}: {signature}\r\n")
+        };
         let head = format!(
             "POST /webhook/{door} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{event}{signed}Content-Length: {}\r\n\r\n",
             body.len()
@@ -271,11 +290,17 @@ fn receive(mut stream: TcpStream) -> Option<Letter> {
     loop {
         let read = stream.read(&mut chunk).ok().filter(|n| *n > 0)?;
         raw.extend_from_slice(&chunk[..read]);
-        let Some(end) = raw.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+        let Some(end) = raw.windows(4).position(|w| w == b"\r\n\r\n") else {
+            continue;
+        };
         let head = String::from_utf8_lossy(&raw[..end]).to_lowercase();
-        let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")?.trim().parse::<usize>().ok())?;
+        let length = head
+            .lines()
+            .find_map(|l| l.strip_prefix("content-length: ")?.trim().parse::<usize>().ok())?;
         if raw.len() >= end + 4 + length {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok()?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .ok()?;
             return Some(Letter {
                 plane: head.contains("/webhook/plane"),
                 raw,

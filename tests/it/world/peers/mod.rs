@@ -123,8 +123,7 @@ impl Town {
 
     /// Nothing is on its way or under way: whatever is to come has to come from outside.
     fn still(&self) -> bool {
-        let under_way =
-            "SELECT (SELECT COUNT(*) FROM runs WHERE state <> 'ended') + (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'scheduled', 'running'))";
+        let under_way = "SELECT (SELECT COUNT(*) FROM runs WHERE state <> 'ended') + (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'scheduled', 'running'))";
         let told = || self.plane.all_sent() && self.gitea.all_sent() && self.courier.idle();
         // Twice: what was shown in between is told of in its turn.
         told() && self.shown() && self.world.count(under_way) == 0 && told() && self.shown()
@@ -148,6 +147,13 @@ fn words(html: &str) -> String {
     let text = breaks.replace_all(html, "\n");
     let text = tags.replace_all(&text, "");
     let text = blank.replace_all(&text, "\n\n");
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&nbsp;", " "),
+        ("&amp;", "&"),
+    ];
     entities.iter().fold(text.into_owned(), |text, (from, to)| text.replace(from, to))
 }

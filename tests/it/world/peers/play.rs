@@ -57,6 +57,12 @@ impl Town {
         let person = self.plane.person(who(step));
         let text = step.text.as_deref().unwrap_or("Please.");
         let issue = person.creates(title, &format!("<p>{text}</p>"));
+        if self.courier.loses() {
+            // Else what is told of the making would show the start as well, or not, as chance has it.
+            self.world
+                .until("the new issue told", || self.plane.all_sent() && self.courier.idle());
+            self.read_the_board();
+        }
         if !step.labels.is_empty() {
             person.labels(&issue, &step.labels.iter().map(String::as_str).collect::<Vec<_>>());
         }
@@ -154,7 +160,7 @@ impl Town {
 
     fn wait(&mut self, item: &str, step: &Step) {
         let until = step.until.as_deref().expect("`wait` says `until`");
-        let (begun, mut place) = (Instant::now(), 0);
+        let (mut begun, mut place) = (Instant::now(), 0);
         while !self.come_to(item, until, step) {
             // Only where all is still can nothing but a nudge bring it on.
             if let Some(lost) = self.courier.lost()
@@ -179,7 +185,11 @@ impl Town {
             } else {
                 // What is decided is news; what has none is seen within a second.
                 let news = self.world.get(&format!("/api/timeline?after={place}&wait=1"));
-                place = news["next"].as_i64().unwrap_or(place);
+                let next = news["next"].as_i64().unwrap_or(place);
+                if next != place {
+                    // It goes on, however slowly.
+                    (place, begun) = (next, Instant::now());
+                }
             }
         }
     }
