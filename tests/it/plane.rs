@@ -13,7 +13,7 @@ use crate::world::plane::{ANALYST, Hooks, KEY, PROJECT, Plane, SECRET, WORKSPACE
 use crate::world::{Setup, World};
 
 /// What a board needs for the pipeline `orch`.
-const STATES: [&str; 16] = [
+pub const STATES: [&str; 16] = [
     "To Analyse",
     "Analysis",
     "In Review",

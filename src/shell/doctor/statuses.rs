@@ -49,7 +49,8 @@ fn uses(rules: &Ruleset) -> BTreeMap<&str, Use> {
     all
 }
 
-/// Tells which statuses of the rules the board lacks, and which of them mean two things.
+/// Tells which statuses of the rules the board lacks, and which the board has twice, spelled
+/// differently. (One status for two meanings is an error of the rules.)
 pub(super) fn compare(notes: &mut Notes, rules: &Ruleset, board: &[String]) {
     let uses = uses(rules);
     let mut there = 0;
@@ -58,14 +59,6 @@ pub(super) fn compare(notes: &mut Notes, rules: &Ruleset, board: &[String]) {
             there += 1;
         } else {
             lacking(notes, rules, board, status, used);
-        }
-        if let (Some(signal), false) = (&used.signal, used.shown.is_empty()) {
-            notes.warning(
-                "tracker.status.twice",
-                format!("the status {status:?} means the signal `{signal}` and is shown {}", places(used)),
-                "nobody sees on the board whether a person moved the issue there or the service did",
-                "give one of the two another status in the rules",
-            );
         }
     }
     for (at, one) in board.iter().enumerate() {
