@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
     disable_help_subcommand = true,
     after_help = "First steps: `signalbox demo` shows a whole run without any set-up; `signalbox init` prepares the repository you are in; \
                   `signalbox serve` starts the service; `signalbox task new \"Title\"` gives it work.\n\n\
-                  Exit codes: 0 ok, 1 failure, 2 usage, 3 no service answers, 4 refused, 5 not found, 10 and 11 findings of validate."
+                  Exit codes: 0 ok, 1 failure, 2 usage, 3 no service answers, 4 refused, 5 not found, 10 and 11 findings of validate and doctor."
 )]
 pub struct Args {
     /// Options of every command.
@@ -66,6 +66,10 @@ pub enum Command {
     Demo(super::demo::DemoArgs),
     /// Check the configuration and its rules
     Validate(Validate),
+    /// Compare the rules with this machine, the tracker, the forge and the chat, and say what to do
+    Doctor(super::doctor::DoctorArgs),
+    /// Set up what peers need
+    Setup(super::setup::SetupArgs),
     /// Play the scenario tests of the rules: tests/rules/*.toml beside the configuration
     Test(Test),
     /// Print what a pipeline decides: stage, standing, event and outcome, one decision a line

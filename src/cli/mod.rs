@@ -1,6 +1,6 @@
 //! The command line: one file per command.
 //!
-//! Every command but `init`, `validate`, `test`, `table`, `graph`, `serve` and `demo` talks to a running service and holds
+//! Every command but `init`, `validate`, `doctor`, `setup`, `test`, `table`, `graph`, `serve` and `demo` talks to a running service and holds
 //! no logic of its own: what it may do and why not is the service's to say.
 
 pub mod args;
@@ -14,6 +14,7 @@ pub mod span;
 pub mod completions;
 pub mod decide;
 pub mod demo;
+pub mod doctor;
 pub mod init;
 pub mod logs;
 pub mod origin;
@@ -22,6 +23,7 @@ pub mod queue;
 pub mod reload;
 pub mod run_shim;
 pub mod serve;
+pub mod setup;
 pub mod show;
 pub mod status;
 pub mod task;
@@ -74,6 +76,8 @@ fn run(args: Args) -> ExitCode {
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
         Command::Validate(_)
+        | Command::Doctor(_)
+        | Command::Setup(_)
         | Command::Test(_)
         | Command::Table { .. }
         | Command::Graph(_)
@@ -102,6 +106,8 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
             };
             validate::run(&request, &crate::shell::embedded::embedded())
         }
+        Command::Doctor(args) => i32::from(doctor::run(global, &args, &crate::shell::embedded::embedded())),
+        Command::Setup(args) => i32::from(setup::run(global, &args, &crate::shell::embedded::embedded())),
         Command::Show { item, .. } => {
             let dir = find::rules(global);
             origin::run(dir.as_deref(), &item, global.json, &crate::shell::embedded::embedded())

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::engine::explore;
 use crate::engine::rules::{self, Diagnostic, Files, Loaded, Severity, codes, load};
 use crate::shell::config::{ReadProblem, read_dir};
+use crate::shell::doctor::executable;
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -106,17 +107,6 @@ pub fn answer(request: &Request, embedded: &Files, today: Date, color: bool) -> 
         Format::Github => rules::render_github(&found),
     };
     (text, status(&found, request.strict))
-}
-
-/// Whether a program can be executed here: `./…` from the directory of the rules, as the service
-/// does it, a plain name from PATH.
-fn executable(dir: &Path, program: &str) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    let runs = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return runs(&dir.join(program));
-    }
-    std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|p| runs(&p.join(program))))
 }
 
 fn page(code: &str) -> (String, i32) {

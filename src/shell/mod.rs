@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 mod credentials;
+pub mod doctor;
 pub mod door;
 pub mod embedded;
 mod first_start;

@@ -11,6 +11,7 @@ mod claude_real;
 mod cli;
 mod crash;
 mod docs_pipeline;
+mod doctor;
 mod gitea;
 mod hostile;
 mod house;

@@ -4,6 +4,7 @@
 //! a time, as fast as the chat allows, and knows whether the chat works at present.
 
 mod html;
+mod look;
 mod pace;
 mod room;
 mod telegram;
@@ -15,6 +16,7 @@ use crate::engine::rules;
 use crate::shell::secret::Secret;
 
 pub use html::{Html, LIMIT};
+pub use look::{Look, Trouble, look};
 pub use room::{Failed, Problem, Room, Turn};
 
 /// The chat in force, if there is one.
@@ -49,10 +51,15 @@ impl Chat {
 /// # Errors
 /// One sentence with the remedy; never the token.
 pub fn open(chat: &rules::Chat, dir: &Path) -> Result<Room, String> {
+    Room::new(chat, secret(chat, dir)?)
+}
+
+/// The bot's token, checked to be one: it becomes a part of addresses.
+fn secret(chat: &rules::Chat, dir: &Path) -> Result<Secret, String> {
     let token = Secret::read(&chat.token, dir).map_err(|why| format!("chat.token: {why}"))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-');
     if !token.reveal().chars().all(plain) {
         return Err("chat.token: this is no token of a bot; it looks like 123456789:AbC-dEf, without anything before or after".to_owned());
     }
-    Room::new(chat, token)
+    Ok(token)
 }

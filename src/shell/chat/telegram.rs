@@ -1,4 +1,4 @@
-//! Telegram's bot interface: two calls, and what its answers mean.
+//! Telegram's bot interface: the calls that are made, and what its answers mean.
 //!
 //! The token is part of every address. No error of the HTTP library is told with its address, and
 //! whatever is told is searched for the token besides.
@@ -123,6 +123,20 @@ impl Telegram {
         }
     }
 
+    /// Who the bot is; nothing is sent to anybody.
+    pub async fn me(&self) -> Result<String, Refusal> {
+        let me = self.call("getMe", &json!({})).await?;
+        let name = me["username"].as_str();
+        Ok(name.map_or_else(|| "without a name".to_owned(), |n| self.tame(&format!("@{n}"))))
+    }
+
+    /// What a room is called; nothing is sent to it.
+    pub async fn room(&self, room: &str) -> Result<String, Refusal> {
+        let seen = self.call("getChat", &json!({ "chat_id": chat_id(room) })).await?;
+        let name = seen["title"].as_str().or(seen["username"].as_str()).or(seen["type"].as_str());
+        Ok(self.tame(name.unwrap_or("without a title")))
+    }
+
     async fn call(&self, method: &str, body: &Json) -> Result<Json, Refusal> {
         let url = format!("{}/bot{}/{method}", self.url, self.token.reveal());
         let answer = self.http.post(url).json(body).send().await.map_err(|e| self.down(e))?;
@@ -207,10 +221,13 @@ impl Telegram {
     }
 }
 
+/// A number is sent as a number; `@name` as it is.
+fn chat_id(room: &str) -> Json {
+    room.parse::<i64>().map_or_else(|_| json!(room), |number| json!(number))
+}
+
 fn body(room: &str, text: &Html, markup: bool) -> Json {
-    // A number is sent as a number; `@name` as it is.
-    let room = room.parse::<i64>().map_or_else(|_| json!(room), |number| json!(number));
-    let mut body = json!({ "chat_id": room, "text": text.as_str(), "link_preview_options": { "is_disabled": true } });
+    let mut body = json!({ "chat_id": chat_id(room), "text": text.as_str(), "link_preview_options": { "is_disabled": true } });
     if markup {
         body["parse_mode"] = json!("HTML");
     } else {

@@ -52,7 +52,7 @@ fn everything(town: &Town) -> Vec<String> {
         "{} runs, {} asked, {} asked",
         town.world.ledger().len(),
         town.plane.asked().len(),
-        town.gitea.asked()
+        town.gitea.asked().len()
     ));
     all
 }

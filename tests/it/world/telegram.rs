@@ -62,6 +62,8 @@ struct Inner {
     down: Option<u16>,
     quiet_until: Option<Instant>,
     moved: BTreeMap<i64, i64>,
+    /// The bot is in no room.
+    outside: bool,
     next: i64,
 }
 
@@ -129,6 +131,11 @@ impl Telegram {
     /// The group becomes a supergroup.
     pub fn migrate(&self, from: i64, to: i64) {
         self.lock().moved.insert(from, to);
+    }
+
+    /// The bot is thrown out of every room.
+    pub fn thrown_out(&self) {
+        self.lock().outside = true;
     }
 
     /// Somebody deletes all messages.
@@ -219,6 +226,13 @@ impl Inner {
     }
 
     fn put(&mut self, method: &str, body: &Json) -> (u16, Json) {
+        if method == "getMe" {
+            let me = json!({"id": 123_456_789, "is_bot": true, "first_name": "Orch", "username": "orch_bot"});
+            return (200, json!({"ok": true, "result": me}));
+        }
+        if self.outside {
+            return refuse(400, "Bad Request: chat not found", None);
+        }
         let Some(room) = body["chat_id"].as_i64() else {
             return refuse(400, "Bad Request: chat not found", None);
         };
@@ -227,6 +241,12 @@ impl Inner {
                 400,
                 "Bad Request: group chat was upgraded to a supergroup chat",
                 Some(json!({"migrate_to_chat_id": to})),
+            );
+        }
+        if method == "getChat" {
+            return (
+                200,
+                json!({"ok": true, "result": {"id": room, "title": "Orch", "type": "supergroup"}}),
             );
         }
         let text = body["text"].as_str().unwrap_or_default().to_owned();

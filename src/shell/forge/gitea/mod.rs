@@ -7,6 +7,7 @@
 mod client;
 mod error;
 mod merge;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verdicts;
@@ -24,6 +25,7 @@ use crate::shell::store::{ChangeRow, ChangeState, SeenChange, Store};
 
 pub use client::Client;
 pub use error::GiteaError;
+pub use survey::{Guard, Hook, Protection, Repository};
 use wire::{Branch, Pull, Review, Statuses, User, Version};
 
 /// Most closed requests that are looked through for one of a branch.

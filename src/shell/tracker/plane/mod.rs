@@ -11,6 +11,7 @@ mod error;
 mod html;
 mod paths;
 mod read;
+mod survey;
 mod wire;
 mod words;
 
@@ -31,6 +32,7 @@ use client::{Ask, Client};
 pub use budget::{Budgets, Urgency};
 pub use error::PlaneError;
 pub use html::{from_markdown, to_text};
+pub use survey::Details;
 use wire::Label;
 pub use wire::{Activity, Comment, Item, Ref, State, User, time};
 

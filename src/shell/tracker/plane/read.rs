@@ -169,7 +169,7 @@ impl PlaneTracker {
         Ok(names)
     }
 
-    async fn listing<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, PlaneError> {
+    pub(super) async fn listing<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, PlaneError> {
         let path = format!("{}/{what}", self.0.place);
         let mut all = Vec::new();
         let mut cursor = format!("{PER_PAGE}:0:0");
@@ -192,7 +192,7 @@ impl PlaneTracker {
 }
 
 /// A project's own listing is not there: the project is not.
-fn no_project(error: PlaneError) -> PlaneError {
+pub(super) fn no_project(error: PlaneError) -> PlaneError {
     match error {
         PlaneError::NotFound => PlaneError::NoProject,
         other => other,

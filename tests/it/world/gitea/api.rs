@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::server::Reply;
 use super::state::{Pull, State, Version};
-use super::{BOT, Shared, hooks, merge};
+use super::{BOT, Shared, admin, hooks, merge};
 
 /// Longest page.
 const PAGE_MAX: usize = 50;
@@ -23,7 +23,12 @@ pub fn answer(shared: &Arc<Shared>, method: &str, path: &str, query: &str, body:
         (method, ["repos", owner, repo, rest @ ..])
             if owner.eq_ignore_ascii_case(super::OWNER) && repo.eq_ignore_ascii_case(super::REPO) =>
         {
+            if let Some(reply) = admin::answer(&mut shared.state(), method, rest, &sent) {
+                return reply;
+            }
             match (method, rest) {
+                ("GET", []) => admin::repository(&shared.state()),
+                ("GET", ["issues"]) => listed(Vec::new(), query),
                 ("GET", ["branches", branch @ ..]) => branch_of(shared, &branch.join("/")),
                 ("GET", ["pulls"]) => pulls(shared, query),
                 ("POST", ["pulls"]) => open(shared, &sent),
@@ -94,7 +99,11 @@ fn branch_of(shared: &Shared, branch: &str) -> Reply {
     let mut found = shape("gitea_rest_branch.json");
     found["name"] = branch.into();
     found["commit"]["id"] = sha.into();
-    found["protected"] = shared.state().protected.iter().any(|p| p == branch).into();
+    let state = shared.state();
+    found["protected"] = state.protected.iter().any(|p| p == branch).into();
+    if branch == "main" {
+        admin::over(&mut found, &state.guard);
+    }
     Reply::json(200, &found)
 }
 

@@ -4,6 +4,7 @@
 //! reviews, statuses, merges, protection and signed webhooks, each delivered once. Shapes come from
 //! the fixtures in `tests/fixtures/gitea`; where versions differ, [`Version`] chooses.
 
+mod admin;
 mod api;
 mod faults;
 mod hooks;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
+pub use admin::{ApiHook, everything, fine};
 use faults::Fault;
 pub use faults::How;
 pub use hooks::signature as signed;
@@ -183,6 +185,46 @@ impl Gitea {
         self.shared.state().protected.push(branch.to_owned());
     }
 
+    /// The repository's settings are these from now on.
+    pub fn settings(&self, changed: Json) {
+        self.shared.state().settings = changed;
+    }
+
+    /// What protects `main` differs so from now on.
+    pub fn guards(&self, changed: Json) {
+        self.shared.state().guard = changed;
+    }
+
+    /// Nothing protects any branch.
+    pub fn unprotect(&self) {
+        self.shared.state().protected.clear();
+    }
+
+    /// A rule that protects branches.
+    pub fn rule(&self, rule: Json) {
+        self.shared.state().protections.push(rule);
+    }
+
+    /// The service's user administers the repository no longer.
+    pub fn no_admin(&self) {
+        self.shared.state().admin = false;
+    }
+
+    /// Webhooks, as the API has them.
+    pub fn hooks(&self) -> Vec<ApiHook> {
+        self.shared.state().hooks.clone()
+    }
+
+    /// Changes the webhooks as somebody does in the browser.
+    pub fn edits_hooks(&self, edit: impl FnOnce(&mut Vec<ApiHook>)) {
+        edit(&mut self.shared.state().hooks);
+    }
+
+    /// Requests so far, and what was sent: method, path, body.
+    pub fn asked(&self) -> Vec<(String, String, String)> {
+        self.shared.state().asked.clone()
+    }
+
     /// So many asks after a request was opened find its mergeability still being computed.
     pub fn computes_for(&self, asks: u32) {
         self.shared.state().computes_for = asks;
@@ -210,11 +252,6 @@ impl Gitea {
     /// Branches and their commits.
     pub fn branches(&self) -> BTreeMap<String, String> {
         self.shared.repo.refs()
-    }
-
-    /// How often it was asked for anything.
-    pub fn asked(&self) -> usize {
-        self.shared.state().asked.len()
     }
 
     /// Whether no webhook is on its way.

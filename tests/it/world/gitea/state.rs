@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
+use super::admin::ApiHook;
 use super::faults::Fault;
 
 /// Versions that answer differently.
@@ -65,6 +68,16 @@ pub struct State {
     /// Method, path, body.
     pub asked: Vec<(String, String, String)>,
     pub hook: Option<String>,
+    /// Webhooks, as the API has them.
+    pub hooks: Vec<ApiHook>,
+    /// Whether the service's user administers the repository.
+    pub admin: bool,
+    /// What differs from the repository's usual settings.
+    pub settings: Json,
+    /// What differs from the usual protection of `main`.
+    pub guard: Json,
+    /// Rules that protect branches, as administrators see them.
+    pub protections: Vec<Json>,
     pub delivered: Vec<(String, u16)>,
     /// Webhooks on their way.
     pub sending: usize,
@@ -83,6 +96,11 @@ impl State {
             faults: Vec::new(),
             asked: Vec::new(),
             hook: None,
+            hooks: Vec::new(),
+            admin: true,
+            settings: Json::Null,
+            guard: Json::Null,
+            protections: Vec::new(),
             delivered: Vec::new(),
             sending: 0,
             ids: 500,

@@ -114,6 +114,9 @@ pub struct Board {
     pub keys: Vec<(&'static str, String)>,
     pub states: Vec<BoardState>,
     pub label_list: Vec<Label>,
+    /// What keys of issues begin with.
+    pub identifier: String,
+    pub archived: bool,
     pub items: Vec<Item>,
     pub comments: Vec<Comment>,
     pub activities: Vec<Activity>,
@@ -163,6 +166,8 @@ impl Board {
                 })
                 .collect(),
             label_list: Vec::new(),
+            identifier: "ORCH".to_owned(),
+            archived: false,
             items: Vec::new(),
             comments: Vec::new(),
             activities: Vec::new(),

@@ -195,6 +195,44 @@ impl Plane {
         board.states.iter_mut().find(|s| s.name == from).expect("the state").name = to.to_owned();
     }
 
+    /// The project's keys begin so from now on.
+    pub fn identifies(&self, by: &str) {
+        self.board().identifier = by.to_owned();
+    }
+
+    /// The project is archived.
+    pub fn archives(&self) {
+        self.board().archived = true;
+    }
+
+    /// Someone is a member of the project no longer.
+    pub fn leaves(&self, name: &str) {
+        let mut board = self.board();
+        let id = board.user_named(name);
+        board.users.iter_mut().find(|u| u.id == id).expect("the user").member = false;
+    }
+
+    /// A key is another user's from now on; without one it is nobody's.
+    pub fn gives_key(&self, key: &'static str, to: Option<&str>) {
+        let mut board = self.board();
+        let id = to.map(|name| board.user_named(name));
+        board.keys.retain(|(k, _)| *k != key);
+        board.keys.extend(id.map(|id| (key, id)));
+    }
+
+    /// The project has this label.
+    pub fn has_label(&self, name: &str) {
+        let mut board = self.board();
+        let id = format!("{:08x}-0004-4000-8000-000000000000", board.label_list.len() + 1);
+        let name = name.to_owned();
+        board.label_list.push(board::Label { id, name });
+    }
+
+    /// The project has this label no longer.
+    pub fn drops_label(&self, name: &str) {
+        self.board().label_list.retain(|l| l.name != name);
+    }
+
     /// A state is taken off the board.
     pub fn drops_state(&self, name: &str) {
         self.board().states.retain(|s| s.name != name);

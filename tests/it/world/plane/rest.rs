@@ -152,6 +152,11 @@ fn page(query: &Query<'_>, all: Vec<Json>) -> Answer {
 
 fn in_project(board: &mut Board, method: &Method, path: &[&str], query: &Query<'_>, me: &str, body: &Json) -> Answer {
     match path {
+        [] => Answer::new(
+            200,
+            json!({"id": PROJECT, "name": "Orchestration", "identifier": board.identifier,
+                   "archived_at": board.archived.then_some("2026-05-20T10:30:00Z")}),
+        ),
         ["states"] => {
             let states = board.states.iter().map(|s| {
                 json!({"id": s.id, "name": s.name, "color": "#60646C", "slug": s.name.to_lowercase(), "sequence": 15000.0, "group": s.group,
