@@ -28,15 +28,6 @@ pub(super) fn compare(notes: &mut Notes, people: &People, members: &[User], me: 
             "list ids, mail addresses or display names: [people] approver = [\"alice@example.com\"]",
         );
     }
-    if people.approver.is_empty() {
-        let mend = "list somebody: [people] approver = [\"alice@example.com\"]";
-        notes.warning(
-            "tracker.people",
-            "nobody is an approver",
-            "nobody can approve anything on the board",
-            mend,
-        );
-    }
     let mut listed: Vec<(&str, &str)> = Vec::new();
     for (role, list) in lists {
         listed.extend(

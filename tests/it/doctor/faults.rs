@@ -477,14 +477,6 @@ fn in_the_chat_and_on_the_machine() {
 
 #[test]
 fn in_the_rules() {
-    let clinic = Clinic::with(Version::V1_25, "", "viewer = ['alice']");
-    named(
-        "no approver",
-        &clinic.doctor(&["--json"]),
-        "warning",
-        "tracker.people",
-        &["nobody is an approver"],
-    );
     let clinic = Clinic::with(Version::V1_25, "", "approver = ['alice', 'signalbox-bot']");
     named(
         "the service decides",

@@ -133,7 +133,7 @@ fn it_says_what_to_do_in_plane_and_what_to_allow() {
 #[test]
 fn what_cannot_be_done_is_said_with_the_remedy() {
     let mut clinic = Clinic::new();
-    let with = |clinic: &Clinic, args: &[&str]| Said::of(clinic.world.command(&[&["setup", "webhooks"], args].concat()));
+    let with = |clinic: &Clinic, args: &[&str]| Said::of(clinic.world.command(&[&["setup", "webhooks"][..], args].concat()));
     for (url, word) in [
         ("ftp://sb.example", "http://"),
         ("sb.example", "https://signalbox.example"),

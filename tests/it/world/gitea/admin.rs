@@ -43,7 +43,7 @@ const ISSUES: [&str; 5] = ["issues", "issue_assign", "issue_label", "issue_miles
 
 /// The fine names that a version makes of the words of a request.
 pub fn fine(words: &[&str], version: Version) -> Vec<String> {
-    let words = if words.is_empty() { &["push"] } else { words };
+    let words = if words.is_empty() { &["push"][..] } else { words };
     let newer = version >= Version::V1_25;
     let reviews: &[&str] = if newer { &["pull_request_review"] } else { &KINDS };
     let mut all: Vec<&str> = Vec::new();
