@@ -503,7 +503,7 @@ fn in_the_rules() {
         &world.doctor(&["--json"]),
         "problem",
         "configuration",
-        &["\"Approved\"", "signal"],
+        &["`Approved`", "signal"],
     );
 }
 
