@@ -9,30 +9,49 @@ mod stand;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use rig::{Rig, Way};
 use stand::{State, states};
 
 use super::*;
+use crate::engine::model::Name;
+use crate::engine::rules::Ruleset;
 use crate::engine::step::tests::rules_with;
 
-/// All cells of a pipeline, and their table.
+/// All cells of a pipeline, and their table: the stages side by side, each with a store of its own.
 async fn matrix(pipeline: &str) -> String {
-    let mut rig = Rig::new(rules_with(pipeline, ""));
-    let flow = rig.rules.flow.clone();
+    let rules = rules_with(pipeline, "");
     let ways: Vec<&str> = Way::ALL.iter().map(|w| w.word()).collect();
     let mut table = format!("stage / state | {}\n", ways.join(" | "));
-    for stage in flow.iter().skip(1).take(flow.len().saturating_sub(2)) {
-        for state in states(&rig.rules, stage) {
-            let mut row = Vec::new();
-            for way in Way::ALL {
-                row.push(rig.cell(stage, state, way).await);
-            }
-            let _ = writeln!(table, "{stage} / {} | {}", state.word(), row.join(" | "));
-        }
+    let inner = rules.flow.len().saturating_sub(2);
+    let stages: Vec<_> = rules.flow.iter().skip(1).take(inner).cloned().collect();
+    let rows: Vec<_> = stages
+        .into_iter()
+        .map(|stage| tokio::spawn(of_stage(Arc::clone(&rules), stage)))
+        .collect();
+    let mut cells = 0;
+    for row in rows {
+        let (text, tried) = row.await.unwrap();
+        table.push_str(&text);
+        cells += tried;
     }
-    let _ = writeln!(table, "{} cells", rig.cells);
+    let _ = writeln!(table, "{cells} cells");
     table
+}
+
+/// The rows of one stage, and how many cells they have.
+async fn of_stage(rules: Arc<Ruleset>, stage: Name) -> (String, u32) {
+    let mut rig = Rig::new(rules);
+    let mut rows = String::new();
+    for state in states(&rig.rules, &stage) {
+        let mut row = Vec::new();
+        for way in Way::ALL {
+            row.push(rig.cell(&stage, state, way).await);
+        }
+        let _ = writeln!(rows, "{stage} / {} | {}", state.word(), row.join(" | "));
+    }
+    (rows, rig.cells)
 }
 
 async fn snapshot(pipeline: &str) {

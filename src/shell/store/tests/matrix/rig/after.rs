@@ -76,38 +76,27 @@ impl Rig {
     /// I5: whatever comes afterwards, the task stays as it ended. What was started anew is stopped.
     pub(super) async fn nothing_revives(&mut self) {
         let before = self.now_task().await;
-        let visit = before.ledger.visit.number;
+        for (actor, body) in afterwards(before.ledger.visit.number, self.now) {
+            let event = Event {
+                seq: Seq(1),
+                at: self.now,
+                cause: None,
+                actor,
+                body,
+            };
+            let repo = Repo::default();
+            let taken = step_by(&self.rules, &before, &repo, &event, &Facts::default(), &AllOk);
+            assert_eq!((&taken.task, &taken.repo, &taken.follow), (&before, &None, &None), "{event:?}");
+            assert_eq!(taken.decisions, [], "no second notification: {event:?}");
+        }
+        // And through the store, whose own guards count, too.
         self.said.clear();
-        for body in [
-            poked(),
-            Body::Entered { visit },
-            Body::Retried { note: None },
-            Body::TimerFired {
-                visit,
-                timer: "stop".into(),
-            },
-            Body::CleanedUp { report: String::new() },
-            Body::ActionEnded {
-                visit,
-                action: "merge".into(),
-                outcome: "ok".into(),
-                detail: String::new(),
-                head: Some(head(4)),
-            },
-        ] {
-            self.tell(body).await;
-        }
-        for name in ["approve", "reject", "stop"] {
-            self.signal(name, self.target.clone()).await;
-        }
+        self.tell(poked()).await;
+        self.signal("stop", self.target.clone()).await;
         self.way = Way::Plain;
         self.run().await;
         let after = self.now_task().await;
-        let same = |task: &Task| Task {
-            version: 0,
-            ..task.clone()
-        };
-        assert_eq!(same(&after), same(&before), "it is over");
+        assert_eq!(Task { version: 0, ..after }, Task { version: 0, ..before }, "it is over");
         assert_eq!(self.said, Vec::<String>::new(), "no second notification");
         if let Some(fresh) = self.fresh().await {
             let mut target = self.target.clone();
@@ -118,4 +107,55 @@ impl Rig {
         }
         assert!(self.store.queue().await.unwrap().waiting.is_empty());
     }
+}
+
+/// Whatever may still come about a task that is over.
+fn afterwards(visit: u32, now: Millis) -> Vec<(Actor, Body)> {
+    let boss = Actor::Person {
+        name: "alice".to_owned(),
+        via: Via::Cli,
+        roles: vec![Role::Operator, Role::Approver],
+    };
+    let run = RunReport {
+        run: RunId(900_001),
+        job: JobId(900_001),
+        visit,
+        slot: "developer".into(),
+        end: RunEnd::Ok,
+        start: None,
+        head: Some(head(4)),
+        nonce: "n".to_owned(),
+        wrote: Vec::new(),
+        usage: Usage::default(),
+    };
+    let acted = Body::ActionEnded {
+        visit,
+        action: "merge".into(),
+        outcome: "ok".into(),
+        detail: String::new(),
+        head: Some(head(5)),
+    };
+    let service = [
+        poked(),
+        Body::Entered { visit },
+        Body::TimerFired {
+            visit,
+            timer: "stop".into(),
+        },
+        Body::CleanedUp { report: String::new() },
+        Body::RunEnded(run),
+        acted,
+    ];
+    let said = ["approve", "reject", "answer", "confirm_deploy", "stop"].map(|name| {
+        Body::Signalled(Signal {
+            name: name.into(),
+            text: Some("words".to_owned()),
+            activity: String::new(),
+            acted_at: now,
+        })
+    });
+    let mut all: Vec<_> = service.into_iter().map(|body| (Actor::Service, body)).collect();
+    all.extend(said.into_iter().map(|body| (boss.clone(), body)));
+    all.push((boss, Body::Retried { note: None }));
+    all
 }
