@@ -7,12 +7,15 @@ use super::*;
 
 /// Plays the scenario once for each delivery, without it; each time all ends as it should. Those
 /// that took another occasion are among `may`, and `must` is among those.
-fn lost(scenario: &str, may: &[&str], must: &[&str]) {
+fn lost(scenario: &'static str, may: &[&str], must: &[&str]) {
     let took = each_lost(scenario);
     let strange: Vec<_> = took.iter().filter(|t| !may.contains(&t.as_str())).collect();
     assert!(strange.is_empty(), "nothing else made these good: {strange:?}");
     for one in must {
-        assert!(took.iter().any(|t| t == one), "{one} was made good by itself: is it delivered at all? {took:?}");
+        assert!(
+            took.iter().any(|t| t == one),
+            "{one} was made good by itself: is it delivered at all? {took:?}"
+        );
     }
 }
 
