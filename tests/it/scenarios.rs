@@ -115,8 +115,6 @@ scenarios! {
     body_quotes
     ci_and_forge_review
     conflict
-    depends_stop
-    depends_text
     enduro_whole_way
     entry_check
     forged_verdict
