@@ -222,7 +222,7 @@ mod tests {
             what: "a\x1b[2Jb\nc".to_owned(),
             ..found(Level::Warning)
         };
-        let text = anstream::adapter::strip_str(&human(&[finding.clone()])).to_string();
+        let text = anstream::adapter::strip_str(&human(std::slice::from_ref(&finding))).to_string();
         assert!(text.contains("warning  configuration: "), "{text}");
         let mut line = String::new();
         one(&mut line, &finding);

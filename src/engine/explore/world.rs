@@ -57,8 +57,13 @@ impl Happening {
     pub fn facts(&self, local: &Local) -> Facts {
         let recorded = local.head.then(|| head("h0", "c0"));
         let mut facts = files_at(recorded.as_ref());
+        // What a run brought is on the branch before its end is told.
+        let brought = match &self.event.body {
+            Body::RunEnded(report) => report.head.clone(),
+            _ => None,
+        };
         let seen = HeadFact {
-            head: self.moved.clone().or(recorded),
+            head: self.moved.clone().or(brought).or(recorded),
             base: "base".to_owned(),
             descends: true,
             touched: Vec::new(),

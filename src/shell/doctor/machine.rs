@@ -36,7 +36,7 @@ fn disk(notes: &mut Notes, data: &Path) {
     let Ok(stat) = nix::sys::statvfs::statvfs(there) else {
         return notes.unknown("machine.disk", format!("how much room {} has cannot be told", there.display()), "");
     };
-    let free = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
+    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
     let what = format!("{} MiB are free for {}", free >> 20, data.display());
     if free < LITTLE {
         let why = "without room nothing can be recorded, and the service stops taking work";

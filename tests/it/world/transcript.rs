@@ -84,7 +84,16 @@ fn name(row: &Json) -> String {
     row["item"].as_str().unwrap_or("no task").to_owned()
 }
 
+/// Whether the periodic look for pushes fell into a run, as it does on a slow machine: it changes nothing.
+fn idle(row: &Json) -> bool {
+    row["because"] == serde_json::json!(["looked again: the branch moved", "agents are at work"])
+        && row["decisions"].as_array().is_none_or(Vec::is_empty)
+}
+
 fn step(out: &mut String, row: &Json, me: &str) {
+    if idle(row) {
+        return;
+    }
     let word = |key: &str| normal(row[key].as_str().unwrap_or_default());
     let stage = if word("from") == word("to") || word("from").is_empty() {
         word("to")
