@@ -1,5 +1,6 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
+pub mod backup;
 mod card;
 pub mod chat;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod intake;
 mod launch;
 mod perform;
 pub mod process;
+pub mod proof;
 mod queue;
 pub mod reload;
 pub mod run;

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod backup;
 mod chat;
 mod claude_real;
 mod cli;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 mod chat;
 mod codec;
+mod copy;
 mod deliveries;
 mod depends;
 mod effect;
@@ -42,12 +43,14 @@ mod tasks;
 mod timers;
 mod tracker;
 mod upkeep;
+mod witness;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use chat::{CardRow, Entry};
+pub use copy::{KeptOut, check_database, copy_database, keep_out};
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
@@ -84,7 +87,7 @@ impl Store {
     /// [`OpenError`]; whatever it is, nothing was changed.
     pub fn open(data: &Path, host: &str) -> Result<Self, OpenError> {
         let opened = open::open(data, reader::READERS)?;
-        let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock).map_err(|e| OpenError::Unsupported {
+        let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock, data).map_err(|e| OpenError::Unsupported {
             path: data.to_owned(),
             why: format!("no thread can be started: {e}"),
         })?;

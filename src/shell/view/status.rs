@@ -97,7 +97,11 @@ fn problems(service: &Service) -> Vec<ProblemView> {
         text: p.text,
         since: p.since.into(),
     };
-    chat.map(view).into_iter().collect()
+    let rules = service.refused_rules().map(|(since, why)| ProblemView {
+        text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
+        since: since.into(),
+    });
+    chat.map(view).into_iter().chain(rules).collect()
 }
 
 /// Tasks, newest first; without `all` those that are not over.
