@@ -90,9 +90,6 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let agents = agents(draft, &reached, &scope);
     ambiguous(draft, &gates, &agents, sink);
     check_flow::all(draft, &reached, &gates, &scope);
-    if sound {
-        check_artefacts::written(draft, &reached, &scope);
-    }
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
     stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));
@@ -109,6 +106,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let shown_by = stages.values().flat_map(|s| s.on.values()).chain(on.values());
     check_texts::variables(agents.values(), shown_by.chain(counters.values().map(|c| &c.spent)), &scope);
     if scope.clean && sink.errors() == before {
+        check_artefacts::written(draft, &reached, &scope);
         unused(draft, flow, &gates, &agents, &counters, &scope);
     }
     if sink.errors() != before {
