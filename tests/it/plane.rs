@@ -3,6 +3,7 @@
 mod adversity;
 mod deliveries;
 mod people;
+mod relations;
 mod start;
 
 use std::net::{SocketAddr, TcpListener};
