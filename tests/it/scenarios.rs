@@ -115,6 +115,8 @@ scenarios! {
     body_quotes
     ci_and_forge_review
     conflict
+    depends_stop
+    depends_text
     enduro_whole_way
     entry_check
     forged_verdict

@@ -23,7 +23,6 @@ pub struct Repo {
 }
 
 /// Whether there is nothing to write down.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn none(count: &u32) -> bool {
     *count == 0
 }

@@ -49,7 +49,7 @@ impl<'a> Open<'a> {
             let clear = format!("signalbox depend {} --remove {name}    # or wait until {name} is over", task.item);
             found.push(Blocker {
                 clear: Some(clear),
-                ..blocker(Code::DependsOn, text, dependency.since.max(job.since), who)
+                ..blocker(Code::DepOpen, text, dependency.since.max(job.since), who)
             });
         }
     }

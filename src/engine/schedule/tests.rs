@@ -322,12 +322,12 @@ fn every_code_can_be_reached() {
         t.ledger.escalated = Some(("spent".to_owned(), T0));
     }));
     reached.extend(waits_with(|t, _| t.control.stop = StopState::Deferred));
-    reached.extend(["DEPENDS_ON", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
+    reached.extend(["DEP_OPEN", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
     reached.sort_unstable();
     reached.dedup();
     let all = [
         Code::LaneHeld,
-        Code::DependsOn,
+        Code::DepOpen,
         Code::LeaseHeld,
         Code::Frozen,
         Code::GateWait,
@@ -368,7 +368,7 @@ fn waits_for(task: i64, on: Option<i64>, name: &str) -> Dependency {
 fn b_sg_3_no_job_starts_before_what_its_task_waits_for_is_over() {
     let mut house = House::new().task(1, "developer", true).task(2, "reviewer", true);
     house.depends = vec![waits_for(2, Some(1), "ORCH-001")];
-    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["DEPENDS_ON"])]);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["DEP_OPEN"])]);
     let found = &house.verdicts()[1].1[0];
     assert!(found.text.contains("ORCH-001") && found.text.contains("analysis"), "{found:?}");
     assert!(
@@ -407,7 +407,7 @@ fn b_sg_3_what_nobody_has_started_is_waited_for_and_named() {
 fn b_sg_1_who_waits_outside_for_another_does_not_hold_the_lane() {
     let mut house = House::new().task(1, "analyst", false).task(2, "analyst", false);
     house.depends = vec![waits_for(1, Some(2), "ORCH-002")];
-    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec![])]);
+    assert_eq!(house.codes(), [(1, vec!["DEP_OPEN"]), (2, vec![])]);
 }
 
 #[test]
@@ -418,10 +418,10 @@ fn b_sg_1_who_waits_inside_for_one_outside_does_not_hold_the_lane() {
         .task(2, "analyst", false)
         .task(3, "analyst", false);
     house.depends = vec![waits_for(1, Some(3), "ORCH-003")];
-    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec![]), (3, vec!["LANE_HELD"])]);
+    assert_eq!(house.codes(), [(1, vec!["DEP_OPEN"]), (2, vec![]), (3, vec!["LANE_HELD"])]);
     // While what it waits for is inside itself, it holds the lane like any other.
     house.repo().lane[2].inside = true;
-    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec!["LANE_HELD"]), (3, vec![])]);
+    assert_eq!(house.codes(), [(1, vec!["DEP_OPEN"]), (2, vec!["LANE_HELD"]), (3, vec![])]);
 }
 
 #[test]
@@ -532,7 +532,7 @@ fn b_sg_1_a_lane_over_all_repositories() {
     house.depends = vec![waits_for(1, Some(2), "ORCH-002")];
     assert_eq!(
         house.codes(),
-        [(1, vec!["DEPENDS_ON"]), (2, vec![])],
+        [(1, vec!["DEP_OPEN"]), (2, vec![])],
         "who waits outside holds nobody elsewhere either"
     );
 }

@@ -12,13 +12,13 @@ fn b_sg_3_a_relation_on_the_board_holds_a_task_until_the_other_is_stopped() {
     let second = alice.creates("Add a handle", "<p>To the door.</p>");
     ground.plane.blocks(&first, &second);
     ground.plane.person("alice").moves(&second, "To Analyse");
-    let seen = ground.world.wait_blocker("ORCH-002", "DEPENDS_ON");
+    let seen = ground.world.wait_blocker("ORCH-002", "DEP_OPEN");
     assert!(seen["blockers"].to_string().contains("a relation on the board"), "{seen}");
     ground.plane.person("alice").moves(&first, "To Analyse");
     ground.plane.until_status(&first, "In Review");
     ground.still();
     assert_eq!(ground.runs("analyst"), 1, "the second one waits");
-    let seen = ground.world.wait_blocker("ORCH-002", "DEPENDS_ON");
+    let seen = ground.world.wait_blocker("ORCH-002", "DEP_OPEN");
     assert!(seen["blockers"].to_string().contains("it waits for ORCH-001"), "{seen}");
     ground.plane.person("alice").moves(&first, "STOP");
     ground.plane.until_status(&second, "In Review");
@@ -52,6 +52,6 @@ fn relations_that_cannot_be_read_are_asked_for_again() {
     });
     ground.world.start();
     ground.plane.person("alice").moves(&second, "To Analyse");
-    ground.world.wait_blocker("ORCH-002", "DEPENDS_ON");
+    ground.world.wait_blocker("ORCH-002", "DEP_OPEN");
     assert_eq!(ground.runs("analyst"), 0);
 }
