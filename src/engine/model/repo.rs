@@ -77,7 +77,8 @@ impl Seat {
     /// Takes the task past the guard of this stage: its job is claimed.
     pub fn enter(&mut self, guard: &Name) {
         // Whoever came inside when there was one guard is past all of them, and stays so.
-        if !(self.inside && self.passed.is_empty()) && !self.passed.contains(guard) {
+        let past_all = self.inside && self.passed.is_empty();
+        if !past_all && !self.passed.contains(guard) {
             self.passed.push(guard.clone());
         }
         self.inside = true;
