@@ -120,6 +120,7 @@ scenarios! {
     enduro_whole_way
     entry_check
     forged_verdict
+    guard_in_the_middle
     inserted_stage
     local_tests_red
     local_whole_way
