@@ -5,6 +5,7 @@ mod deliveries;
 mod people;
 mod relations;
 mod start;
+mod stopping;
 
 use std::net::{SocketAddr, TcpListener};
 
