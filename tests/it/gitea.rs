@@ -236,4 +236,15 @@ fn a_stop_deletes_the_branch_only_where_the_service_left_it() {
     site.world.wait_mode(&third, "cancelled");
     assert!(site.gitea.branch(&branch).is_some(), "what the forge protects is left alone");
     assert!(site.world.show(&third).to_string().contains("protected on the forge") || site.world.log().contains("protected on the forge"));
+
+    let fourth = site.world.new_task("Add a fourth");
+    site.world.wait_blocker(&fourth, "APPROVAL_WAIT");
+    let branch = site.branch(&fourth);
+    site.gitea.settings(json!({ "default_branch": branch }));
+    site.act(&fourth, "stop", &json!({}));
+    site.world.wait_mode(&fourth, "cancelled");
+    assert!(
+        site.gitea.branch(&branch).is_some(),
+        "what became the default branch there is left alone"
+    );
 }

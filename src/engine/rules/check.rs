@@ -127,6 +127,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         signals,
         retry: draft.retry.clone(),
         serial_gate,
+        freeze: draft.freeze,
         depends: draft.depends.clone(),
         stop: stop(draft),
         auto: auto(draft),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::codes;
 use super::decode_agents::{agents, programs};
-use super::decode_depends::depends;
+use super::decode_brakes::{depends, freeze, serial_gate};
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{auto, entry_check, retry, stop};
@@ -33,7 +33,6 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         b.finish();
     }
     let (statuses, comments) = signals(&r);
-    let (serial, guards) = serial_gate(&r);
     let (auto_on, auto) = auto(&r);
     let draft = Draft {
         flow,
@@ -50,8 +49,8 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         agents: agents(&r),
         programs: programs(&r),
         retry: retry(&r),
-        serial,
-        guards,
+        serial: serial_gate(&r),
+        freeze: freeze(&r),
         depends: depends(&r),
         stop: stop(&r),
         auto_on,
@@ -137,14 +136,4 @@ fn mapped(entries: Vec<&Entry>, sink: &Sink) -> Mapped {
         }
     }
     out
-}
-
-fn serial_gate(r: &Reader) -> (bool, Vec<Sp<String>>) {
-    let Some(g) = r.table("serial_gate", "`serial_gate`") else {
-        return (false, Vec::new());
-    };
-    let enabled = g.truth("enabled").unwrap_or(true);
-    let guards = g.texts("guards").map(|t| t.v).unwrap_or_default();
-    g.finish();
-    (enabled, guards)
 }

@@ -7,7 +7,7 @@ use super::codes;
 use super::decode::named;
 use super::diagnostic::{Problem, quoted};
 use super::draft::LaterDraft;
-use super::later_tables::{breaker, budget, freeze, maintenance, notify, preflight, reconcile};
+use super::later_tables::{breaker, budget, maintenance, notify, preflight, reconcile};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Value};
 
@@ -29,7 +29,6 @@ pub fn tables(r: &Reader) -> LaterDraft {
         ("preflight", preflight),
         ("reconcile", reconcile),
         ("notify", notify),
-        ("freeze", freeze),
     ] {
         if let Some(t) = r.table(name, quoted(name)) {
             let on = t.truth("enabled").unwrap_or(true);

@@ -43,12 +43,6 @@ pub fn notify(r: &Reader) {
     }
 }
 
-/// Freezing after failures.
-pub fn freeze(r: &Reader) {
-    r.int("after_failures", 1..=100);
-    r.choice("level", &["merge", "all"]);
-}
-
 /// Budgets; the runs that a task may have, and where that is said.
 pub fn budget(r: &Reader) -> Option<Sp<i64>> {
     let mut runs = None;

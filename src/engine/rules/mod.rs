@@ -8,6 +8,7 @@
 //! allow; `report` and `sarif` write findings down.
 
 mod allow;
+mod brakes;
 mod branches;
 mod check;
 mod check_agents;
@@ -24,8 +25,8 @@ mod config;
 mod decode;
 mod decode_agents;
 mod decode_bound;
+mod decode_brakes;
 mod decode_config;
-mod decode_depends;
 mod decode_gates;
 mod decode_projects;
 mod decode_stages;
@@ -60,6 +61,7 @@ mod value;
 mod tests;
 
 pub use allow::allowed;
+pub use brakes::{DependRules, FreezeRules, LaneScope, SerialGate};
 pub use branches::covered;
 pub use config::{Api, Chat, Config, Forge, Gitea, InFlight, Language, Languages, People, Plane, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp, suggest};

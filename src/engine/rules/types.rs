@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{FactKey, Millis, Name, Source};
+use crate::engine::model::{FactKey, FreezeLevel, Millis, Name};
 use crate::engine::script::Scripts;
 
-use super::Patterns;
+use super::{DependRules, FreezeRules, Patterns, SerialGate};
 
 /// A pipeline bound to a project, resolved, checked and compiled. Immutable.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Ruleset {
     pub retry: Retry,
     /// Serial gate.
     pub serial_gate: SerialGate,
+    /// Freezing after failures in a row, where that is switched on.
+    pub freeze: Option<FreezeRules>,
     /// Dependencies between tasks.
     pub depends: DependRules,
     /// STOP.
@@ -144,7 +146,7 @@ pub struct Edge {
     /// Park the task for a person.
     pub escalate: bool,
     /// Freeze the repository at this level.
-    pub freeze: Option<crate::engine::model::FreezeLevel>,
+    pub freeze: Option<FreezeLevel>,
 }
 
 /// A gate.
@@ -350,34 +352,6 @@ pub struct Retry {
     pub max: Millis,
     /// Case-insensitive patterns of weather in the log's tail.
     pub patterns: Vec<String>,
-}
-
-/// The serial gate.
-#[derive(Debug, Clone)]
-pub struct SerialGate {
-    /// Off means: as if it were absent.
-    pub enabled: bool,
-    /// Stages that only one task at a time may enter; the first working stage today.
-    pub guards: Vec<Name>,
-}
-
-/// Dependencies between tasks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DependRules {
-    /// Off means: as if it were absent.
-    pub enabled: bool,
-    /// Where dependencies may be declared.
-    pub sources: Vec<Source>,
-    /// How a line of an issue begins that names what it waits for; letter case does not matter.
-    pub lines: Vec<String>,
-}
-
-impl DependRules {
-    /// Whether dependencies declared there count.
-    #[must_use]
-    pub fn counts(&self, source: Source) -> bool {
-        self.enabled && self.sources.contains(&source)
-    }
 }
 
 /// STOP.

@@ -282,7 +282,7 @@ impl<'a> Draft<'a> {
     /// Queues the job of an agent of the present stage.
     pub fn enqueue(&mut self, slot: &Name, kind: JobKind, note: Option<String>) {
         self.task.control.slots.insert(slot.clone(), Slot::default());
-        let entry = self.repo.seat(self.task.id).is_some_and(|seat| !seat.inside);
+        let entry = self.rules.gate(&self.repo, self.task.id, &self.task.control.stage).is_some();
         let job = JobSpec {
             visit: self.visit(),
             slot: slot.clone(),

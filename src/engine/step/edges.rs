@@ -1,6 +1,6 @@
 //! Edges: what follows from an outcome that is not `ok`.
 
-use crate::engine::model::{ActionIntent, At, Decision, Freeze, JobKind, Mode, Name};
+use crate::engine::model::{ActionIntent, At, Decision, Freeze, FreezeLevel, JobKind, Mode, Name};
 use crate::engine::rules::{Edge, Ruleset, To};
 
 use super::draft::{Draft, Say, clip};
@@ -276,9 +276,14 @@ pub(super) fn warn(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
     }
 }
 
-fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: &Name, answer: &Answer) {
+fn freeze(draft: &mut Draft<'_>, level: FreezeLevel, key: &Name, answer: &Answer) {
     let item = draft.task.item.clone();
     let reason = format!("{item}: {key}: {}", answer.detail);
+    hold(draft, level, reason);
+}
+
+/// Freezes the repository; one that is frozen already stays as it is.
+fn hold(draft: &mut Draft<'_>, level: FreezeLevel, reason: String) {
     draft.because(format!("the repository is frozen: {reason}"));
     let now = draft.now();
     draft.repo_mut().freeze.get_or_insert(Freeze {
@@ -287,6 +292,30 @@ fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: 
         since: now,
         by: "signalbox".to_owned(),
     });
+}
+
+/// A job failed for good. So many in a row, and no stage of any task of the repository passed
+/// between them, are no accident of one task: where the rules say so, the repository is frozen.
+pub(super) fn one_more_failure(draft: &mut Draft<'_>, slot: &Name, detail: &str) {
+    let Some(policy) = draft.rules.freeze else { return };
+    let failures = draft.repo().failures.saturating_add(1);
+    draft.repo_mut().failures = failures;
+    if failures > 1 {
+        draft.because(format!("{failures} jobs of the repository have failed for good in a row"));
+    }
+    if failures < policy.after_failures || draft.repo().freeze.is_some() {
+        return;
+    }
+    let reason = format!(
+        "{failures} jobs in a row failed for good, the last one {slot} of {}: {detail}",
+        draft.task.item
+    );
+    let say = Say {
+        detail: &reason,
+        ..Say::default()
+    };
+    draft.alert("frozen", say);
+    hold(draft, policy.level, reason);
 }
 
 /// Merges the base into the branch first; the edge is taken when that is done.

@@ -141,14 +141,15 @@ impl Forge {
         Ok(())
     }
 
-    /// Whether the forge itself protects the branch. The local forge protects what the rules name.
+    /// Why the forge itself says that the branch is not to be deleted, whatever the rules name:
+    /// it is protected there, or the default branch. The local forge protects its default branch only.
     ///
     /// # Errors
     /// The server.
-    pub async fn protected(&self, branch: &str) -> Result<bool, HubError> {
+    pub async fn keeps(&self, branch: &str) -> Result<Option<&'static str>, HubError> {
         match self {
-            Self::Gitea { api, .. } => Ok(api.protected(branch).await?),
-            Self::Local(_) => Ok(false),
+            Self::Gitea { api, .. } => Ok(api.keeps(branch).await?),
+            Self::Local(local) => Ok((branch == local.git.default_branch()).then_some("the forge's default branch")),
         }
     }
 

@@ -247,13 +247,19 @@ impl Gitea {
         Ok(verdicts::reviews(all, self.me().await.ok()))
     }
 
-    /// Whether the server protects the branch.
-    pub(super) async fn protected(&self, branch: &str) -> Result<bool, GiteaError> {
-        match self.client.get::<Branch>(&branch_path(branch)).await {
-            Ok(found) => Ok(found.protected),
-            Err(GiteaError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
+    /// Why the server says that the branch is not to be deleted; none where it is gone or may be.
+    pub(super) async fn keeps(&self, branch: &str) -> Result<Option<&'static str>, GiteaError> {
+        let protected = match self.client.get::<Branch>(&branch_path(branch)).await {
+            Ok(found) => found.protected,
+            Err(GiteaError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if protected {
+            return Ok(Some("protected on the forge"));
         }
+        // It may have been made the default branch there after the configuration was written.
+        let default = self.client.repository().await?.default_branch;
+        Ok(default.eq_ignore_ascii_case(branch).then_some("the forge's default branch"))
     }
 }
 

@@ -22,6 +22,7 @@ impl PlaneTracker {
             Err(error) => return Err(error.about(id)),
         };
         let labels = self.label_names(&item).await.map_err(|e| e.about(id))?;
+        let blocked_by = self.blocked_by(&item.id).await.map_err(|e| e.about(id))?;
         Ok(Some(Issue {
             id: item.id,
             number: item.sequence_id,
@@ -29,8 +30,7 @@ impl PlaneTracker {
             description: to_text(&item.description_html.unwrap_or_default()),
             labels,
             author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
-            // The REST interface does not show relations: the text and the command line do.
-            blocked_by: Vec::new(),
+            blocked_by,
         }))
     }
 
