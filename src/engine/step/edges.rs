@@ -215,7 +215,19 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
         draft.told_by_agent(first);
     }
     if edge.alert {
-        draft.alert("gate_error", say);
+        draft.alert(alarm(edge, key), say);
+    }
+}
+
+/// The alert of an edge: what has come of the outcome, in words of its own.
+fn alarm(edge: &Edge, key: &str) -> &'static str {
+    let outcome = key.split_once('.').map_or(key, |(_, outcome)| outcome);
+    match outcome {
+        "unreadable" | "error" | "unreachable" => "gate_error",
+        _ if edge.freeze.is_some() => "frozen",
+        _ if edge.escalate => "escalated",
+        _ if edge.to.is_some() || edge.rerun.is_some() => "sent_back",
+        _ => "stays",
     }
 }
 
@@ -272,7 +284,7 @@ pub(super) fn warn(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
             text: &answer.text,
             ..Say::default()
         };
-        draft.alert("gate_error", say);
+        draft.alert(alarm(edge, key), say);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::shell::secret::Secret;
 use crate::shell::store::{ChangeRow, ChangeState, NewChange, Store, StoreError};
 
 use super::gitea::Client;
-use super::{ForgeError, Gitea, GiteaError, LocalForge, MergeAnswer, Synced};
+use super::{ForgeError, Gitea, GiteaError, LocalForge, MergeAnswer, Note, Synced};
 
 /// Why a forge did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +153,14 @@ impl Forge {
         }
     }
 
-    /// Closes the branch's open change request, if there is one.
+    /// Closes the branch's open change request, if there is one. A server shows the note below it; the local forge has
+    /// nowhere to.
     ///
     /// # Errors
     /// The server or the database.
-    pub async fn close_change(&self, branch: &str) -> Result<(), HubError> {
+    pub async fn close_change(&self, branch: &str, note: &Note<'_>) -> Result<(), HubError> {
         let local = match self {
-            Self::Gitea { api, .. } => return Ok(api.close(branch).await?),
+            Self::Gitea { api, .. } => return Ok(api.close(branch, note).await?),
             Self::Local(local) => local,
         };
         if let Some(change) = local.change(branch).await?.filter(|c| c.state == ChangeState::Open) {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::model::{Actor, Body, CleanUp, Kill, Millis, RunEnd, Task};
+use crate::engine::render::{self, Words};
 use crate::engine::rules::Ruleset;
+use crate::shell::forge::Note;
 use crate::shell::git::Deleted;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, OutboxRow, RunRow, RunState};
@@ -147,7 +149,21 @@ async fn remove(dir: &Path) -> Result<(), Failure> {
 
 /// The remote task branch, only at the commit recorded for it.
 async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Option<&str>) -> Result<String, Failure> {
-    project.forge.close_change(&task.branch).await?;
+    let who = task.ledger.stop.as_ref().map(|(who, ..)| who.as_str()).unwrap_or_default();
+    let words = Words {
+        item: &task.item,
+        title: &task.title,
+        stage: &task.control.stage,
+        branch: &task.branch,
+        who,
+        vars: &rules.vars,
+        ..Words::default()
+    };
+    let note = Note {
+        key: &format!("stopped t{}", task.id),
+        text: &render::message(rules, "comment.change_closed", &words),
+    };
+    project.forge.close_change(&task.branch, &note).await?;
     let Some(sha) = sha else {
         return Ok("no branch was made".to_owned());
     };

@@ -10,7 +10,6 @@ use super::budget::Urgency;
 use super::client::Client;
 use super::error::PlaneError;
 use super::html::{from_markdown, to_text};
-use super::paths::is_id;
 use super::wire::{Item, Ref, State};
 use super::{PlaneTracker, SOURCE, standing};
 
@@ -96,19 +95,5 @@ impl PlaneTracker {
             Ok(_) | Err(PlaneError::Exists) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Writes another text into a comment of ours, found by its id on the board.
-    ///
-    /// # Errors
-    /// [`PlaneError`].
-    pub async fn edit_comment(&self, id: &str, comment: &str, text: &str) -> Result<(), PlaneError> {
-        if !is_id(comment) {
-            return Err(PlaneError::NotFound);
-        }
-        let (what, body) = (format!("comments/{comment}/"), json!({"comment_html": from_markdown(text)}));
-        self.write_item::<Json>(&self.0.client, Method::PATCH, id, &what, body)
-            .await
-            .map(drop)
     }
 }

@@ -257,16 +257,6 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
                 ),
             }
         }
-        ("PATCH", ["comments", comment]) => {
-            let Some(at) = board.comments.iter().position(|c| c.id == *comment) else {
-                return missing();
-            };
-            if let Some(html) = body["comment_html"].as_str() {
-                board.comments[at].html = html.to_owned();
-                board.tell_comment(at, "updated");
-            }
-            Answer::new(200, board.comment_json(at))
-        }
         _ => missing(),
     }
 }
