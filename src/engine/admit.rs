@@ -244,7 +244,7 @@ mod tests {
             "flow = [\"created\", \"development\", \"review\", \"deploy\", \"done\"]\n[stages.deploy]\non.\"merge.base_moved\" = { to = \"review\" , uses = \"rebase\", update = true }\n",
         );
         assert_eq!(misfits(&fewer, &at_work("testing", "tester")), [Why::Stage("testing".into())]);
-        let other = rules("[stages.review]\nwork = [\"tester\"]\n");
+        let other = rules("[stages.review]\nwork = [\"tester\"]\n[agents.tester]\nartefacts = [\"12-*\", \"13-*\"]\n");
         let found = misfits(&other, &at_work("review", "reviewer"));
         assert_eq!(
             found,

@@ -87,11 +87,9 @@ fn nobody(gate: &str, file: &str, at: &Place, all: &[&str], scope: &Scope) {
     );
 }
 
-/// A script's own arguments: what it reads of them is given, and what is given is read.
+/// A script's own arguments: what it reads of them is given.
 pub fn arguments(function: &Sp<String>, args: &serde_json::Value, scope: &Scope) {
-    let Some((fields, only_fields)) = scope.compiled.arguments(&function.v) else {
-        return;
-    };
+    let fields = scope.compiled.arguments(&function.v);
     let given: Vec<&str> = args.as_object().map(|o| o.keys().map(String::as_str).collect()).unwrap_or_default();
     for field in fields.iter().filter(|f| !given.contains(&f.as_str())) {
         let words = format!("{} reads `args.{field}`, which the gate does not give", quoted(&function.v));
@@ -105,11 +103,6 @@ pub fn arguments(function: &Sp<String>, args: &serde_json::Value, scope: &Scope)
                 .label("not in `args`")
                 .help(help),
         );
-    }
-    for name in given.iter().filter(|n| only_fields && !fields.iter().any(|f| f == *n)) {
-        let words = format!("`args.{name}` is given, and {} never reads it", quoted(&function.v));
-        let problem = Problem::error(codes::SCRIPT_ARGS, &function.at, words).label("given for nothing");
-        scope.sink.push(problem.help("remove it from `args`, or look for a misspelt word"));
     }
 }
 

@@ -231,7 +231,9 @@ pub fn unused(
 /// A name of the same kind that is inherited and nearly this one: what was meant to change it does not.
 fn misspelt<'a>(what: &str, name: &str, flow: &'a [Sp<String>], draft: &'a Draft, at: &Place) -> Option<&'a str> {
     let elsewhere = |place: &Place| place.file != at.file;
-    let near = |other: &str| other != name && name.len() > 3 && strsim::damerau_levenshtein(name, other) <= 2;
+    // Short words are alike by chance.
+    let far = if name.len() > 6 { 2 } else { 1 };
+    let near = |other: &str| other != name && name.len() > 3 && strsim::damerau_levenshtein(name, other) <= far;
     match what {
         "stage" => flow.iter().map(|s| s.v.as_str()).find(|s| near(s)),
         "gate" => named(draft.gates.iter().filter(|(_, d)| elsewhere(&d.at)), near),

@@ -168,7 +168,7 @@ codes! {
     SCRIPT_LIMIT = "SB0510";
     /// An outcome is declared and never returned.
     NEVER_RETURNED = "SB0511";
-    /// A script's own arguments are not those that it reads.
+    /// A script reads an argument that its gate does not give.
     SCRIPT_ARGS = "SB0512";
 
     /// Two projects share a prefix or a repository.

@@ -166,7 +166,7 @@ Files have 64 KiB at most, expressions 64 levels (32 within functions), texts 16
     ("SB0511", "an outcome that is never returned (warning)
 `returns` declares it, but the function can be seen never to return it. Its edge answers nothing; perhaps a word is misspelt."),
     ("SB0512", "a script's own arguments
-The function reads a field of `args` that the gate does not give, or the gate gives one that the function never reads. What is not given reads as `()`, so the script would decide on nothing."),
+The function reads a field of `args` that the gate does not give. What is not given reads as `()`, so the script would decide on nothing."),
     ("SB0601", "two projects share something
 With one prefix, ids would collide; with one repository, there would be two serial gates and two merge leases for one default branch."),
     ("SB0602", "a project's pipeline

@@ -318,20 +318,6 @@ pub(super) fn fields(ast: &AST, function: &str, parameter: &str) -> Vec<FieldRea
     found
 }
 
-/// Whether the function does nothing with its parameter but read fields of it.
-pub(super) fn only_fields(ast: &AST, function: &str, parameter: &str) -> bool {
-    let (mut named, mut read) = (0_usize, 0_usize);
-    only(ast, function).walk(&mut |path| {
-        match path.last() {
-            Some(ASTNode::Expr(Expr::Variable(variable, ..))) if variable.1 == parameter => named += 1,
-            Some(ASTNode::Expr(expr)) if field(expr, parameter).is_some() => read += 1,
-            _ => {}
-        }
-        true
-    });
-    named == read
-}
-
 fn sides(call: &FnCallExpr, parameter: &str) -> Option<(String, Option<String>)> {
     let (left, right) = (call.args.first()?, call.args.get(1)?);
     let (field, other) = match (field(left, parameter), field(right, parameter)) {

@@ -193,15 +193,12 @@ impl Scripts {
             .unwrap_or_default()
     }
 
-    /// The fields of its `args` that a function reads, and whether it does nothing else with them;
-    /// `None` where it takes none.
+    /// The fields of its `args` that a function can be seen to read; none where it takes none.
     #[must_use]
-    pub fn arguments(&self, key: &str) -> Option<(Vec<String>, bool)> {
-        let (file, name, takes) = self.find(key)?;
-        takes.iter().any(|p| p == "args").then(|| {
-            let fields = check::fields(&file.ast, name, "args").into_iter().map(|read| read.field);
-            (fields.collect(), check::only_fields(&file.ast, name, "args"))
-        })
+    pub fn arguments(&self, key: &str) -> Vec<String> {
+        let takes = self.find(key).is_some_and(|(_, _, takes)| takes.iter().any(|p| p == "args"));
+        let read = if takes { self.fields(key, "args") } else { Vec::new() };
+        read.into_iter().map(|read| read.field).collect()
     }
 
     /// Calls a function with its parameters in order; `args` is passed last where the function

@@ -424,7 +424,10 @@ fn literal_outcomes_and_read_fields_are_seen() {
     assert!(!seen.open);
     assert!(found.literals("t.rhai::g").open);
     let others = found.literals("t.rhai::h").others;
-    assert!(matches!(others.as_slice(), [(what, 5, _)] if what.starts_with("nothing")), "without an else it may return (): {others:?}");
+    assert!(
+        matches!(others.as_slice(), [(what, 6, _)] if what.starts_with("nothing")),
+        "without an else it may return (): {others:?}"
+    );
     let read = found.fields("t.rhai::f", "log");
     assert_eq!(
         read[0],

@@ -34,7 +34,10 @@ impl Witness {
     /// [`OpenError::LogMissing`] when it did not end in good order and its log is gone.
     pub fn look(data: &Path, database: &Path) -> Result<Self, OpenError> {
         let file = data.join(FILE);
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         let mut witness = Self { file, boot, pages: None };
         let Ok(left) = fs::read_to_string(&witness.file) else {
             return Ok(witness);
