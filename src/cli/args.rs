@@ -160,7 +160,13 @@ pub enum Command {
     #[command(hide = true)]
     RunShim {
         /// The run's folder
-        dir: PathBuf,
+        dir: Option<PathBuf>,
+        /// Be the first process of the run's namespace
+        #[arg(long)]
+        init: bool,
+        /// Tell by the exit status whether this level of containment can be had
+        #[arg(long, value_name = "LEVEL")]
+        probe: Option<String>,
     },
     /// Play an agent from a script
     #[command(hide = true)]

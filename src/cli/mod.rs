@@ -105,7 +105,7 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
             let dir = global.dir.clone().or_else(|| find::rules(global)).unwrap_or_else(|| ".".into());
             i32::from(test::run(&dir, &args, global.json, &crate::shell::embedded::embedded()))
         }
-        Command::RunShim { dir } => run_shim::run(&dir),
+        Command::RunShim { dir, init, probe } => run_shim::run(dir.as_deref(), init, probe.as_deref()),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
         _ => i32::from(exit::USAGE),
     };

@@ -207,6 +207,7 @@ impl Service {
             .ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
         let hooks = hooks(&config, &settings.dir)?;
         let git = Git::find().await?;
+        let supervisor = Supervisor::probed(settings.exe.clone(), config.containment).await;
         let data = settings.dir.join(&config.data);
         let host = hostname();
         let first = FirstStart::look(&data);
@@ -226,7 +227,7 @@ impl Service {
             data,
             started_at: clock::now(),
             host,
-            supervisor: Supervisor::new(settings.exe),
+            supervisor,
             agent_env: settings.agent_env,
             busy: Arc::default(),
             dir: settings.dir,

@@ -1,5 +1,6 @@
 //! The nouns: what happened, what is known, what was decided, and why.
 
+mod containment;
 mod decision;
 mod event;
 mod fact;
@@ -9,6 +10,7 @@ mod repo;
 mod run;
 mod task;
 
+pub use containment::Containment;
 pub use decision::{ActionIntent, CleanUp, Decision, JobKind, JobSpec, Kill};
 pub use event::{Actor, Body, Event, Issue, Role, Signal, Via};
 pub use fact::{

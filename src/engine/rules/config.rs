@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::Name;
+use crate::engine::model::{Containment, Name};
 
 use super::merge::Override;
 
@@ -15,6 +15,8 @@ pub struct Config {
     pub listen: core::net::SocketAddr,
     /// Agents at work at the same time, over all projects.
     pub max_concurrency: u32,
+    /// The best level of containment that runs may be given.
+    pub containment: Containment,
     /// Language of the texts that people read.
     pub language: Language,
     /// The HTTP interface.

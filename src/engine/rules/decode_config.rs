@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::model::Name;
+use crate::engine::model::{Containment, Name};
 
 use super::codes;
 use super::config::{Api, Chat, Config, Language, People, Project, Secret};
@@ -35,6 +35,8 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let data = r.text("data").map_or_else(|| "data".to_owned(), |d| d.v);
     let listen = r.text("listen");
     let max_concurrency = positive(&r, "max_concurrency").unwrap_or(1);
+    let containment = r.choice("containment", &["pidns", "cgroup", "tagged"]);
+    let containment = containment.and_then(Containment::named).unwrap_or(Containment::Pidns);
     let language = match r.choice("language", &["en", "ru"]) {
         Some("ru") => Language::Ru,
         _ => Language::En,
@@ -49,6 +51,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
         data,
         listen,
         max_concurrency,
+        containment,
         language,
         api,
         projects: placed.iter().map(|(name, p)| (name.clone(), p.project.clone())).collect(),

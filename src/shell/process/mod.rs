@@ -14,6 +14,7 @@
 //! exit.json   how it ended; the shim's last act    (shim)
 //! ```
 
+pub(crate) mod cgroup;
 mod classify;
 mod environment;
 mod evidence;
@@ -30,6 +31,7 @@ mod supervisor;
 mod sweep;
 mod wait;
 
+pub use crate::engine::model::Containment;
 pub use classify::{TAIL, classify, tail};
 pub use environment::environment;
 pub use identity::{Alive, boot_id, start_time};

@@ -65,6 +65,9 @@ pub(super) fn next_start(old: &Config, new: &Config) -> Vec<String> {
     if old.listen != new.listen {
         found.push(format!("listen: {} stays in use", old.listen));
     }
+    if old.containment != new.containment {
+        found.push(format!("containment: {} stays in use", old.containment.as_str()));
+    }
     if old.api.token != new.api.token {
         found.push("api.token".to_owned());
     }
@@ -86,6 +89,7 @@ pub(super) fn next_start(old: &Config, new: &Config) -> Vec<String> {
 pub(super) fn in_force(old: &Config, mut new: Config) -> Config {
     new.data.clone_from(&old.data);
     new.listen = old.listen;
+    new.containment = old.containment;
     new.api.token.clone_from(&old.api.token);
     new.projects.retain(|name, _| old.projects.contains_key(name));
     for (name, before) in &old.projects {

@@ -9,6 +9,7 @@ pub(super) const APPLICATION: i32 = 0x7367_6278;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0001_initial.sql")),
     M::up(include_str!("migrations/0002_deliveries.sql")),
+    M::up(include_str!("migrations/0006_breaker.sql")),
 ];
 
 /// The newest schema version that this binary knows.

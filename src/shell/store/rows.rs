@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::engine::model::{
-    Actor, Because, Body, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId, Usage,
+    Actor, Because, Body, Containment, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId,
+    Usage,
 };
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.
@@ -231,6 +232,8 @@ pub struct ProcessId {
     pub start: u64,
     /// The boot it belongs to.
     pub boot_id: String,
+    /// How firmly the run is held, where that is known.
+    pub containment: Option<Containment>,
 }
 
 /// How far a run has come.
@@ -278,6 +281,8 @@ pub struct RunRow {
     pub pid_start: Option<u64>,
     /// The boot the process belongs to.
     pub boot_id: Option<String>,
+    /// How firmly it is held.
+    pub containment: Option<Containment>,
     /// The commit it started from.
     pub start_sha: Option<String>,
     /// When its job was claimed.
@@ -308,6 +313,7 @@ impl RunRow {
             pid: self.pid?,
             start: self.pid_start?,
             boot_id: self.boot_id.clone()?,
+            containment: self.containment,
         })
     }
 }

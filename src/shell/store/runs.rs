@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::codec::{Fields, column, exec, first, json, list, one, word};
 use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, inbox, outbox};
-use crate::engine::model::{Actor, Body, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
+use crate::engine::model::{Actor, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
 
 /// Runs with what is shown of their task.
 const SELECT: &str = "SELECT r.*, t.project FROM runs r JOIN tasks t ON t.id = r.task";
@@ -110,9 +110,11 @@ impl Store {
     pub async fn run_started(&self, run: RunId, process: ProcessId, start_sha: Option<String>, now: Millis) -> Result<()> {
         self.write(move |conn| {
             let start = i64::try_from(process.start).map_err(|_| StoreError::refused("the process's start time is out of range"))?;
-            let sql = "UPDATE runs SET state = 'running', pid = ?2, pid_start = ?3, boot_id = ?4, start_sha = COALESCE(?5, start_sha), started_at = ?6 \
+            let held = process.containment.map(Containment::as_str);
+            let sql = "UPDATE runs SET state = 'running', pid = ?2, pid_start = ?3, boot_id = ?4, start_sha = COALESCE(?5, start_sha), started_at = ?6, \
+                       containment = COALESCE(?7, containment) \
                        WHERE id = ?1 AND state = 'starting'";
-            match exec(conn, sql, params![run.0, process.pid, start, process.boot_id, start_sha, now.0])? {
+            match exec(conn, sql, params![run.0, process.pid, start, process.boot_id, start_sha, now.0, held])? {
                 0 => by_id(conn, run)?.map_or(Err(StoreError::Gone), |_| Err(StoreError::Conflict)),
                 _ => Ok(()),
             }
@@ -280,6 +282,7 @@ fn decode(row: &Row<'_>) -> Result<RunRow> {
         pid: f.small_opt("pid")?,
         pid_start: f.small_opt("pid_start")?,
         boot_id: f.get("boot_id")?,
+        containment: f.word_opt("containment")?,
         start_sha: f.get("start_sha")?,
         claimed_at: f.time("claimed_at")?,
         started_at: f.time_opt("started_at")?,

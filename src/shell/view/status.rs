@@ -86,6 +86,7 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: service.now().into(),
         attention,
+        containment: service.supervisor.containment().as_str().to_owned(),
         tasks: lines,
     })
 }

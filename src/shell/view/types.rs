@@ -74,6 +74,8 @@ shapes! {
         now: Stamp,
         /// How many of them wait for a person.
         attention: usize,
+        /// What is promised about ending processes: `pidns`, `cgroup` or `tagged`.
+        containment: String,
         /// The tasks: those that wait for a person first, then by id.
         tasks: Vec<TaskLine>,
     }
@@ -148,6 +150,8 @@ shapes! {
         claimed_at: Stamp,
         /// When its process began.
         started_at: Option<Stamp>,
+        /// How firmly it is held: `pidns`, `cgroup` or `tagged`.
+        containment: Option<String>,
         /// When it was settled.
         ended_at: Option<Stamp>,
         /// How it ended: `ok`, `exited`, `no_output`, `out_of_scope`, `failed`, `transient`, `killed`, `lost`.

@@ -226,6 +226,7 @@ fn signalled(name: &str) -> Body {
 
 fn process(pid: i32) -> ProcessId {
     ProcessId {
+        containment: None,
         pid,
         start: 77,
         boot_id: "boot".to_owned(),
