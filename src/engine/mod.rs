@@ -4,6 +4,7 @@
 //! [`schedule`]. `tests/it/imports.rs` enforces it.
 
 pub mod admit;
+pub mod breaker;
 pub mod model;
 pub mod render;
 pub mod rules;

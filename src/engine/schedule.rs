@@ -3,7 +3,7 @@
 //! Explanation and scheduling are one function: the scheduler starts the jobs without blockers,
 //! `why` and `/queue` show the same list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::model::{
@@ -11,8 +11,11 @@ use crate::engine::model::{
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
+mod command;
 #[cfg(test)]
 mod tests;
+
+pub use command::{Command, Preflight};
 
 /// A job that waits.
 #[derive(Debug, Clone)]
@@ -62,6 +65,8 @@ pub struct Queue<'a> {
     pub limit: u32,
     /// Runs at a time, per project.
     pub project_limits: &'a BTreeMap<Name, u32>,
+    /// What is known of the commands of waiting jobs that have one.
+    pub commands: &'a BTreeMap<JobId, Command>,
 }
 
 /// For each waiting job, in order: nothing (it may start), or all its blockers.
@@ -77,7 +82,7 @@ pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
         if blockers.is_empty()
             && let Some(task) = queue.tasks.get(&job.task)
         {
-            room.take(task, job);
+            room.take(task, job, queue.commands.get(&job.id).filter(|c| command::probes(c, now)));
         }
         verdicts.push((job.id, blockers));
     }
@@ -90,6 +95,7 @@ struct Room {
     projects: BTreeMap<Name, u32>,
     checkouts: BTreeMap<(TaskId, Name), Option<RunId>>,
     entered: BTreeMap<RepoId, TaskId>,
+    probes: BTreeSet<String>,
 }
 
 impl Room {
@@ -99,6 +105,7 @@ impl Room {
             projects: BTreeMap::new(),
             checkouts: BTreeMap::new(),
             entered: BTreeMap::new(),
+            probes: BTreeSet::new(),
         };
         for run in queue.open {
             room.total += 1;
@@ -110,7 +117,8 @@ impl Room {
         room
     }
 
-    fn take(&mut self, task: &Task, job: &WaitingJob) {
+    fn take(&mut self, task: &Task, job: &WaitingJob, probe: Option<&Command>) {
+        self.probes.extend(probe.map(|c| c.name.clone()));
         self.total += 1;
         *self.projects.entry(task.project.clone()).or_insert(0) += 1;
         self.checkouts.insert((task.id, job.slot.clone()), None);
@@ -150,6 +158,9 @@ fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: 
             job.since,
             Who::Itself,
         ));
+    }
+    if let Some(command) = queue.commands.get(&job.id) {
+        command::blockers(command, &room.probes, job, now, &mut found);
     }
     places(queue, room, job, task, &mut found);
     found

@@ -1,6 +1,7 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod crash;
 pub mod door;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::model::{Blocker, JobId, Name, Repo, RepoId, Task, TaskId};
+use crate::engine::model::{Blocker, Code, JobId, Name, Repo, RepoId, Task, TaskId};
 use crate::engine::rules::Ruleset;
-use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
+use crate::engine::schedule::{Command, OpenRun, Queue, WaitingJob, schedule, waits};
+use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
-use crate::shell::store::{Claim, JobRow, QueueView, StoreError};
+use crate::shell::store::{Claim, Guard, JobRow, QueueView, StoreError};
 use crate::shell::{clock, launch};
 
 /// Starts every job that nothing holds back.
@@ -16,15 +17,19 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
     if view.waiting.is_empty() {
         return Ok(());
     }
-    let verdicts = verdicts(service, &view).await;
+    let (verdicts, commands) = verdicts(service, &view).await;
     for (job, blockers) in verdicts {
+        let command = commands.get(&job);
+        if let Some(known) = command.filter(|_| !blockers.is_empty() && blockers.iter().all(|b| b.code == Code::Preflight)) {
+            commands::look(service, known);
+        }
         if !blockers.is_empty() {
             continue;
         }
         let Some(row) = view.waiting.iter().find(|j| j.id == job) else {
             continue;
         };
-        match claim(service, &view, row).await {
+        match claim(service, &view, row, command.map(|c| c.guard.clone())).await {
             Ok(()) => {}
             // Someone was quicker, or the repository moved: the next look decides again.
             Err(StoreError::Conflict) => service.wake(),
@@ -34,7 +39,7 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result<(), StoreError> {
+async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow, guard: Option<Guard>) -> Result<(), StoreError> {
     let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else {
         return Ok(());
     };
@@ -51,6 +56,7 @@ async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result
             job: job.id,
             nonce,
             checkout,
+            guard,
             repo,
             now: clock::now(),
         })
@@ -69,8 +75,10 @@ fn inside(repo: &Repo, task: &Task) -> Repo {
     repo
 }
 
-/// For each waiting job its blockers: what starts jobs, and what explains why others wait.
-async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocker>)> {
+type Verdicts = Vec<(JobId, Vec<Blocker>)>;
+
+/// For each waiting job its blockers, and what is known of its command: what starts jobs, and what explains why others wait.
+async fn verdicts(service: &Service, view: &QueueView) -> (Verdicts, BTreeMap<JobId, Known>) {
     let mut rules: BTreeMap<String, Option<Arc<Ruleset>>> = BTreeMap::new();
     for task in &view.tasks {
         if !rules.contains_key(&task.rules) {
@@ -97,6 +105,8 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         .iter()
         .filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max)))
         .collect();
+    let known = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
+    let commands: BTreeMap<JobId, Command> = known.iter().map(|(job, k)| (*job, k.command.clone())).collect();
     let queue = Queue {
         waiting: &waiting,
         open: &open,
@@ -105,8 +115,10 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         rules: &|task| rules.get(&task.rules).cloned().flatten(),
         limit: config.max_concurrency,
         project_limits: &project_limits,
+        commands: &commands,
     };
-    schedule(&queue, clock::now())
+    let verdicts = schedule(&queue, clock::now());
+    (verdicts, known)
 }
 
 fn waiting(job: &JobRow) -> WaitingJob {
@@ -123,7 +135,7 @@ fn waiting(job: &JobRow) -> WaitingJob {
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.
 pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
     let view = service.store.queue().await?;
-    let verdicts = verdicts(service, &view).await;
+    let (verdicts, _) = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
     for task in tasks.iter().filter(|t| !t.terminal()) {
         let list = found.entry(task.id).or_default();
@@ -133,7 +145,7 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
                 list.extend(waits(&rules, task, &repo));
             }
             None => list.push(Blocker {
-                code: crate::engine::model::Code::RulesError,
+                code: Code::RulesError,
                 text: format!("the rules {} that it runs under cannot be used", task.rules),
                 since: task.ledger.visit.entered_at,
                 who: crate::engine::model::Who::Operator,

@@ -109,7 +109,13 @@ async fn round(service: &Arc<Service>) -> Result<(), StoreError> {
 }
 
 async fn nap(service: &Service) -> Duration {
-    let due = service.store.next_due().await.ok().flatten();
+    let now = clock::now();
+    let due = [
+        service.store.next_due().await.ok().flatten(),
+        service.store.breaker_due(now).await.ok().flatten(),
+        service.commands.due(now),
+    ];
+    let due = due.into_iter().flatten().min();
     let wait = due.map_or(SAFETY_POLL, |due| Duration::from_millis(due.since(clock::now()).0.unsigned_abs()));
     wait.clamp(Duration::from_millis(5), SAFETY_POLL)
 }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
+use crate::shell::commands::Commands;
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
@@ -164,6 +165,8 @@ pub struct Service {
     pub supervisor: Supervisor,
     /// Variables given to every agent.
     pub agent_env: BTreeMap<String, String>,
+    /// What is known of agents' commands.
+    pub commands: Commands,
     /// What is under way in this process.
     pub busy: Arc<Busy>,
     /// The configuration's folder.
@@ -229,6 +232,7 @@ impl Service {
             host,
             supervisor,
             agent_env: settings.agent_env,
+            commands: Commands::default(),
             busy: Arc::default(),
             dir: settings.dir,
             reloading: Reloading::default(),

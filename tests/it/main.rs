@@ -6,6 +6,8 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod breaker;
+mod chaos;
 mod cli;
 mod crash;
 mod docs_pipeline;

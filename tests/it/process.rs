@@ -2,6 +2,7 @@
 
 mod containing;
 mod killing;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fs;

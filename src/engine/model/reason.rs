@@ -62,6 +62,12 @@ pub enum Code {
     Escalated,
     /// An engine action is at work.
     ActionRunning,
+    /// The breaker of the agent's command is open.
+    BreakerOpen,
+    /// The account of the agent's command has reached its usage limit.
+    UsageLimit,
+    /// The agent's command cannot be used.
+    Preflight,
     /// The rules of the task cannot be used.
     RulesError,
 }
@@ -85,6 +91,9 @@ impl Code {
             Self::StopDeferred => "STOP_DEFERRED",
             Self::Escalated => "ESCALATED",
             Self::ActionRunning => "ACTION_RUNNING",
+            Self::BreakerOpen => "BREAKER_OPEN",
+            Self::UsageLimit => "USAGE_LIMIT",
+            Self::Preflight => "PREFLIGHT",
             Self::RulesError => "RULES_ERROR",
         }
     }

@@ -81,6 +81,13 @@ pub enum RunEnd {
         /// Not before this long from now, where the log said so.
         retry_after: Option<Millis>,
     },
+    /// The usage limit of the agent's account is reached: nobody's failure, tried again when it ends.
+    Limited {
+        /// Why.
+        detail: String,
+        /// When the limit ends.
+        until: Millis,
+    },
     /// It was killed.
     Killed(Kill),
     /// The process is gone and left no exit status: the service or the machine died.
@@ -98,6 +105,7 @@ impl RunEnd {
             Self::OutOfScope { .. } => "out_of_scope",
             Self::Permanent { .. } => "failed",
             Self::Transient { .. } => "transient",
+            Self::Limited { .. } => "limited",
             Self::Killed(_) => "killed",
             Self::Lost => "lost",
         }
@@ -111,7 +119,7 @@ impl RunEnd {
             Self::Exited { code, tail } => format!("exit {code}: {tail}"),
             Self::NoOutput => "the run ended well but wrote nothing that was due".to_owned(),
             Self::OutOfScope { paths } => format!("wrote outside its declared paths: {}", paths.join(", ")),
-            Self::Permanent { detail } | Self::Transient { detail, .. } => detail.clone(),
+            Self::Permanent { detail } | Self::Transient { detail, .. } | Self::Limited { detail, .. } => detail.clone(),
             Self::Killed(by) => format!("killed: {}", by.label()),
         }
     }

@@ -117,6 +117,8 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         on,
         signals,
         retry: draft.retry.clone(),
+        breaker: draft.breaker,
+        preflight: draft.preflight,
         serial_gate,
         stop: stop(draft),
         auto: auto(draft),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::codes;
+use super::decode_commands::{breaker, preflight};
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{agents, auto, entry_check, retry, stop};
@@ -50,6 +51,8 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         counters: named(&r, "counters", "a counter", counter),
         agents: agents(&r),
         retry: retry(&r),
+        breaker: breaker(&r),
+        preflight: preflight(&r),
         serial,
         guards,
         stop: stop(&r),

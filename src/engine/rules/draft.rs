@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::breaker::Limits;
 use crate::engine::model::{FactKey, FreezeLevel, Millis};
 
 use super::diagnostic::Place;
 use super::later::HookDraft;
 use super::reader::Sp;
-use super::{AutoRule, Entry, Input, Retry};
+use super::{AutoRule, Entry, Input, Preflight, Retry};
 
 /// Things by name, each with the place where its name was written.
 pub type Named<T> = BTreeMap<String, Sp<T>>;
@@ -43,6 +44,10 @@ pub struct Draft {
     pub agents: Named<AgentDraft>,
     /// `retry`.
     pub retry: Retry,
+    /// `breaker`.
+    pub breaker: Option<Limits>,
+    /// `preflight`.
+    pub preflight: Option<Preflight>,
     /// `serial_gate.enabled`.
     pub serial: bool,
     /// `serial_gate.guards`.

@@ -7,7 +7,7 @@ use super::codes;
 use super::decode::named;
 use super::diagnostic::{Problem, quoted};
 use super::draft::LaterDraft;
-use super::later_tables::{breaker, budget, depends, freeze, maintenance, notify, preflight, reconcile};
+use super::later_tables::{budget, depends, freeze, maintenance, notify, reconcile};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Value};
 
@@ -25,9 +25,7 @@ pub fn tables(r: &Reader) -> LaterDraft {
         max_runs: None,
     };
     for (name, table) in [
-        ("breaker", breaker as fn(&Reader)),
-        ("preflight", preflight),
-        ("reconcile", reconcile),
+        ("reconcile", reconcile as fn(&Reader)),
         ("notify", notify),
         ("depends", depends),
         ("freeze", freeze),

@@ -13,18 +13,6 @@ use super::value;
 /// What counts as one amount of money, in dollars.
 const MONEY: RangeInclusive<f64> = 0.01..=1_000_000.0;
 
-/// The breaker of agent commands.
-pub fn breaker(r: &Reader) {
-    r.int("failures", 1..=100);
-    r.duration("pause", Millis::secs(1)..=DAY);
-}
-
-/// The check before anything is claimed.
-pub fn preflight(r: &Reader) {
-    r.duration("timeout", Millis::secs(1)..=Millis::secs(60));
-    r.duration("cache", Millis::secs(1)..=DAY);
-}
-
 /// The sweep for events that were lost.
 pub fn reconcile(r: &Reader) {
     r.duration("every", Millis::secs(5)..=DAY);

@@ -21,6 +21,7 @@ mod comments;
 mod config;
 mod decode;
 mod decode_bound;
+mod decode_commands;
 mod decode_config;
 mod decode_gates;
 mod decode_projects;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::breaker::Limits;
 use crate::engine::model::{FactKey, Millis, Name};
 use crate::engine::script::Scripts;
 
@@ -38,6 +39,10 @@ pub struct Ruleset {
     pub signals: Signals,
     /// Retry policy.
     pub retry: Retry,
+    /// The breaker of agent commands; none where it is switched off.
+    pub breaker: Option<Limits>,
+    /// The check of an agent's command before it is claimed; none where it is switched off.
+    pub preflight: Option<Preflight>,
     /// Serial gate.
     pub serial_gate: SerialGate,
     /// STOP.
@@ -308,6 +313,15 @@ pub struct Retry {
     pub max: Millis,
     /// Case-insensitive patterns of weather in the log's tail.
     pub patterns: Vec<String>,
+}
+
+/// The check of an agent's command before anything is claimed for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preflight {
+    /// How long `--version` may take.
+    pub timeout: Millis,
+    /// How long an answer holds.
+    pub cache: Millis,
 }
 
 /// The serial gate.

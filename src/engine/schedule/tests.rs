@@ -11,6 +11,7 @@ struct House {
     repos: BTreeMap<RepoId, Repo>,
     limit: u32,
     projects: BTreeMap<Name, u32>,
+    commands: BTreeMap<JobId, Command>,
     rules: Option<Arc<Ruleset>>,
     now: Millis,
 }
@@ -30,6 +31,7 @@ impl House {
             )]),
             limit: 10,
             projects: BTreeMap::new(),
+            commands: BTreeMap::new(),
             rules: Some(rules_with("orch", "")),
             now: T0,
         }
@@ -87,6 +89,7 @@ impl House {
             rules: &|_| self.rules.clone(),
             limit: self.limit,
             project_limits: &self.projects,
+            commands: &self.commands,
         };
         schedule(&queue, self.now).into_iter().map(|(job, found)| (job.0, found)).collect()
     }

@@ -7,6 +7,11 @@ use super::draft::{Draft, Say};
 use super::gates::{Answer, Outcome};
 use super::{edges, look};
 
+/// Shortest wait for the end of a usage limit.
+const LIMIT_LEAST: Millis = Millis::secs(60);
+/// Longest wait for it: the longest limits are weekly.
+const LIMIT_MOST: Millis = Millis::secs(8 * 86_400);
+
 /// A run ended and was settled.
 pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
     if !draft.current(report.visit) {
@@ -26,6 +31,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
         RunEnd::Ok => worked(draft, report),
         RunEnd::Exited { code, tail } => answered(draft, report, *code, tail),
         RunEnd::Transient { detail, retry_after } => weather(draft, report, detail, *retry_after),
+        RunEnd::Limited { detail, until } => limited(draft, report, detail, *until),
         RunEnd::Lost => lost(draft, report),
         RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),
         RunEnd::NoOutput | RunEnd::OutOfScope { .. } | RunEnd::Permanent { .. } | RunEnd::Killed(_) => failed(draft, report),
@@ -100,6 +106,18 @@ fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after:
         report.slot,
         retry.transient,
         wait.0 / 1000
+    );
+    requeue(draft, &report.slot, draft.now().plus(wait), why);
+}
+
+/// The account's usage limit: tried again when it ends, on no budget at all. What the agent says of that time is bounded.
+fn limited(draft: &mut Draft<'_>, report: &RunReport, detail: &str, until: Millis) {
+    let wait = until.since(draft.now()).max(LIMIT_LEAST).min(LIMIT_MOST);
+    draft.task.ledger.failure = Some(detail.to_owned());
+    let why = format!(
+        "{}: the usage limit is reached, again in {} min: {detail}",
+        report.slot,
+        wait.0 / 60_000
     );
     requeue(draft, &report.slot, draft.now().plus(wait), why);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, list, one, word};
-use super::{Claim, JobRow, JobState, QueueView, Result, RunRow, Store, StoreError, outbox, repos, runs, tasks};
+use super::{Claim, JobRow, JobState, QueueView, Result, RunRow, Store, StoreError, breakers, outbox, repos, runs, tasks};
 use crate::engine::model::{JobId, JobSpec, Millis, Name, RunId, Seq, TaskId};
 
 /// Jobs with what is shown of their task.
@@ -90,6 +90,7 @@ fn view(conn: &Connection) -> Result<QueueView> {
         tasks: tasks::open(conn)?,
         repos: repos::all(conn)?,
         open_runs: runs::open(conn)?,
+        breakers: breakers::all(conn)?,
         counts,
     })
 }
@@ -98,6 +99,9 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     let job = by_id(conn, claim.job)?.ok_or(StoreError::Gone)?;
     if job.state != JobState::Queued || job.available_at > claim.now {
         return Err(StoreError::Conflict);
+    }
+    if let Some(guard) = &claim.guard {
+        breakers::admit(conn, guard, claim.now)?;
     }
     if let Some(repo) = &claim.repo {
         let own: i64 = one(conn, "SELECT repo FROM tasks WHERE id = ?1", [job.task.0])?;

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+mod breakers;
 mod codec;
 mod deliveries;
 mod effect;
@@ -44,6 +45,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use breakers::Guard;
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};

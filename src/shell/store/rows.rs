@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::Guard;
+use crate::engine::breaker::Breaker;
 use crate::engine::model::{
     Actor, Because, Body, Containment, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId,
     Usage,
@@ -217,6 +219,8 @@ pub struct Claim {
     pub nonce: String,
     /// The checkout it works in: one run at a time.
     pub checkout: String,
+    /// The agent command it is for.
+    pub guard: Option<Guard>,
     /// The repository afterwards, when the claim is the task's entry; its version is the one read.
     pub repo: Option<Repo>,
     /// When.
@@ -281,6 +285,8 @@ pub struct RunRow {
     pub pid_start: Option<u64>,
     /// The boot the process belongs to.
     pub boot_id: Option<String>,
+    /// The agent command it was claimed for.
+    pub command: Option<String>,
     /// How firmly it is held.
     pub containment: Option<Containment>,
     /// The commit it started from.
@@ -331,6 +337,8 @@ pub struct QueueView {
     pub repos: Vec<Repo>,
     /// Runs that have not ended, by id.
     pub open_runs: Vec<RunRow>,
+    /// Breakers, by command.
+    pub breakers: BTreeMap<String, Breaker>,
     /// Jobs by state; every state is there.
     pub counts: BTreeMap<String, i64>,
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value as Json;
 
 use super::codec::{Fields, column, exec, first, json, list, one, word};
-use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, inbox, outbox};
+use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox};
 use crate::engine::model::{Actor, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
 
 /// Runs with what is shown of their task.
@@ -167,6 +167,7 @@ fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option<RunReport>
     let usage = report.as_ref().map(|r| json(&r.usage)).transpose()?;
     let sql = "UPDATE runs SET state = 'ended', \"end\" = ?2, usage = ?3, ended_at = ?4 WHERE id = ?1";
     exec(conn, sql, params![run.0, json(end)?, usage, now.0])?;
+    breakers::after(conn, &row, end, cause(conn, row.job)?, now)?;
     let own: bool = one(
         conn,
         "SELECT state = 'running' AND run IS ?2 FROM jobs WHERE id = ?1",
@@ -217,8 +218,10 @@ fn cause(conn: &Connection, job: JobId) -> Result<Seq> {
 /// # Errors
 /// [`StoreError::Conflict`] when another run holds the checkout or the job.
 pub(super) fn insert(conn: &Connection, job: &JobRow, claim: &Claim, host: &str) -> Result<RunId> {
-    let sql = "INSERT INTO runs (host, job, task, visit, slot, kind, stage, nonce, checkout, state, claimed_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'starting', ?10)";
+    let sql = "INSERT INTO runs (host, job, task, visit, slot, kind, stage, nonce, checkout, state, claimed_at, \
+               command, breaker_failures, breaker_pause) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'starting', ?10, ?11, ?12, ?13)";
+    let limits = claim.guard.as_ref().and_then(|g| g.limits);
     let kind = word(&job.kind)?;
     let (slot, stage) = (job.slot.as_str(), job.stage.as_str());
     exec(
@@ -234,7 +237,10 @@ pub(super) fn insert(conn: &Connection, job: &JobRow, claim: &Claim, host: &str)
             stage,
             claim.nonce,
             claim.checkout,
-            claim.now.0
+            claim.now.0,
+            claim.guard.as_ref().map(|g| &g.command),
+            limits.map(|l| l.failures),
+            limits.map(|l| l.pause.0),
         ],
     )?;
     Ok(RunId(conn.last_insert_rowid()))
@@ -282,6 +288,7 @@ fn decode(row: &Row<'_>) -> Result<RunRow> {
         pid: f.small_opt("pid")?,
         pid_start: f.small_opt("pid_start")?,
         boot_id: f.get("boot_id")?,
+        command: f.get("command")?,
         containment: f.word_opt("containment")?,
         start_sha: f.get("start_sha")?,
         claimed_at: f.time("claimed_at")?,

@@ -180,6 +180,7 @@ impl World {
 
 fn claim(job: JobId, checkout: &str) -> Claim {
     Claim {
+        guard: None,
         job,
         nonce: "n".to_owned(),
         checkout: checkout.to_owned(),
