@@ -103,19 +103,19 @@ impl Breaker {
         self.open = Some(Pause {
             since: now,
             until: now.plus(limits.pause),
-            why: first_line(detail),
+            why: told(detail),
         });
         let wait = limits.pause.0 / 1000;
         Some(if again {
             format!(
                 "`{command}` still fails: nothing is started with it for another {wait} s ({})",
-                first_line(detail)
+                told(detail)
             )
         } else {
             format!(
                 "`{command}` failed {} times in a row: nothing is started with it for {wait} s ({})",
                 self.streak,
-                first_line(detail)
+                told(detail)
             )
         })
     }
@@ -126,24 +126,20 @@ impl Breaker {
         self.limit = Some(Pause {
             since: known.unwrap_or(now),
             until,
-            why: first_line(detail),
+            why: told(detail),
         });
         let wait = (until.since(now).0 + 59_999) / 60_000;
         known.is_none().then(|| {
             format!(
                 "`{command}` has reached its usage limit: nothing is started with it for {wait} min ({})",
-                first_line(detail)
+                told(detail)
             )
         })
     }
 }
 
-fn first_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .find(|l| !l.is_empty())
-        .unwrap_or_default()
-        .chars()
-        .take(200)
-        .collect()
+/// The last line of what is known of a failure: the end of the log, where there is one.
+fn told(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).rev();
+    lines.find(|l| !l.is_empty()).unwrap_or_default().chars().take(200).collect()
 }

@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits {
 
 fn weather() -> RunEnd {
     RunEnd::Transient {
-        detail: "API Error: 529 overloaded\nmore".to_owned(),
+        detail: "exit 1 (log 7.log): working\nAPI Error: 529 overloaded\n".to_owned(),
         retry_after: None,
     }
 }

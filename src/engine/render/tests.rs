@@ -123,6 +123,8 @@ fn rules(source: &str) -> Ruleset {
     prompts.insert(Name::new("toy"), "Do {{ title | line }}.".to_owned());
     prompts.insert(Name::new("broken"), "Do {{ vars.missing }}.".to_owned());
     Ruleset {
+        breaker: None,
+        preflight: None,
         pipeline: Name::new("orch"),
         hash: "0".repeat(64),
         prefix: "ORCH".to_owned(),
