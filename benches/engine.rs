@@ -316,6 +316,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
         rules: &|_| Some(Arc::clone(&rules)),
         limit: 200,
         project_limits: &limits,
+        commands: &BTreeMap::new(),
     };
     bencher.bench_local(|| schedule(black_box(&queue), T0));
 }

@@ -1,7 +1,7 @@
 //! The breaker of an agent command: when the weather behind it is bad, nothing more is started,
 //! until one run has tried it out. It is durable, and moves only when runs end.
 
-use crate::engine::model::{Millis, RunEnd};
+use crate::engine::model::{Millis, RunEnd, RunId};
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +38,36 @@ pub struct Breaker {
     pub open: Option<Pause>,
     /// The account behind the command has reached its usage limit.
     pub limit: Option<Pause>,
+}
+
+/// What is known of the command a job would run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Command {
+    /// The program, as it would be executed.
+    pub name: String,
+    /// Its breaker, where the rules have one.
+    pub breaker: Option<Breaker>,
+    /// The run that is trying it out.
+    pub probing: Option<RunId>,
+    /// Whether it can be used.
+    pub preflight: Preflight,
+}
+
+/// Whether a command can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Preflight {
+    /// It can, or nobody asks.
+    #[default]
+    Good,
+    /// It is being looked at.
+    Unknown,
+    /// It cannot.
+    Bad {
+        /// Why not.
+        why: String,
+        /// Since when.
+        since: Millis,
+    },
 }
 
 /// What a breaker lets through.
@@ -138,8 +168,10 @@ impl Breaker {
     }
 }
 
-/// The last line of what is known of a failure: the end of the log, where there is one.
+/// The end of what is known of a failure, on one line.
 fn told(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim).rev();
-    lines.find(|l| !l.is_empty()).unwrap_or_default().chars().take(200).collect()
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let line = lines.join(" / ");
+    let skip = line.chars().count().saturating_sub(200);
+    line.chars().skip(skip).collect()
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::engine::breaker::Command;
 use crate::engine::model::{
     At, Blocker, Code, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
 };
@@ -14,8 +15,6 @@ use crate::engine::rules::{GateKind, Ruleset};
 mod command;
 #[cfg(test)]
 mod tests;
-
-pub use command::{Command, Preflight};
 
 /// A job that waits.
 #[derive(Debug, Clone)]

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::engine::breaker::Stand;
+use crate::engine::breaker::{Command, Preflight, Stand};
 use crate::engine::model::{JobId, JobKind, Millis, Task};
 use crate::engine::rules::{self, Agent, Ruleset};
-use crate::engine::schedule::{Command, Preflight};
 use crate::shell::clock;
 use crate::shell::process::{environment, preflight};
 use crate::shell::service::Service;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::engine::breaker::Command;
 use crate::engine::model::{Blocker, Code, JobId, Name, Repo, RepoId, Task, TaskId};
 use crate::engine::rules::Ruleset;
-use crate::engine::schedule::{Command, OpenRun, Queue, WaitingJob, schedule, waits};
+use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
 use crate::shell::store::{Claim, Guard, JobRow, QueueView, StoreError};

@@ -4,38 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{WaitingJob, blocker};
-use crate::engine::breaker::{Breaker, Stand};
-use crate::engine::model::{Blocker, Code, Millis, RunId, Who};
-
-/// What is known of the command a job would run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Command {
-    /// The program, as it would be executed.
-    pub name: String,
-    /// Its breaker, where the rules have one.
-    pub breaker: Option<Breaker>,
-    /// The run that is trying it out.
-    pub probing: Option<RunId>,
-    /// Whether it can be used.
-    pub preflight: Preflight,
-}
-
-/// Whether a command can be used.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Preflight {
-    /// It can, or nobody asks.
-    #[default]
-    Good,
-    /// It is being looked at.
-    Unknown,
-    /// It cannot.
-    Bad {
-        /// Why not.
-        why: String,
-        /// Since when.
-        since: Millis,
-    },
-}
+use crate::engine::breaker::{Command, Preflight, Stand};
+use crate::engine::model::{Blocker, Code, Millis, Who};
 
 /// What the command has against the job; `probes` are commands that are tried out from this very call on.
 pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &WaitingJob, now: Millis, found: &mut Vec<Blocker>) {
