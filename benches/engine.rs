@@ -312,6 +312,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
         waiting: &waiting,
         open: &open,
         tasks: &tasks,
+        depends: &[],
         repos: &repos,
         rules: &|_| Some(Arc::clone(&rules)),
         limit: 200,

@@ -280,6 +280,7 @@ fn commit(seq: Seq, task: Task, version: i64, repo: signalbox::engine::model::Re
         now: T0,
         semantics: 1,
         host: "bench".to_owned(),
+        card: false,
     }
 }
 
@@ -298,6 +299,7 @@ async fn scheduler(store: Store, mut takers: HashMap<TaskId, tokio::sync::mpsc::
             tokio::spawn(async move {
                 let claim = Claim {
                     guard: None,
+                    seen: i64::MAX,
                     job: job.id,
                     nonce: "nonce".to_owned(),
                     checkout: format!("t{}/agent", job.task),
@@ -385,6 +387,7 @@ async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcom
     for (at, job) in jobs.iter().enumerate() {
         let claim = Claim {
             guard: None,
+            seen: i64::MAX,
             job: *job,
             nonce: "nonce".to_owned(),
             checkout: format!("bench/{at}"),

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
     disable_help_subcommand = true,
     after_help = "First steps: `signalbox demo` shows a whole run without any set-up; `signalbox init` prepares the repository you are in; \
                   `signalbox serve` starts the service; `signalbox task new \"Title\"` gives it work.\n\n\
-                  Exit codes: 0 ok, 1 failure, 2 usage, 3 no service answers, 4 refused, 5 not found, 10 and 11 findings of validate."
+                  Exit codes: 0 ok, 1 failure, 2 usage, 3 no service answers, 4 refused, 5 not found, 10 and 11 findings of validate and doctor."
 )]
 pub struct Args {
     /// Options of every command.
@@ -66,8 +66,19 @@ pub enum Command {
     Demo(super::demo::DemoArgs),
     /// Check the configuration and its rules
     Validate(Validate),
+    /// Compare the rules with this machine, the tracker, the forge and the chat, and say what to do
+    Doctor(super::doctor::DoctorArgs),
+    /// Set up what peers need
+    Setup(super::setup::SetupArgs),
     /// Play the scenario tests of the rules: tests/rules/*.toml beside the configuration
     Test(Test),
+    /// Print what a pipeline decides: stage, standing, event and outcome, one decision a line
+    Table {
+        /// A pipeline, or a project: its pipeline with what the project sets
+        pipeline: String,
+    },
+    /// Draw a pipeline
+    Graph(super::picture::Graph),
     /// What needs me, what moves, what waits
     #[command(visible_alias = "st")]
     Status,
@@ -126,6 +137,8 @@ pub enum Command {
         /// A note for its agents
         note: Option<String>,
     },
+    /// Have a task wait until another is over (done or stopped)
+    Depend(Depend),
     /// Review a task's change on the service's own forge, or report a check of it
     Change(Change),
     /// Hold a repository back: no merge and no new task, or nothing at all
@@ -175,6 +188,20 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+}
+
+/// Arguments of `depend`.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "other", required = true, multiple = false, args = ["on", "remove"])]
+pub struct Depend {
+    /// The task that waits
+    pub item: String,
+    /// The task or issue that it waits for
+    #[arg(long, value_name = "OTHER")]
+    pub on: Option<String>,
+    /// It waits for this one no more, wherever that was declared
+    #[arg(long, value_name = "OTHER")]
+    pub remove: Option<String>,
 }
 
 /// Arguments of `serve`.
@@ -244,6 +271,12 @@ pub struct Validate {
     /// Check, too, that agents' commands can be run on this machine
     #[arg(long)]
     pub here: bool,
+    /// Only load: do not prove. What the proof finds is an error here, but does not keep the service from starting
+    #[arg(long)]
+    pub no_proof: bool,
+    /// Prove anew, whatever was proved before
+    #[arg(long)]
+    pub no_cache: bool,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: super::validate::Format,

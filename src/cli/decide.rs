@@ -1,7 +1,8 @@
-//! `approve`, `reject`, `answer`, `stop`, `retry`.
+//! `approve`, `reject`, `answer`, `stop`, `retry`, `depend`.
 
 use serde_json::json;
 
+use super::args::Depend;
 use super::client::{Client, part};
 use super::exit::Failure;
 use super::out;
@@ -21,6 +22,16 @@ pub async fn approve(client: &Client, item: &str, signal: Option<&str>, text: Op
 /// As the service answers, or when it does not.
 pub async fn act(client: &Client, item: &str, act: &str, text: Option<&str>, as_json: bool) -> Result<(), Failure> {
     send(client, item, act, &json!({ "text": text }), as_json).await
+}
+
+/// Has a task wait for another, or not any more.
+///
+/// # Errors
+/// As the service answers, or when it does not.
+pub async fn depend(client: &Client, args: &Depend, as_json: bool) -> Result<(), Failure> {
+    let remove = args.remove.is_some();
+    let other = args.on.as_ref().or(args.remove.as_ref());
+    send(client, &args.item, "depend", &json!({ "on": other, "remove": remove }), as_json).await
 }
 
 /// Sends an act and prints what the service says to it.

@@ -1,6 +1,6 @@
 //! The command line: one file per command.
 //!
-//! Every command but `init`, `validate`, `serve` and `demo` talks to a running service and holds
+//! Every command but `init`, `validate`, `doctor`, `setup`, `test`, `table`, `graph`, `serve` and `demo` talks to a running service and holds
 //! no logic of its own: what it may do and why not is the service's to say.
 
 pub mod args;
@@ -14,13 +14,16 @@ pub mod span;
 pub mod completions;
 pub mod decide;
 pub mod demo;
+pub mod doctor;
 pub mod init;
 pub mod logs;
 pub mod origin;
+pub mod picture;
 pub mod queue;
 pub mod reload;
 pub mod run_shim;
 pub mod serve;
+pub mod setup;
 pub mod show;
 pub mod status;
 pub mod task;
@@ -73,7 +76,11 @@ fn run(args: Args) -> ExitCode {
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
         Command::Validate(_)
+        | Command::Doctor(_)
+        | Command::Setup(_)
         | Command::Test(_)
+        | Command::Table { .. }
+        | Command::Graph(_)
         | Command::Show { origin: true, .. }
         | Command::RunShim { .. }
         | Command::ScriptedAgent { .. } => local(&global, command),
@@ -93,14 +100,20 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
                 format,
                 strict: args.strict,
                 here: args.here,
+                no_proof: args.no_proof,
+                cache: (!args.no_cache).then(validate::cache_dir).flatten(),
                 explain: args.explain.as_deref(),
             };
             validate::run(&request, &crate::shell::embedded::embedded())
         }
+        Command::Doctor(args) => i32::from(doctor::run(global, &args, &crate::shell::embedded::embedded())),
+        Command::Setup(args) => i32::from(setup::run(global, &args, &crate::shell::embedded::embedded())),
         Command::Show { item, .. } => {
             let dir = find::rules(global);
             origin::run(dir.as_deref(), &item, global.json, &crate::shell::embedded::embedded())
         }
+        Command::Table { pipeline } => i32::from(picture::table(global, &pipeline, &crate::shell::embedded::embedded())),
+        Command::Graph(args) => i32::from(picture::graph(global, &args, &crate::shell::embedded::embedded())),
         Command::Test(args) => {
             let dir = global.dir.clone().or_else(|| find::rules(global)).unwrap_or_else(|| ".".into());
             i32::from(test::run(&dir, &args, global.json, &crate::shell::embedded::embedded()))
@@ -144,6 +157,7 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Reject { item, reason } => decide::act(client, item, "reject", Some(reason), json).await,
         Command::Answer { item, text } => decide::act(client, item, "answer", Some(text), json).await,
         Command::Stop { item, reason } => decide::act(client, item, "stop", reason.as_deref(), json).await,
+        Command::Depend(args) => decide::depend(client, args, json).await,
         Command::Change(change) => change::run(client, &change.command, json).await,
         Command::Freeze { reason, project, level } => change::freeze(client, project.as_deref(), *level, reason, json).await,
         Command::Unfreeze { reason, project } => change::unfreeze(client, project.as_deref(), reason.as_deref(), json).await,

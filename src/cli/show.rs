@@ -6,7 +6,10 @@ use super::client::{Client, part};
 use super::exit::Failure;
 use super::out::{self, BAD, CALL, FAINT, GOOD, STRONG, Table, cell, safe};
 use super::span::{ago, clock, span};
-use crate::shell::view::ShowView;
+use crate::shell::view::{RunView, ShowView};
+
+/// Runs of which is shown what their agents told, the last ones.
+const TOLD: usize = 10;
 
 /// Shows everything about a task.
 ///
@@ -92,12 +95,21 @@ fn head(view: &ShowView) -> String {
         let _ = writeln!(out, "  returns   {}", counters.join(", "));
     }
     if task.review_ms > 0 {
-        let _ = writeln!(out, "  people    looked at it for {}", span(task.review_ms));
+        let _ = writeln!(out, "  people    looked at it for {}{}", span(task.review_ms), review(view));
     }
     if view.cost_usd > 0.0 {
         let _ = writeln!(out, "  cost      {:.2} USD", view.cost_usd);
     }
     out
+}
+
+/// Whether a verdict is awaited, or when the last one was given.
+fn review(view: &ShowView) -> String {
+    match (view.review_started_at, view.review_ended_at) {
+        (Some(since), _) => format!(", a verdict is awaited since {}", clock(since.0, view.now.0)),
+        (None, Some(end)) => format!(", until {}", clock(end.0, view.now.0)),
+        (None, None) => String::new(),
+    }
 }
 
 fn timeline(view: &ShowView, out: &mut String) {
@@ -153,7 +165,38 @@ fn runs(view: &ShowView, out: &mut String) {
         table.row(row);
     }
     let _ = write!(out, "\n{STRONG}Runs{STRONG:#}\n{}", table.text());
+    for run in view.runs.iter().rev().take(TOLD).rev() {
+        if let Some(told) = told(run) {
+            let _ = writeln!(out, "  {FAINT}{} {told}{FAINT:#}", run.id);
+        }
+    }
     let _ = writeln!(out, "  {FAINT}signalbox logs {} --run N{FAINT:#}", view.task.item);
+}
+
+/// What a run's agent told of itself, in one line.
+fn told(run: &RunView) -> Option<String> {
+    let mut parts = Vec::new();
+    parts.extend(run.model.as_deref().map(safe));
+    if run.input_tokens > 0 || run.output_tokens > 0 {
+        let cached = if run.cached_tokens > 0 {
+            format!(" ({} from a cache)", run.cached_tokens)
+        } else {
+            String::new()
+        };
+        parts.push(format!("{} tokens in{cached}, {} out", run.input_tokens, run.output_tokens));
+    }
+    if run.turns > 0 {
+        parts.push(format!("{} turn{}", run.turns, if run.turns == 1 { "" } else { "s" }));
+    }
+    if run.cost_usd > 0.0 {
+        parts.push(format!("{:.2} USD", run.cost_usd));
+    }
+    if run.denied > 0 {
+        let mut tools = run.denials.clone();
+        tools.dedup();
+        parts.push(format!("{} refused: {}", run.denied, safe(&tools.join(", "))));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn comments(view: &ShowView, out: &mut String) {

@@ -1,13 +1,15 @@
 //! `signalbox validate [DIR]`: checks rules, touches nothing.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use serde_json::json;
 
+use crate::engine::explore;
 use crate::engine::rules::{self, Diagnostic, Files, Loaded, Severity, codes, load};
 use crate::shell::config::{ReadProblem, read_dir};
+use crate::shell::doctor::executable;
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -34,6 +36,10 @@ pub struct Request<'a> {
     pub strict: bool,
     /// Whether agents' commands must be executable on this machine (a warning).
     pub here: bool,
+    /// Whether the proof is left out.
+    pub no_proof: bool,
+    /// Where proofs are kept; without it each is made anew.
+    pub cache: Option<PathBuf>,
     /// The code whose page is asked for, instead of a check.
     pub explain: Option<&'a str>,
 }
@@ -80,25 +86,27 @@ pub fn answer(request: &Request, embedded: &Files, today: Date, color: bool) -> 
     if request.here {
         found.extend(rules::commands_here(&loaded.commands, &files, |program| executable(dir, program)));
     }
+    let clean = !found.iter().any(|d| d.severity == Severity::Error);
+    let proofs = if clean && !request.no_proof {
+        proof::all(&loaded, request.cache.as_deref())
+    } else {
+        Vec::new()
+    };
+    for one in &proofs {
+        found.extend(explore::findings(&one.pipeline, &one.proof, &files));
+    }
     let found = rules::allowed(found, &files, today);
     let text = match request.format {
-        Format::Human => human(&loaded, &found, &files, dir, color),
-        Format::Json => rules::render_json(&found),
+        Format::Human => [
+            human(&loaded, &found, &files, dir, color),
+            proof::told(&proofs, clean, request.no_proof),
+        ]
+        .concat(),
+        Format::Json => proof::json(&rules::render_json(&found), &proofs, clean, request.no_proof),
         Format::Sarif => rules::render_sarif(&found, &files),
         Format::Github => rules::render_github(&found),
     };
     (text, status(&found, request.strict))
-}
-
-/// Whether a program can be executed here: `./…` from the directory of the rules, as the service
-/// does it, a plain name from PATH.
-fn executable(dir: &Path, program: &str) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    let runs = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return runs(&dir.join(program));
-    }
-    std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|p| runs(&p.join(program))))
 }
 
 fn page(code: &str) -> (String, i32) {
@@ -156,5 +164,8 @@ fn human(loaded: &Loaded, found: &[Diagnostic], files: &Files, dir: &Path, color
     out
 }
 
+mod proof;
 #[cfg(test)]
 mod tests;
+
+pub use proof::cache_dir;

@@ -105,7 +105,7 @@ impl Breaker {
             RunEnd::Ok | RunEnd::OutOfScope { .. } => self.worked(command),
             RunEnd::Transient { detail, .. } => self.failed(command, detail, claimed, limits, now),
             RunEnd::Limited { detail, until } => self.suspend(command, detail, *until, now),
-            RunEnd::NoOutput | RunEnd::Permanent { .. } => {
+            RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::Permanent { .. } => {
                 // It says nothing about the weather, so it neither opens nor closes.
                 self.streak = 0;
                 None

@@ -5,6 +5,8 @@
 
 pub mod admit;
 pub mod breaker;
+pub mod explore;
+pub mod graph;
 pub mod model;
 pub mod render;
 pub mod rules;
@@ -12,6 +14,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod script;
 pub mod step;
+pub mod table;
 
 /// The version of the engine's meaning: replay is promised within one version only.
 pub const SEMANTICS: u32 = 1;

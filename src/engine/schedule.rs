@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use crate::engine::breaker::Command;
 use crate::engine::model::{
-    At, Blocker, Code, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
+    At, Blocker, Code, Dependency, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
 mod command;
+mod depends;
 #[cfg(test)]
 mod tests;
+
+use depends::Open;
 
 /// A job that waits.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub struct Queue<'a> {
     pub open: &'a [OpenRun],
     /// Tasks that are not terminal.
     pub tasks: &'a BTreeMap<TaskId, Task>,
+    /// Dependencies of tasks, over or not.
+    pub depends: &'a [Dependency],
     /// Repositories.
     pub repos: &'a BTreeMap<RepoId, Repo>,
     /// The rules each task runs under.
@@ -72,10 +77,11 @@ pub struct Queue<'a> {
 #[must_use]
 pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
     let mut room = Room::of(queue);
+    let open = Open::of(queue);
     let mut verdicts = Vec::with_capacity(queue.waiting.len());
     for job in queue.waiting {
         let blockers = match queue.tasks.get(&job.task) {
-            Some(task) => blockers(queue, &room, job, task, now),
+            Some(task) => blockers(queue, &room, &open, job, task, now),
             None => vec![blocker(Code::RulesError, "its task is over or unknown", job.since, Who::Itself)],
         };
         if blockers.is_empty()
@@ -127,7 +133,7 @@ impl Room {
     }
 }
 
-fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: Millis) -> Vec<Blocker> {
+fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, task: &Task, now: Millis) -> Vec<Blocker> {
     let Some(rules) = (queue.rules)(task) else {
         let text = format!(
             "the rules {} that {} runs under cannot be used",
@@ -146,8 +152,9 @@ fn blockers(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, now: 
     }
     if let Some(repo) = queue.repos.get(&task.repo) {
         frozen(repo, job, &mut found);
-        lane(&rules, repo, room, job, task, &mut found);
+        lane(&rules, repo, (room, open), job, task, &mut found);
     }
+    open.blockers(job, task, &mut found);
     if job.available_at > now {
         let why = task.ledger.failure.clone().unwrap_or_default();
         let wait = (job.available_at.since(now).0 + 999) / 1000;
@@ -173,12 +180,13 @@ fn frozen(repo: &Repo, job: &WaitingJob, found: &mut Vec<Blocker>) {
     }
 }
 
-/// The serial gate: first in, first out by task id; whoever is inside is not held.
-fn lane(rules: &Ruleset, repo: &Repo, room: &Room, job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
+/// The serial gate: first in, first out by task id; whoever is inside is not held, and whoever
+/// waits for a task outside holds nobody.
+fn lane(rules: &Ruleset, repo: &Repo, (room, open): (&Room, &Open<'_>), job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
     if !rules.serial_gate.enabled || !job.entry {
         return;
     }
-    let earlier = repo.lane.iter().find(|seat| seat.task < task.id);
+    let earlier = repo.lane.iter().find(|seat| seat.task < task.id && open.holds(seat));
     let racing = room.entered.get(&task.repo).filter(|other| **other != task.id);
     if let Some(seat) = earlier.or_else(|| racing.and_then(|id| repo.seat(*id))) {
         let text = format!(
@@ -237,7 +245,10 @@ pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
     if task.control.stop != StopState::No {
         let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
         let text = match until {
-            Some(_) => format!("{who} asked for a stop; it is applied when the irreversible step has ended"),
+            Some(until) => format!(
+                "{who} asked for a stop; it is applied when the irreversible step has ended, for which the rules foresee {} s",
+                until.since(since).0 / 1000
+            ),
             None => format!("{who} asked for a stop; processes are being ended and cleaned up after"),
         };
         return vec![blocker(Code::StopDeferred, text, since, Who::Itself)];
@@ -340,6 +351,13 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
         return vec![Blocker {
             clear: Some(format!("signalbox {verb} {item}")),
             ..found
+        }];
+    }
+    if gate == "branch" && outcome == "gone" && !rules.gates.contains_key(gate) {
+        let clear = Some(format!("signalbox stop {item}    # or push that commit to the branch again"));
+        return vec![Blocker {
+            clear,
+            ..blocker(Code::GateWait, sentence.clone(), *since, Who::Anyone)
         }];
     }
     let command = task.control.slots.get(gate).is_some_and(|s| s.state == SlotState::Queued);

@@ -7,6 +7,7 @@
 
 mod board;
 mod change;
+mod depend;
 mod find;
 mod freeze;
 mod people;
@@ -17,6 +18,7 @@ mod signal;
 pub(crate) mod tests;
 
 pub use board::{INITIAL, Made, known_statuses};
+pub(crate) use board::{comment_signal, known_signal, may_signal};
 pub use find::Found;
 pub use freeze::Frozen;
 pub use people::{Door, person};

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::model::{Event, Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, MergeFact, Task, Value};
-use crate::engine::rules::Ruleset;
+use crate::engine::rules::{People, Ruleset};
 use crate::engine::step;
 use crate::shell::clock;
 use crate::shell::front_matter;
 use crate::shell::git::{GitError, MergeTree};
+use crate::shell::intake::plane::standing_orders;
 use crate::shell::service::Project;
 
 /// Longest artefact that is read, in bytes.
@@ -18,10 +19,11 @@ const TEXT_MAX: usize = 16 * 1024;
 const COMMITS_MAX: usize = 50;
 
 /// Gathers `keys` for `task`, as `event` leaves its branch.
-pub async fn gather(project: &Project, rules: &Ruleset, task: &Task, event: &Event, keys: &[FactKey]) -> Facts {
+pub async fn gather(project: &Project, people: &People, rules: &Ruleset, task: &Task, event: &Event, keys: &[FactKey]) -> Facts {
     let (head, round_base) = step::reading(task, event);
     let gathering = Gathering {
         project,
+        people,
         rules,
         task,
         head,
@@ -56,6 +58,7 @@ async fn fetch(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]
 
 struct Gathering<'a> {
     project: &'a Project,
+    people: &'a People,
     rules: &'a Ruleset,
     task: &'a Task,
     head: Option<Head>,
@@ -81,7 +84,10 @@ impl Gathering<'_> {
 
     async fn issue(&self) -> Fact {
         match self.project.tracker.issue(&self.task.issue).await {
-            Ok(Some(issue)) => Fact::Known(Value::Issue(issue)),
+            Ok(Some(issue)) => match standing_orders(&self.project.tracker, self.rules, self.people, issue).await {
+                Ok(issue) => Fact::Known(Value::Issue(issue)),
+                Err(error) => unreachable(&error),
+            },
             Ok(None) => Fact::Absent,
             Err(error) => unreachable(&error),
         }

@@ -11,7 +11,7 @@ use crate::shell::git::{Expected, GitError, Push};
 use crate::shell::process::{Alive, Outcome, RunSpec, environment};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
-use crate::shell::{clock, crash, settle};
+use crate::shell::{clock, crash, credentials, settle};
 
 /// Most that is kept of a run's log, in bytes.
 const LOG_MAX: u64 = 64 * 1024 * 1024;
@@ -246,6 +246,11 @@ async fn prepare(
             }
             spec.deadline_ms = agent.timeout.0;
             spec.grace_ms = agent.grace.0;
+            if !agent.share_home {
+                credentials::link(&agent.credentials, &home)
+                    .await
+                    .map_err(|(path, error)| LaunchError::File { path, error })?;
+            }
             spec.env = environment(&agent.env, &home_of(agent.share_home, home), extra);
         }
     }

@@ -1,9 +1,13 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
+mod card;
+pub mod chat;
 pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod crash;
+mod credentials;
+pub mod doctor;
 pub mod door;
 pub mod embedded;
 mod first_start;

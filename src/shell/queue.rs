@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::breaker::Command;
-use crate::engine::model::{Blocker, Code, JobId, Name, Repo, RepoId, Task, TaskId};
+use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, Task, TaskId};
 use crate::engine::rules::Ruleset;
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
@@ -58,6 +58,7 @@ async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow, guard: Op
             nonce,
             checkout,
             guard,
+            seen: view.newest,
             repo,
             now: clock::now(),
         })
@@ -106,12 +107,14 @@ async fn verdicts(service: &Service, view: &QueueView) -> (Verdicts, BTreeMap<Jo
         .iter()
         .filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max)))
         .collect();
-    let known = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
-    let commands: BTreeMap<JobId, Command> = known.iter().map(|(job, k)| (*job, k.command.clone())).collect();
+    let agents = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
+    let commands: BTreeMap<JobId, Command> = agents.iter().map(|(job, k)| (*job, k.command.clone())).collect();
+    let depends = known(service, &view.depends);
     let queue = Queue {
         waiting: &waiting,
         open: &open,
         tasks: &tasks,
+        depends: &depends,
         repos: &repos,
         rules: &|task| rules.get(&task.rules).cloned().flatten(),
         limit: config.max_concurrency,
@@ -119,7 +122,7 @@ async fn verdicts(service: &Service, view: &QueueView) -> (Verdicts, BTreeMap<Jo
         commands: &commands,
     };
     let verdicts = schedule(&queue, clock::now());
-    (verdicts, known)
+    (verdicts, agents)
 }
 
 fn waiting(job: &JobRow) -> WaitingJob {
@@ -131,6 +134,37 @@ fn waiting(job: &JobRow) -> WaitingJob {
         available_at: job.available_at,
         since: job.created_at,
     }
+}
+
+/// The dependencies that count: a work item id that no project of ours could have given is only a
+/// word that looks like one (`RFC-2119`), and nobody could ever start it.
+fn known(service: &Service, all: &[Dependency]) -> Vec<Dependency> {
+    let ours = |name: &str| {
+        let prefix = name.rsplit_once('-').map_or(name, |(prefix, _)| prefix);
+        service.projects.values().any(|p| p.prefix().eq_ignore_ascii_case(prefix))
+    };
+    let counts = |d: &&Dependency| d.on.is_some() || d.source == Source::Relation || ours(&d.name);
+    all.iter().filter(counts).cloned().collect()
+}
+
+/// The dependencies that hold a task back now, as the scheduler sees them.
+pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency> {
+    let tasks: BTreeMap<TaskId, &Task> = view.tasks.iter().map(|t| (t.id, t)).collect();
+    let mut open = Vec::new();
+    for dependency in known(service, &view.depends) {
+        let over = dependency.on.is_some_and(|on| tasks.get(&on).is_none_or(|t| t.terminal()));
+        let Some(task) = tasks.get(&dependency.task).filter(|_| !over) else {
+            continue;
+        };
+        if service
+            .rules_of(task)
+            .await
+            .is_some_and(|rules| rules.depends.counts(dependency.source))
+        {
+            open.push(dependency);
+        }
+    }
+    open
 }
 
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.

@@ -18,7 +18,7 @@ use crate::engine::rules::{Config, Files, InFlight, Inputs, Loaded, Ruleset, Sev
 use crate::shell::config::read_dir;
 use crate::shell::door::{DoorError, require};
 use crate::shell::embedded::embedded;
-use crate::shell::service::{Project, Service};
+use crate::shell::service::{Project, Service, open_room};
 use crate::shell::store::{NewEvent, StoreError, Target};
 
 pub use watch::keep_up;
@@ -122,6 +122,7 @@ impl Service {
         if !misfits.is_empty() {
             return Err(ReloadError::Stranded(sentences(&misfits)));
         }
+        let room = open_room(&config, &self.dir).map_err(ReloadError::Invalid)?;
         let mut projects = Vec::new();
         for one in &fresh {
             self.store.save_ruleset(&one.rules.hash, one.inputs.clone(), self.now()).await?;
@@ -137,6 +138,11 @@ impl Service {
             one.project.set_rules(Arc::clone(&one.rules));
         }
         self.set_config(compare::in_force(&old, config));
+        self.chat.set(room);
+        if let Err(error) = self.chat_begins().await {
+            // The chat is no reason to leave a reload half done.
+            tracing::error!(%error, "cards of tasks in flight are made when the tasks move");
+        }
         for one in fresh.iter().filter(|f| f.policy == InFlight::Follow) {
             self.have_follow(&one.rules, &one.others, actor).await?;
         }

@@ -15,7 +15,7 @@ use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
-use crate::shell::{clock, crash, gather, launch, perform, queue, sweep};
+use crate::shell::{card, clock, crash, gather, launch, perform, queue, sweep};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
@@ -184,12 +184,13 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
     };
     let repo = service.store.repo_by_id(project.repo).await?;
     let keys = step::needs(&rules, &task, &event);
-    let facts = gather::gather(project, &rules, &task, &event, &keys).await;
+    let facts = gather::gather(project, &service.config().people, &rules, &task, &event, &keys).await;
     if task.control.phase == Phase::Unborn && matches!(facts.get(&FactKey::Issue), Some(Fact::Unreachable { .. })) {
         return Ok(false);
     }
     let taken = step::step(&rules, &task, &repo, &event, &facts);
     log(&event, &taken);
+    let card = service.chat.room().is_some() && card::changes(&task, &taken.task);
     let commit = StepCommit {
         seq: event.seq,
         before: (task.version, repo.version),
@@ -203,6 +204,7 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
         now,
         semantics: crate::engine::SEMANTICS,
         host: service.host.clone(),
+        card,
     };
     service.store.commit_step(commit).await?;
     crash::after_event();

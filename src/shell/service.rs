@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
+use crate::shell::chat::{Chat, Room};
 use crate::shell::commands::Commands;
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
@@ -21,8 +22,9 @@ use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
 use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
-use crate::shell::tracker::{LocalTracker, Tracker};
-use crate::shell::{clock, intake, launch, queue, run};
+use crate::shell::tracker::plane::Budgets;
+use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
+use crate::shell::{chat, clock, intake, launch, queue, run};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -155,6 +157,8 @@ pub struct Service {
     config: Swap<Config>,
     /// Projects by name: those that were configured when the service started.
     pub projects: BTreeMap<Name, Project>,
+    /// Where alerts and cards are shown besides the tracker.
+    pub chat: Chat,
     /// The data directory.
     pub data: PathBuf,
     /// When it started.
@@ -209,6 +213,7 @@ impl Service {
             .clone()
             .ok_or_else(|| StartError::Config("there is no signalbox.toml".to_owned()))?;
         let hooks = hooks(&config, &settings.dir)?;
+        let room = open_room(&config, &settings.dir).map_err(StartError::Config)?;
         let git = Git::find().await?;
         let supervisor = Supervisor::probed(settings.exe.clone(), config.containment).await;
         let data = settings.dir.join(&config.data);
@@ -223,10 +228,13 @@ impl Service {
                 return Err(error);
             }
         };
+        let chat = Chat::default();
+        chat.set(room);
         Ok(Arc::new(Self {
             store,
             config: Swap::new(Arc::new(config)),
             projects,
+            chat,
             data,
             started_at: clock::now(),
             host,
@@ -250,11 +258,24 @@ impl Service {
     pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
         launch::recover(self).await?;
         self.follow_at_start().await?;
+        self.chat_begins().await?;
         let tracker = TaskTracker::new();
         tracker.spawn(intake::run(Arc::clone(self), stop.clone()));
         tracker.spawn(run::run(Arc::clone(self), stop));
         tracker.close();
         tracker.wait().await;
+        Ok(())
+    }
+
+    /// The chat is looked at afresh: where its room has moved to, what waits for it, and which
+    /// tasks have no card there yet.
+    pub(super) async fn chat_begins(&self) -> Result<(), StoreError> {
+        let Some(room) = self.chat.room() else { return Ok(()) };
+        if let Some(place) = self.store.room_moved(room.configured()).await? {
+            room.move_to(&place);
+        }
+        self.store.hasten_chat(self.now()).await?;
+        self.store.cards_due(&room.place(), self.now()).await?;
         Ok(())
     }
 
@@ -418,14 +439,20 @@ fn hooks(config: &Config, dir: &Path) -> Result<Vec<Hook>, StartError> {
     Ok(hooks)
 }
 
+/// The room that the configuration names, if it names one.
+pub(super) fn open_room(config: &Config, dir: &Path) -> Result<Option<Room>, String> {
+    config.chat.as_ref().map(|settings| chat::open(settings, dir)).transpose()
+}
+
 type Opened = (BTreeMap<Name, Project>, BTreeMap<String, Arc<Ruleset>>);
 
 /// Every configured project with its rules, and the rules by their hash.
 async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Settings, data: &Path) -> Result<Opened, StartError> {
     let mut projects = BTreeMap::new();
     let mut rules = BTreeMap::new();
+    let budgets = Budgets::default();
     for (name, rule) in &settings.loaded.rulesets {
-        let project = open_project(git, store, config, &settings.dir, data, name, rule).await?;
+        let project = open_project(git, store, config, &settings.dir, data, name, rule, &budgets).await?;
         let inputs = settings.loaded.inputs.get(name).map(Inputs::stored).unwrap_or_default();
         store.save_ruleset(&rule.hash, inputs, clock::now()).await?;
         rules.insert(rule.hash.clone(), Arc::clone(rule));
@@ -434,6 +461,7 @@ async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Set
     Ok((projects, rules))
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a project is made of")]
 async fn open_project(
     git: &Git,
     store: &Store,
@@ -442,35 +470,78 @@ async fn open_project(
     data: &Path,
     name: &Name,
     rules: &Arc<Ruleset>,
+    budgets: &Budgets,
 ) -> Result<Project, StartError> {
     let settings = config
         .projects
         .get(name)
         .ok_or_else(|| StartError::Config(format!("project `{name}` is not configured")))?;
-    let wrap = |error| StartError::Forge {
-        project: name.clone(),
-        error,
-    };
-    let rules::Forge::Local { source, default_branch } = &settings.forge else {
-        return Err(StartError::Config(format!("project `{name}`: its forge is not available")));
-    };
-    let source = dir.join(source);
-    let bare = data.join("forge").join(format!("{name}.git"));
-    let repo = store.repo(&format!("local:{name}")).await?;
-    let forge = Forge::local(git.clone(), store.clone(), repo.id, &bare, Some(&source), Some(default_branch))
-        .await
-        .map_err(wrap)?;
-    let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{}.git", repo.id)), forge.remote()).await?;
-    let rules::Tracker::Local = settings.tracker else {
-        return Err(StartError::Config(format!("project `{name}`: its tracker is not available")));
-    };
+    let (repo, forge) = open_forge(git, store, &settings.forge, dir, data, name).await?;
+    let vault = Vault::open(git.clone(), &data.join("vaults").join(format!("{repo}.git")), forge.remote()).await?;
+    let tracker = open_tracker(store, name, &settings.tracker, dir, budgets)?;
+    if matches!(tracker, Tracker::Plane(_)) && config.people == rules::People::default() {
+        tracing::warn!(project = %name, "nobody is listed in [people]: nobody can start, approve or stop anything on the board");
+    }
     Ok(Project {
         name: name.clone(),
-        repo: repo.id,
+        repo,
         rules: Swap::new(Arc::clone(rules)),
         vault,
         forge,
-        tracker: Tracker::Local(LocalTracker::new(store.clone(), name.clone())),
+        tracker,
         dir: dir.to_path_buf(),
     })
+}
+
+/// The project's forge, and its repository's row. A server is not asked: a start depends on no peer.
+async fn open_forge(
+    git: &Git,
+    store: &Store,
+    settings: &rules::Forge,
+    dir: &Path,
+    data: &Path,
+    name: &Name,
+) -> Result<(RepoId, Forge), StartError> {
+    match settings {
+        rules::Forge::Local { source, default_branch } => {
+            let (source, bare) = (dir.join(source), data.join("forge").join(format!("{name}.git")));
+            let repo = store.repo(&format!("local:{name}")).await?.id;
+            let forge = Forge::local(git.clone(), store.clone(), repo, &bare, Some(&source), Some(default_branch)).await;
+            let wrap = |error| StartError::Forge {
+                project: name.clone(),
+                error,
+            };
+            Ok((repo, forge.map_err(wrap)?))
+        }
+        rules::Forge::Gitea(gitea) => {
+            let wrong = |why: String| StartError::Config(format!("project `{name}`: its forge: {why}"));
+            let token = Secret::read(&gitea.token, dir).map_err(|why| wrong(format!("`token`: {why}")))?;
+            let key = format!("gitea:{}/{}/{}", gitea.url, gitea.owner, gitea.repo).to_lowercase();
+            let repo = store.repo(&key).await?.id;
+            Ok((
+                repo,
+                Forge::on_gitea(store.clone(), repo, gitea, token).map_err(|e| wrong(e.to_string()))?,
+            ))
+        }
+    }
+}
+
+/// The tracker of a project. A server is not asked yet: a start depends on no peer.
+fn open_tracker(store: &Store, name: &Name, tracker: &rules::Tracker, dir: &Path, budgets: &Budgets) -> Result<Tracker, StartError> {
+    let rules::Tracker::Plane(plane) = tracker else {
+        return Ok(Tracker::Local(LocalTracker::new(store.clone(), name.clone())));
+    };
+    let read = |what: &str, from: &rules::Secret| {
+        let why = |why| StartError::Config(format!("project `{name}`: tracker.{what} cannot be had: {why}"));
+        Secret::read(from, dir).map_err(why)
+    };
+    let key = read("token", &plane.token)?;
+    let mut agents = BTreeMap::new();
+    for (slot, from) in &plane.agents {
+        agents.insert(slot.clone(), read(&format!("agents.{slot}"), from)?);
+    }
+    let tracker = PlaneTracker::new(plane, key, agents, budgets);
+    let tracker =
+        tracker.map_err(|why| StartError::Config(format!("project `{name}`: connections to its tracker cannot be made: {why}")))?;
+    Ok(Tracker::Plane(tracker))
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::engine::model::{Head, JobKind, RunEnd, RunId, RunReport, Task, Usage};
-use crate::engine::rules::Ruleset;
+use crate::engine::model::{AgentNotes, Head, JobKind, RunEnd, RunId, RunReport, Task, Usage};
+use crate::engine::rules::{Output, Ruleset};
 use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
-use crate::shell::process::{Exit, Outcome, TAIL, classify, tail, usage};
+use crate::shell::process::report::{self, Report};
+use crate::shell::process::{Exit, Outcome, TAIL, classify, tail};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{RunRow, RunState, StoreError};
 use crate::shell::{clock, crash};
@@ -122,19 +123,33 @@ impl Settling<'_> {
             .await
             .ok()
             .and_then(Result::ok);
-        let usage = usage(text.as_deref().unwrap_or_default());
         let shown = format!("runs/{}.log", self.run.id);
         if self.run.kind == JobKind::Command {
             return Ok(self.command(exit, text.as_deref(), &shown));
         }
-        let end = classify(exit, &shown, text.as_deref(), &self.service.patterns(self.rules));
-        let mut report = report(self.run, end, usage);
+        let output = self.rules.agents.get(&self.run.slot).map(|a| a.output).unwrap_or_default();
+        let told = told(log, output).await;
+        let patterns = self.service.patterns(self.rules);
+        let end = classify(exit, &shown, text.as_deref(), &told, output, &patterns);
+        self.note(&told.notes).await?;
+        let mut report = report(self.run, end, told.usage);
         if report.end == RunEnd::Ok {
             self.accept(&mut report).await?;
+            if let (RunEnd::NoOutput, Some(tools)) = (&report.end, told.notes.refused()) {
+                report.end = RunEnd::Denied { tools };
+            }
         } else {
             self.keep().await;
         }
         Ok(report)
+    }
+
+    /// Keeps what the agent told of itself. A second settling writes the same.
+    async fn note(&self, notes: &AgentNotes) -> Result<(), StoreError> {
+        if *notes == AgentNotes::default() {
+            return Ok(());
+        }
+        self.service.store.note_run(self.run.id, notes.clone()).await
     }
 
     /// A gate's command: its exit status is an answer, anything else a failure to run.
@@ -144,7 +159,7 @@ impl Settling<'_> {
                 code,
                 tail: last_lines(text.unwrap_or_default(), 20),
             },
-            _ => classify(exit, shown, text, &[]),
+            _ => classify(exit, shown, text, &Report::default(), Output::Text, &[]),
         };
         let mut report = report(self.run, end, Usage::default());
         report.head.clone_from(&self.task.ledger.head);
@@ -278,6 +293,12 @@ impl Settling<'_> {
             tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept");
         }
     }
+}
+
+/// What an agent's log tells; nothing when it cannot be read.
+async fn told(log: std::path::PathBuf, output: Output) -> Report {
+    let read = tokio::task::spawn_blocking(move || report::read(&log, output)).await;
+    read.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// The paths a run may write.

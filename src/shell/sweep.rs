@@ -25,6 +25,7 @@ pub async fn branches(service: &Arc<Service>) -> Result<(), StoreError> {
         for task in tasks.iter().filter(|t| t.project == name) {
             match project.vault.branch(&task.branch).await {
                 Ok(Some(sha)) if task.ledger.head.as_ref().is_some_and(|h| h.sha != sha) => moved(service, task, &sha).await?,
+                Ok(None) => gone(service, task).await?,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(task = %task.item, %error, "its branch could not be looked at"),
             }
@@ -39,6 +40,17 @@ fn waits(task: &Task) -> bool {
 }
 
 async fn moved(service: &Service, task: &Task, sha: &str) -> Result<(), StoreError> {
+    // One push is one look, however often it is found.
+    poke(service, task, "its branch moved", format!("push {} {sha}", task.id)).await
+}
+
+/// Said once for each head: every look at the gates finds it out again.
+async fn gone(service: &Service, task: &Task) -> Result<(), StoreError> {
+    let at = task.ledger.head.as_ref().map_or("", |h| h.sha.as_str());
+    poke(service, task, "its branch is gone", format!("gone {} {at}", task.id)).await
+}
+
+async fn poke(service: &Service, task: &Task, by: &str, dedupe: String) -> Result<(), StoreError> {
     let target = Target {
         project: task.project.clone(),
         repo: task.repo,
@@ -51,10 +63,9 @@ async fn moved(service: &Service, task: &Task, sha: &str) -> Result<(), StoreErr
         cause: None,
         actor: Actor::Service,
         body: Body::Poked {
-            by: Name::new("its branch moved"),
+            by: Name::from(by.to_owned()),
         },
-        // One push is one look, however often it is found.
-        dedupe: Some(format!("push {} {sha}", task.id)),
+        dedupe: Some(dedupe),
     };
     service.store.record(event).await?;
     Ok(())

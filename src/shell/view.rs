@@ -2,6 +2,7 @@
 //!
 //! Keys are only ever added. Times are RFC 3339 in UTC, spans are whole milliseconds (`_ms`).
 
+mod deps;
 mod history;
 mod queue;
 mod show;

@@ -1,5 +1,6 @@
 //! A real service over a scratch folder: real git, real processes, the scripted agent.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,8 @@ const LONG: Duration = Duration::from_secs(60);
 /// The folder of a service.
 pub struct House {
     dir: tempfile::TempDir,
+    /// What every agent finds in its environment besides.
+    pub agent_env: BTreeMap<String, String>,
 }
 
 /// A service at work.
@@ -57,6 +60,7 @@ impl House {
     pub fn new(pipeline: &str, top: &str, project: &str, set: &str, script: &str) -> Self {
         let house = Self {
             dir: tempfile::tempdir().expect("a folder"),
+            agent_env: BTreeMap::new(),
         };
         let repo = house.path("repository");
         house.write("repository/README.md", "# Shop\n");
@@ -118,7 +122,7 @@ impl House {
             loaded,
             dir: self.dir.path().to_owned(),
             exe: EXE.into(),
-            agent_env: Default::default(),
+            agent_env: self.agent_env.clone(),
         };
         Service::open(settings).await.expect("opened")
     }

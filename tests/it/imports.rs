@@ -135,16 +135,17 @@ fn sql_and_scripts_have_one_home_each() {
 #[test]
 fn adapters_do_not_know_one_another() {
     // Rows of the local tracker and forge live in the store; the local forge is made of git.
-    let allowed: [(&str, &[&str]); 5] = [
+    let allowed: [(&str, &[&str]); 6] = [
         ("store", &[]),
         ("git", &[]),
         ("process", &[]),
+        ("chat", &[]),
         ("tracker", &["store"]),
         ("forge", &["git", "store"]),
     ];
     for (adapter, may) in allowed {
         let others = [
-            "store", "git", "process", "tracker", "forge", "perform", "run", "web", "door", "view",
+            "store", "git", "process", "chat", "tracker", "forge", "perform", "run", "web", "door", "view",
         ];
         let found = offenders(|s| {
             let own = format!("src/shell/{adapter}");
@@ -190,6 +191,24 @@ fn terminal_is_defined_once() {
         .map(|s| s.path.clone())
         .collect();
     assert!(found.is_empty(), "a second definition of \"over\": {found:#?}");
+}
+
+/// In SQL, too, "over" is asked of one column, which the schema itself ties to the phase.
+#[test]
+fn terminal_is_one_column_of_the_store() {
+    let both = |code: &str| {
+        let text = code.replace([' ', '"'], "");
+        ["'done','cancelled'", "'cancelled','done'"]
+            .iter()
+            .any(|pair| text.contains(&format!("phaseIN({pair})")))
+            || text.contains("phase='done'ORphase='cancelled'")
+            || text.contains("phase<>'done'ANDphase<>'cancelled'")
+    };
+    let found = offenders(|s| (s.below("src/shell/") && both(&s.code)).then(|| "asks for phases instead of `terminal`".to_owned()));
+    assert!(found.is_empty(), "{found:#?}");
+    let schema = include_str!("../../src/shell/store/migrations/0001_initial.sql");
+    assert_eq!(schema.matches("CHECK (terminal = (phase IN ('done', 'cancelled')))").count(), 1);
+    assert!(both(schema), "the schema's own definition is found by the same words");
 }
 
 #[test]

@@ -8,13 +8,20 @@
 
 mod breaker;
 mod chaos;
+mod chat;
+mod claude_real;
 mod cli;
 mod crash;
 mod docs_pipeline;
+mod doctor;
+mod gitea;
 mod hostile;
 mod house;
 mod imports;
 mod kill;
+mod peers;
+mod picture;
+mod plane;
 mod process;
 mod reload;
 mod scenarios;

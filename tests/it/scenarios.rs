@@ -58,7 +58,7 @@ fn disturbed(name: &'static str, mode: Mode) {
     same_end(&undisturbed(name).0, &outcome, name, &log);
 }
 
-fn same_end(expected: &Outcome, found: &Outcome, name: &str, log: &str) {
+pub fn same_end(expected: &Outcome, found: &Outcome, name: &str, log: &str) {
     let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
     if expected == found {
         return;
@@ -98,7 +98,8 @@ macro_rules! scenarios {
         fn every_file_is_played() {
             let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
             let files = std::fs::read_dir(dir).expect("scenarios");
-            let files: BTreeSet<String> = files.flatten().map(|f| f.path().file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+            let files = files.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "toml"));
+            let files: BTreeSet<String> = files.map(|f| f.path().file_stem().expect("a name").to_string_lossy().into_owned()).collect();
             let played: BTreeSet<String> = [$(stringify!($name)),*].into_iter().map(str::to_owned).collect();
             assert_eq!(files, played);
         }

@@ -6,8 +6,9 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use signalbox::engine::model::{Millis, RunEnd};
+use signalbox::engine::rules::Output as Written;
 use signalbox::scripted::{Entry, Phase};
-use signalbox::shell::process::{Exit, classify};
+use signalbox::shell::process::{Exit, classify, report};
 
 struct Checkout {
     dir: tempfile::TempDir,
@@ -213,6 +214,8 @@ fn rate_limits_are_classified_as_they_were_meant() {
             },
             "1.log",
             Some(&tail),
+            &report::of(tail.as_bytes(), Written::Auto),
+            Written::Auto,
             &patterns,
         )
     };

@@ -22,6 +22,7 @@ fn ask(dir: &Path, strict: bool, format: Format) -> (String, i32) {
         dir: Some(dir),
         format,
         strict,
+        no_proof: true,
         ..Request::default()
     };
     answer(&request, &embedded(), jiff::civil::date(2026, 6, 1), false)
@@ -159,6 +160,7 @@ fn commands_are_looked_for_only_here() {
     let dir = write(&[("signalbox.toml", GOOD.as_bytes()), ("agent.sh", b"#!/bin/sh\n")]);
     let here = |dir: &Path| {
         let request = Request {
+            no_proof: true,
             dir: Some(dir),
             here: true,
             strict: true,
@@ -281,4 +283,52 @@ fn scripts_and_texts_without_an_end_are_bounded() {
         ),
     ]);
     hopeless(dir.path(), "scripts and texts");
+}
+
+/// A pipeline that is proved at once.
+const SMALL: &str = include_str!("../../../tests/configs/invalid/SB0801-approved-by-stop/pipelines/mine.toml");
+
+#[test]
+fn the_proof_is_an_error_of_its_own_and_is_kept() {
+    let cache = tempfile::tempdir().unwrap();
+    let broken = SMALL.replace("flow = [", "flow = [ # changed\n");
+    let dir = write(&[("signalbox.toml", GOOD.as_bytes()), ("pipelines/mine.toml", broken.as_bytes())]);
+    let project = |text: &str| text.replace("pipeline = \"local\"", "pipeline = \"mine\"");
+    fs::write(dir.path().join("signalbox.toml"), project(GOOD)).unwrap();
+    let ask = |format, no_proof| {
+        let request = Request {
+            dir: Some(dir.path()),
+            format,
+            no_proof,
+            cache: Some(cache.path().join("deep/er")),
+            ..Request::default()
+        };
+        answer(&request, &embedded(), jiff::civil::date(2026, 6, 1), false)
+    };
+    let (skipped, status) = ask(Format::Human, true);
+    assert_eq!(status, CLEAN);
+    assert!(skipped.contains("proof: skipped"), "{skipped}");
+    let (first, status) = ask(Format::Json, false);
+    assert_eq!(status, ERRORS, "{first}");
+    let value = json_of(&first);
+    assert_eq!(value["diagnostics"][0]["code"], "SB0801");
+    assert!(
+        value["proof"]
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|p| p["states"].as_u64().unwrap() > 10)
+    );
+    // The second time it is read, however it got there; what has another shape is made anew.
+    let kept: Vec<_> = fs::read_dir(cache.path().join("deep/er"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    let whole = fs::read(&kept[0]).unwrap();
+    fs::write(&kept[0], String::from_utf8_lossy(&whole).replacen("\"states\":", "\"states\":1", 1)).unwrap();
+    let (again, _) = ask(Format::Json, false);
+    assert_ne!(json_of(&again)["proof"], value["proof"], "it was read");
+    fs::write(&kept[0], "{}").unwrap();
+    assert_eq!(json_of(&ask(Format::Json, false).0), value);
+    assert_eq!(fs::read(&kept[0]).unwrap(), whole);
 }

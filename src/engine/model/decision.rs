@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, Name, Signal, TaskId};
+use super::{Millis, Name, Signal, TaskId, Wanted};
 
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,9 @@ pub enum Decision {
         key: String,
         /// Text for people, Markdown.
         text: String,
+        /// The agent whose words it tells, where it is an agent's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<Name>,
     },
     /// Tell the operators (may repeat).
     Alert {
@@ -80,6 +83,9 @@ pub enum Decision {
     },
     /// Take up a `start` on the task's issue that waited for the stop to end.
     Restart(Signal),
+    /// The task waits for these, as its issue says now; whatever the issue named before and names no
+    /// more is forgotten. A circle is not made: `CircleRefused` comes back for it.
+    Depend(Vec<Wanted>),
     /// Clean up after the task; `CleanedUp` comes back when it was stopped.
     CleanUp(CleanUp),
 }

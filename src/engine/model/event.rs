@@ -110,6 +110,9 @@ pub struct Issue {
     pub labels: Vec<String>,
     /// Who wrote it.
     pub author: String,
+    /// Issues of the same tracker project that block this one, by the tracker's ids.
+    #[serde(default)]
+    pub blocked_by: Vec<String>,
 }
 
 /// The body of an event.
@@ -162,6 +165,11 @@ pub enum Body {
         /// Content hash of the new ones: the step is taken under these, where they can be had.
         to: String,
     },
+    /// The issue names a dependency that would close a circle: it is not made.
+    CircleRefused {
+        /// The circle, from the task round to itself.
+        circle: Vec<String>,
+    },
     /// The clean-up after a stop has been carried out and verified.
     CleanedUp {
         /// What was done and what could not be, for the record.
@@ -182,6 +190,7 @@ impl Body {
             Self::Poked { .. } => "poked",
             Self::Retried { .. } => "retried",
             Self::RulesChanged { .. } => "rules_changed",
+            Self::CircleRefused { .. } => "circle_refused",
             Self::CleanedUp { .. } => "cleaned_up",
         }
     }

@@ -2,6 +2,7 @@
 
 mod containment;
 mod decision;
+mod depend;
 mod event;
 mod fact;
 mod ids;
@@ -12,6 +13,7 @@ mod task;
 
 pub use containment::Containment;
 pub use decision::{ActionIntent, CleanUp, Decision, JobKind, JobSpec, Kill};
+pub use depend::{Dependency, Source, Wanted};
 pub use event::{Actor, Body, Event, Issue, Role, Signal, Via};
 pub use fact::{
     CheckFact, CheckState, Fact, FactKey, Facts, FileFact, FrontmatterFact, HeadFact, MergeFact, ReviewFact, ReviewState, Value,
@@ -19,5 +21,5 @@ pub use fact::{
 pub use ids::{JobId, Millis, Name, RepoId, RunId, Seq, TaskId};
 pub use reason::{Because, Blocker, Code, Who};
 pub use repo::{Freeze, FreezeLevel, Lease, Repo, Seat};
-pub use run::{Head, RunEnd, RunReport, Usage};
+pub use run::{AgentNotes, Head, RunEnd, RunReport, Usage};
 pub use task::{Approval, At, Card, CommandResult, Control, Ledger, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit};

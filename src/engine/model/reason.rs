@@ -36,6 +36,8 @@ pub struct Blocker {
 pub enum Code {
     /// An earlier task of the repository holds the lane.
     LaneHeld,
+    /// A task that it depends on is not over.
+    DependsOn,
     /// Another task holds the merge lease.
     LeaseHeld,
     /// The repository is frozen.
@@ -78,6 +80,7 @@ impl Code {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LaneHeld => "LANE_HELD",
+            Self::DependsOn => "DEPENDS_ON",
             Self::LeaseHeld => "LEASE_HELD",
             Self::Frozen => "FROZEN",
             Self::GateWait => "GATE_WAIT",

@@ -24,6 +24,38 @@ pub struct Usage {
     pub cost_usd: f64,
 }
 
+/// What an agent's own output tells besides its cost. Claims of the agent, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentNotes {
+    /// The model that did most of the work.
+    pub model: Option<String>,
+    /// The agent's own name for its session.
+    pub session: Option<String>,
+    /// Turns between agent and model.
+    pub turns: u32,
+    /// Milliseconds that the agent says it worked.
+    pub millis: u64,
+    /// Tokens read that came from a cache; among [`Usage::input_tokens`].
+    pub cached_tokens: u64,
+    /// Calls of tools that were refused.
+    pub denied: u32,
+    /// The tools of the first of them.
+    pub denials: Vec<String>,
+}
+
+impl AgentNotes {
+    /// The refused tools in one phrase, `Bash, Write (3 calls)`; `None` when there are none.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        let mut tools: Vec<&str> = self.denials.iter().map(String::as_str).collect();
+        tools.sort_unstable();
+        tools.dedup();
+        let calls = if self.denied == 1 { "call" } else { "calls" };
+        (self.denied > 0).then(|| format!("{} ({} {calls})", tools.join(", "), self.denied))
+    }
+}
+
 /// A run ended; its commits, if accepted, are in the vault and on the forge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -64,6 +96,11 @@ pub enum RunEnd {
     },
     /// Exit 0, but nothing was written where something was due.
     NoOutput,
+    /// Exit 0 and nothing written, and tools had been refused to it: an outcome `no_output` that says why.
+    Denied {
+        /// The tools.
+        tools: String,
+    },
     /// It wrote outside the paths its agent declares; nothing of it was accepted.
     OutOfScope {
         /// The first of those paths.
@@ -101,7 +138,7 @@ impl RunEnd {
         match self {
             Self::Ok => "ok",
             Self::Exited { .. } => "exited",
-            Self::NoOutput => "no_output",
+            Self::NoOutput | Self::Denied { .. } => "no_output",
             Self::OutOfScope { .. } => "out_of_scope",
             Self::Permanent { .. } => "failed",
             Self::Transient { .. } => "transient",
@@ -118,6 +155,7 @@ impl RunEnd {
             Self::Ok | Self::Lost => String::new(),
             Self::Exited { code, tail } => format!("exit {code}: {tail}"),
             Self::NoOutput => "the run ended well but wrote nothing that was due".to_owned(),
+            Self::Denied { tools } => format!("the run ended well but wrote nothing that was due; tools were refused to it: {tools}"),
             Self::OutOfScope { paths } => format!("wrote outside its declared paths: {}", paths.join(", ")),
             Self::Permanent { detail } | Self::Transient { detail, .. } | Self::Limited { detail, .. } => detail.clone(),
             Self::Killed(by) => format!("killed: {}", by.label()),

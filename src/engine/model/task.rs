@@ -223,6 +223,9 @@ pub struct Ledger {
     /// When a person stopped the last task of its issue: a start older than that is ignored.
     #[serde(default)]
     pub stopped_before: Option<Millis>,
+    /// What the issue said last that the task waits for.
+    #[serde(default)]
+    pub depends: Vec<super::Wanted>,
     /// When it ended.
     pub ended_at: Option<Millis>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::LazyLock;
 
-use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Template, UndefinedBehavior, Value};
 
 use super::fence;
 
@@ -12,6 +12,11 @@ use super::fence;
 const FUEL: u64 = 50_000;
 /// Longest rendered text, in bytes.
 pub(super) const OUTPUT: usize = 64 * 1024;
+
+/// Name of a template whose values are escaped as HTML.
+pub(super) const HTML: &str = "card.html";
+/// Name of every other template.
+const TEXT: &str = "text";
 
 /// Only what is listed here exists for templates; nothing reads a clock, a file or a loader.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -22,6 +27,14 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     env.set_lstrip_blocks(true);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(32);
+    env.set_auto_escape_callback(|name| if name == HTML { AutoEscape::Html } else { AutoEscape::None });
+    env.set_formatter(|out, state, value| match value.as_str() {
+        // Only what HTML needs: chats know few entities by name.
+        Some(text) if matches!(state.auto_escape(), AutoEscape::Html) && !value.is_safe() => {
+            out.write_str(&fence::escape(text)).map_err(Error::from)
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     env.add_filter("upper", filters::upper);
     env.add_filter("lower", filters::lower);
     env.add_filter("trim", filters::trim);
@@ -45,7 +58,7 @@ fn environment<'a>() -> &'a Environment<'a> {
 const TAG: usize = 1000;
 
 /// Parses a template. `Err` says what is wrong and in which line of it.
-fn parse<'env, 'a>(env: &'env Environment<'a>, template: &'a str) -> Result<Template<'env, 'a>, String> {
+fn parse<'env, 'a>(env: &'env Environment<'a>, name: &'a str, template: &'a str) -> Result<Template<'env, 'a>, String> {
     if template.len() > OUTPUT {
         return Err(format!("the template has {} bytes; at most {OUTPUT} are allowed", template.len()));
     }
@@ -53,7 +66,7 @@ fn parse<'env, 'a>(env: &'env Environment<'a>, template: &'a str) -> Result<Temp
         let line = template.get(..at).unwrap_or_default().lines().count().max(1);
         return Err(format!("line {line}: what begins here with a brace is longer than {TAG} bytes"));
     }
-    env.template_from_str(template).map_err(|error| sentence(&error))
+    env.template_from_named_str(name, template).map_err(|error| sentence(&error))
 }
 
 /// Where the first tag begins that is too long.
@@ -97,8 +110,17 @@ fn tag_length(bytes: &[u8]) -> usize {
 
 /// Renders a template. `Err` says what is wrong and in which line of it.
 pub(super) fn render(template: &str, context: Value) -> Result<String, String> {
+    render_as(TEXT, template, context)
+}
+
+/// Renders a template, every value escaped as HTML.
+pub(super) fn render_html(template: &str, context: Value) -> Result<String, String> {
+    render_as(HTML, template, context)
+}
+
+fn render_as(name: &str, template: &str, context: Value) -> Result<String, String> {
     let env = environment();
-    let compiled = parse(env, template)?;
+    let compiled = parse(env, name, template)?;
     let mut out = Capped(Vec::new());
     match compiled.render_captured_to(context, &mut out) {
         Ok(_) => Ok(String::from_utf8_lossy(&out.0).into_owned()),
@@ -120,7 +142,7 @@ pub fn placeholders(template: &str) -> BTreeSet<String> {
 /// Checks syntax and placeholders; returns sample values for the `vars` that it asks for.
 pub(super) fn check_placeholders(template: &str, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let env = environment();
-    let compiled = parse(env, template)?;
+    let compiled = parse(env, TEXT, template)?;
     let mut unknown: Vec<String> = compiled
         .undeclared_variables(false)
         .into_iter()

@@ -34,6 +34,21 @@ pub(super) fn shorten(text: &str, limit: usize) -> String {
     format!("{kept}… [{} more characters]", cut.chars().count())
 }
 
+/// The text as HTML shows it: only what HTML needs is escaped.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
 /// A Markdown code block that the text cannot close: its fence is longer than any run of
 /// back-quotes in the text.
 pub(super) fn fenced(text: &str) -> String {

@@ -5,6 +5,7 @@
 //! filters [`fence`] brings let a template quote it so that it can neither end its quotation
 //! nor pass for the service's own words.
 
+mod card;
 mod environment;
 mod expects;
 mod fence;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 use minijinja::{Value, context};
 
+pub use card::{CardWords, Link, Spent, Standing, card, check_card};
 pub use environment::placeholders;
 pub use expects::{Expect, expects};
 pub use path::{path_template, slug};

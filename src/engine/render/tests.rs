@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::engine::model::{FactKey, Millis, Name};
-use crate::engine::rules::{Agent, BranchRules, Entry, FilesClause, Gate, GateKind, Input, Retry, SerialGate, Signals, Stage, StopRules};
+use crate::engine::rules::{
+    Agent, BranchRules, DependRules, Entry, FilesClause, Gate, GateKind, Input, Output, Retry, SerialGate, Signals, Stage, StopRules,
+};
 use crate::engine::script::Scripts;
 
 const EN: &str = include_str!("../../../messages/en.toml");
@@ -61,6 +63,8 @@ fn agent(prompt: &str, artefacts: &[&str]) -> Agent {
         artefacts: artefacts.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>().into(),
         env: Vec::new(),
         share_home: false,
+        credentials: Vec::new(),
+        output: Output::Auto,
     }
 }
 
@@ -163,6 +167,7 @@ fn rules(source: &str) -> Ruleset {
             max: Millis::secs(600),
             patterns: Vec::new(),
         },
+        depends: DependRules::default(),
         serial_gate: SerialGate {
             enabled: true,
             guards: Vec::new(),
@@ -211,7 +216,7 @@ fn words<'a>(expects: &'a [Expect], files: &'a [String]) -> PromptWords<'a> {
 fn both_languages_have_the_same_texts_and_all_of_them() {
     let keys = |source| messages(source).into_keys().collect::<BTreeSet<_>>();
     assert_eq!(keys(EN), keys(RU));
-    let sections: [(&str, &str); 4] = [
+    let sections: [(&str, &str); 5] = [
         (
             "note",
             "rejected answer conflict fix_review fix_remarks fix_tests fix_staging fix_deploy fix_ci conflict_files relaunched nothing_due",
@@ -219,10 +224,11 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
         (
             "comment",
             "started no_artefacts please_approve please_confirm conflict tests_failed entry_failed relaunch_hole relaunch_hole_done \
-             auto_passed auto_suspended approval_void not_allowed escalated spent run_failed stopped stopped_after_done stop_deferred done gate_reason merged",
+             auto_passed auto_suspended approval_void not_allowed escalated spent run_failed stopped stopped_after_done stop_deferred done gate_reason merged depends_circle",
         ),
         ("ask", "questions"),
         ("alert", "escalated run_failed stop_deferred stopped gate_error refused"),
+        ("card", "task"),
     ];
     let wanted = sections
         .iter()
@@ -233,7 +239,11 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
 #[test]
 fn shipped_texts_and_prompts_can_be_used() {
     for (key, text) in messages(EN).into_iter().chain(messages(RU)) {
-        assert_eq!(check_message(&text), Ok(()), "{key}");
+        let checked = match key.as_str().strip_prefix("card.") {
+            Some(_) => check_card(&text),
+            None => check_message(&text),
+        };
+        assert_eq!(checked, Ok(()), "{key}");
     }
     for (name, text) in PROMPTS.iter().chain(&[("common", include_str!("../../../prompts/common.md"))]) {
         assert_eq!(check_prompt(text), Ok(()), "{name}");

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::engine::model::Name;
 use crate::engine::script::Scripts;
 
+use super::check_agents::agents;
 use super::check_edges::Edges;
 use super::check_flow;
 use super::check_gates::gates;
-use super::check_parts::{agents, ambiguous, counters, serial, shown, signals, stop, unused};
+use super::check_parts::{ambiguous, counters, serial, shown, signals, stop, unused};
 use super::check_texts;
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, StageDraft};
@@ -120,6 +121,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         breaker: draft.breaker,
         preflight: draft.preflight,
         serial_gate,
+        depends: draft.depends.clone(),
         stop: stop(draft),
         auto: auto(draft),
         entry: draft.entry.clone(),

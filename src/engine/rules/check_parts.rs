@@ -8,79 +8,13 @@ use super::check::Scope;
 use super::check_edges::SIGNALS;
 use super::codes;
 use super::diagnostic::{Place, Problem, Sink, list, quoted};
-use super::draft::{AgentDraft, Draft, StageDraft};
+use super::draft::{Draft, StageDraft};
 use super::edge;
 use super::reader::Sp;
 use super::{Agent, Counter, Gate, GateKind, SerialGate, Signals, StopRules};
 
 /// Stages that the flow reaches, with their places in it.
 pub type Reached<'a> = [(usize, &'a Sp<String>, &'a StageDraft)];
-
-/// Agents that work in the flow.
-pub fn agents(draft: &Draft, reached: &Reached, scope: &Scope) -> BTreeMap<Name, Agent> {
-    let mut out = BTreeMap::new();
-    for name in reached.iter().flat_map(|(_, _, s)| &s.work) {
-        let Some(agent) = draft.agents.get(&name.v) else {
-            let problem = Problem::error(codes::UNKNOWN_AGENT, &name.at, format!("there is no agent {}", quoted(&name.v)));
-            let known = draft.agents.keys().map(String::as_str);
-            scope
-                .sink
-                .push(problem.label("unknown agent").maybe_help(scope.sink.suggest(&name.v, known)));
-            continue;
-        };
-        if let Some(resolved) = agent_of(name, agent, scope) {
-            out.insert(name.name(), resolved);
-        }
-    }
-    out
-}
-
-fn agent_of(name: &Sp<String>, agent: &Sp<AgentDraft>, scope: &Scope) -> Option<Agent> {
-    let before = scope.sink.errors();
-    let a = &agent.v;
-    // Without `prompt`: the one of the agent's own name, else the one for any agent.
-    let named = a.prompt.clone().unwrap_or_else(|| name.clone());
-    let stand_in = a.prompt.is_none() && !scope.prompts.contains_key(named.v.as_str()) && scope.prompts.contains_key("default");
-    let prompt = if stand_in { named.map(|_| "default".to_owned()) } else { named };
-    if !scope.prompts.contains_key(prompt.v.as_str()) {
-        let known = scope.prompts.keys().map(Name::as_str);
-        let problem = Problem::error(
-            codes::UNKNOWN_PROMPT,
-            &prompt.at,
-            format!("there is no prompt {}", quoted(&prompt.v)),
-        );
-        let problem = if a.prompt.is_none() {
-            problem.related(&agent.at, "an agent without `prompt` uses the one of its own name")
-        } else {
-            problem
-        };
-        scope.sink.push(
-            problem
-                .label(format!("prompts/{}.md is missing", prompt.v))
-                .maybe_help(scope.sink.suggest(&prompt.v, known)),
-        );
-    }
-    if let (None, Some(bound)) = (&a.run, &scope.bound) {
-        let words = format!("the agent {} has no command", quoted(&name.v));
-        let problem = Problem::error(codes::NO_COMMAND, bound.at, words)
-            .label("this project needs it")
-            .related(&agent.at, "the agent");
-        scope
-            .sink
-            .push(problem.help("for all agents: set = { \"agents.*.run\" = [\"./agent.sh\"] }"));
-    }
-    (scope.sink.errors() == before).then(|| Agent {
-        run: a.run.as_ref().map(|r| r.v.clone()).unwrap_or_default(),
-        prompt: prompt.name(),
-        input: a.input,
-        timeout: a.timeout,
-        grace: a.grace,
-        writes: a.writes.v.clone(),
-        artefacts: a.artefacts.clone().into(),
-        env: a.env.clone(),
-        share_home: a.share_home,
-    })
-}
 
 /// Jobs are known by the agent's or the gate's name: one name cannot be both.
 pub fn ambiguous(draft: &Draft, gates: &BTreeMap<Name, Gate>, agents: &BTreeMap<Name, Agent>, sink: &Sink) {

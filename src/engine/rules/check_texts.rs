@@ -15,6 +15,7 @@ use super::{Agent, Edge};
 const ENGINE: &[&str] = &[
     "comment.approval_void",
     "comment.auto_passed",
+    "comment.depends_circle",
     "comment.done",
     "comment.entry_failed",
     "comment.escalated",
@@ -48,8 +49,11 @@ pub fn variables<'a>(agents: impl Iterator<Item = &'a Agent>, edges: impl Iterat
             keys.extend(name.as_ref().map(|n| format!("{section}.{n}")));
         }
     }
-    let alerts = scope.messages.keys().filter(|k| k.as_str().starts_with("alert."));
-    keys.extend(alerts.map(|k| k.as_str().to_owned()));
+    let chat = scope
+        .messages
+        .keys()
+        .filter(|k| ["alert.", "card."].iter().any(|s| k.as_str().starts_with(s)));
+    keys.extend(chat.map(|k| k.as_str().to_owned()));
     for key in keys {
         if let Some(text) = scope.messages.get(key.as_str()) {
             missing(text, &format!("the message {}", quoted(&key)), "messages/", bound, scope);

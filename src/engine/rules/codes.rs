@@ -63,6 +63,8 @@ codes! {
     UNKNOWN_HOOK = "SB0213";
     /// No such watch.
     UNKNOWN_WATCH = "SB0214";
+    /// No such program.
+    UNKNOWN_PROGRAM = "SB0215";
 
     /// `flow` must go from `created` to `done`.
     FLOW_ENDS = "SB0301";
@@ -186,7 +188,20 @@ codes! {
     ALLOW_EXPIRED = "SB0703";
     /// An inline `allow` that nothing needs.
     ALLOW_UNUSED = "SB0704";
+
+    /// A task can get stuck.
+    STUCK = "SB0801";
+    /// A stop does not end a task, or leaves something of it.
+    NOT_STOPPED = "SB0802";
+    /// A job, a lease or a merge that must not be.
+    UNSAFE = "SB0803";
+    /// Agents can be run without end.
+    ENDLESS = "SB0804";
+    /// An invariant of the project does not hold.
+    INVARIANT_BROKEN = "SB0805";
+    /// The proof could not be finished.
+    UNPROVED = "SB0806";
 }
 
 /// Codes that can be warnings; only warnings can be silenced by an inline `allow`.
-pub const WARNINGS: &[&str] = &[NOTHING_TO_UNSET, UNUSED, NO_BOUND, NEVER_RETURNED, NOT_EXECUTABLE];
+pub const WARNINGS: &[&str] = &[NOTHING_TO_UNSET, UNUSED, NO_BOUND, NEVER_RETURNED, NOT_EXECUTABLE, UNPROVED];

@@ -63,6 +63,26 @@ impl Language {
     }
 }
 
+/// Languages of the texts: what is written on the board, and what is written in the chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Languages {
+    /// Of everything but alerts and cards.
+    pub texts: Language,
+    /// Of alerts and cards.
+    pub chat: Language,
+}
+
+impl Config {
+    /// The languages in use; without a chat alerts are in the language of all texts.
+    #[must_use]
+    pub fn languages(&self) -> Languages {
+        Languages {
+            texts: self.language,
+            chat: self.chat.as_ref().map_or(self.language, |c| c.language),
+        }
+    }
+}
+
 /// The HTTP interface.
 #[derive(Debug, Clone, Default)]
 pub struct Api {

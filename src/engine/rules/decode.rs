@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::codes;
+use super::decode_agents::{agents, programs};
 use super::decode_commands::{breaker, preflight};
+use super::decode_depends::depends;
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
-use super::decode_tables::{agents, auto, entry_check, retry, stop};
+use super::decode_tables::{auto, entry_check, retry, stop};
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, Named};
 use super::invariant::invariant;
@@ -17,9 +19,6 @@ use super::value;
 
 /// Version of the rule language.
 pub const SCHEMA: i64 = 1;
-
-/// Tables that are read into the ruleset, but that nothing looks at in this version.
-const LATER: &[&str] = &["invariant"];
 
 /// Reads the tree of a pipeline whose own file is `own`.
 pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
@@ -50,11 +49,13 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         gates: named(&r, "gates", "a gate", gate),
         counters: named(&r, "counters", "a counter", counter),
         agents: agents(&r),
+        programs: programs(&r),
         retry: retry(&r),
         breaker: breaker(&r),
         preflight: preflight(&r),
         serial,
         guards,
+        depends: depends(&r),
         stop: stop(&r),
         auto_on,
         auto,
@@ -63,7 +64,6 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         later: later::tables(&r),
         at,
     };
-    r.not_yet(LATER);
     r.finish();
     draft
 }

@@ -1,123 +1,17 @@
-//! Agents, retry, STOP, standing orders and the entry check, as written.
+//! Retry, STOP, standing orders and the entry check, as written.
 
 use crate::engine::model::Millis;
 
 use super::codes;
-use super::decode::named;
 use super::diagnostic::{Problem, quoted};
-use super::draft::{AgentDraft, Named, StopDraft};
+use super::draft::{Named, StopDraft};
 use super::later;
-use super::merge;
 use super::reader::{Reader, Sp};
-use super::tree::{Entry, Node, Table, Value};
 use super::value::{self, check_glob, check_regex};
-use super::{AutoRule, Entry as EntryCheck, Input, Retry};
+use super::{AutoRule, Entry as EntryCheck, Retry};
 
 const CHECKOUT: &str = "the checkout";
 const DAY: Millis = Millis::secs(86_400);
-
-/// Agents, the defaults of `*` laid under each.
-pub fn agents(r: &Reader) -> Named<AgentDraft> {
-    let entries = r.entries("agents");
-    let mut defaults = Table::default();
-    if let Some(entry) = entries.iter().find(|e| e.key == "*")
-        && let Some(reader) = Reader::of(entry, "`agents.\"*\"`", r.sink)
-    {
-        agent(&reader);
-        reader.finish();
-        defaults = entry.node.table().cloned().unwrap_or_default();
-    }
-    let mut all = Table::default();
-    for entry in entries.into_iter().filter(|e| e.key != "*") {
-        let mut node = entry.node.clone();
-        if let Value::Table(own) = node.value {
-            let mut whole = defaults.clone();
-            merge::lay(&mut whole, own, r.sink);
-            node = Node {
-                value: Value::Table(whole),
-                place: node.place,
-            };
-        }
-        all.0.push(Entry { node, ..entry.clone() });
-    }
-    // Read through a table of their own, so that defaults and agents are checked by the same code.
-    let holder = Table(vec![Entry {
-        key: "agents".to_owned(),
-        key_place: r.at.clone(),
-        node: Node {
-            value: Value::Table(all),
-            place: r.at.clone(),
-        },
-    }]);
-    named(&Reader::new(&holder, &r.at, "agents", r.sink), "agents", "an agent", agent)
-}
-
-fn agent(r: &Reader) -> AgentDraft {
-    let globs = |key: &'static str, folder: &str| {
-        let texts = r.texts(key).unwrap_or_else(|| Sp {
-            v: Vec::new(),
-            at: r.at.clone(),
-        });
-        texts.map(|t| {
-            t.into_iter()
-                .filter(|g| check_glob(g, folder, r.sink))
-                .map(|g| g.v)
-                .collect::<Vec<_>>()
-        })
-    };
-    let input = match r.choice("input", &["stdin", "argument"]) {
-        Some("argument") => Input::Argument,
-        _ => Input::Stdin,
-    };
-    let run = r.some_texts("run");
-    if let (Input::Argument, Some(run)) = (input, &run)
-        && !run.v.iter().skip(1).any(|a| a.v.contains("{prompt}"))
-    {
-        let problem = Problem::error(
-            codes::PLACEHOLDER,
-            &run.at,
-            "`input` is `argument`, but no argument holds `{prompt}`",
-        );
-        r.sink.push(
-            problem
-                .label("the prompt has no place here")
-                .help("write run = [\"agent\", \"{prompt}\"], or input = \"stdin\""),
-        );
-    }
-    AgentDraft {
-        run: run.map(|s| s.map(|t| t.into_iter().map(|a| a.v).collect())),
-        prompt: r.text("prompt"),
-        input,
-        timeout: r.duration("timeout", Millis(1)..=Millis(DAY.0 * 7)).unwrap_or(Millis::secs(1800)),
-        grace: r.duration("grace", Millis(0)..=Millis::secs(600)).unwrap_or(Millis::secs(20)),
-        writes: globs("writes", CHECKOUT),
-        artefacts: globs("artefacts", "the artefact folder").v,
-        env: env(r),
-        share_home: r.choice("home", &["fresh", "service"]) == Some("service"),
-    }
-}
-
-/// Names of variables, not assignments: values would be secrets in clear.
-fn env(r: &Reader) -> Vec<String> {
-    let mut names = Vec::new();
-    for name in r.texts("env").map(|t| t.v).unwrap_or_default() {
-        let good = name.v.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.v.starts_with(|c: char| c.is_ascii_digit());
-        if good {
-            names.push(name.v);
-        } else if name.v.contains('=') {
-            let problem = Problem::error(codes::SECRET, &name.at, "`env` names variables to inherit, it does not set them");
-            r.sink.push(
-                problem
-                    .label("a value in clear")
-                    .help("write the name only; the service's own environment holds the value"),
-            );
-        } else {
-            let problem = Problem::error(codes::BAD_NAME, &name.at, format!("{} cannot name a variable", quoted(&name.v)));
-            r.sink.push(problem.label("not a variable name"));
-        }
-    }
-    names
-}
 
 /// The retry policy.
 pub fn retry(r: &Reader) -> Retry {

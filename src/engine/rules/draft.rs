@@ -8,7 +8,7 @@ use crate::engine::model::{FactKey, FreezeLevel, Millis};
 use super::diagnostic::Place;
 use super::later::HookDraft;
 use super::reader::Sp;
-use super::{AutoRule, Entry, Input, Preflight, Retry};
+use super::{AutoRule, DependRules, Entry, Input, Output, Preflight, Retry};
 
 /// Things by name, each with the place where its name was written.
 pub type Named<T> = BTreeMap<String, Sp<T>>;
@@ -42,6 +42,8 @@ pub struct Draft {
     pub counters: Named<CounterDraft>,
     /// `agents`, the defaults of `*` laid under each.
     pub agents: Named<AgentDraft>,
+    /// `programs`.
+    pub programs: Named<ProgramDraft>,
     /// `retry`.
     pub retry: Retry,
     /// `breaker`.
@@ -52,6 +54,8 @@ pub struct Draft {
     pub serial: bool,
     /// `serial_gate.guards`.
     pub guards: Vec<Sp<String>>,
+    /// `depends`.
+    pub depends: DependRules,
     /// `stop`.
     pub stop: StopDraft,
     /// `auto.enabled`.
@@ -238,12 +242,14 @@ pub enum ClauseDraft {
 /// An agent as it was written, over its defaults.
 #[derive(Debug)]
 pub struct AgentDraft {
-    /// `run`.
-    pub run: Option<Sp<Vec<String>>>,
+    /// Its command, as far as it is its own.
+    pub own: ProgramDraft,
+    /// `program`: whose command it uses otherwise.
+    pub program: Option<Sp<String>>,
+    /// `args`: what is added to the program's.
+    pub args: Option<Sp<Vec<String>>>,
     /// `prompt`.
     pub prompt: Option<Sp<String>>,
-    /// `input`.
-    pub input: Input,
     /// `timeout`.
     pub timeout: Millis,
     /// `grace`.
@@ -252,10 +258,23 @@ pub struct AgentDraft {
     pub writes: Sp<Vec<String>>,
     /// `artefacts`.
     pub artefacts: Vec<String>,
+}
+
+/// A command and how it is spoken to: a program, or an agent's own.
+#[derive(Debug)]
+pub struct ProgramDraft {
+    /// `run`.
+    pub run: Option<Sp<Vec<String>>>,
+    /// `input`.
+    pub input: Option<Input>,
+    /// `output`.
+    pub output: Option<Output>,
     /// `env`.
     pub env: Vec<String>,
-    /// `home = "service"`.
-    pub share_home: bool,
+    /// `home`; whether it is `"service"`.
+    pub share_home: Option<bool>,
+    /// `credentials`.
+    pub credentials: Vec<String>,
 }
 
 /// STOP as it was written.

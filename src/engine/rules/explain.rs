@@ -62,6 +62,8 @@ Jobs are shown and recorded by the name of the agent or of the gate that they ru
 `do = [\"hook:NAME\"]` and `stop.critical` name hooks: [hooks.NAME] with `run`."),
     ("SB0214", "an unknown watch
 `watch` of a stage names one of [watches.NAME]."),
+    ("SB0215", "an unknown program
+`program` of an agent names one of [programs.NAME]: claude, codex, gemini and opencode are built in. A command of your own goes into `run`."),
     ("SB0301", "the ends of the flow
 `flow` begins with `created` and ends with `done`; the sink of cancelled tasks stands beside it. Everything that reads a task's state relies on these ends."),
     ("SB0302", "a stage twice in the flow
@@ -182,4 +184,16 @@ There is no such code, or findings with it are errors: rules with errors are not
 Its date has passed, so the finding is shown again. Mend it, or look at the reason anew and set a later date."),
     ("SB0704", "an `allow` that nothing needs (warning)
 No finding of this code stands on its line any more. Remove it, lest it hide a later one."),
+    ("SB0801", "a task can get stuck
+The proof walked the engine over these rules and came to a state from which `done` cannot be reached, however well everything goes, or which nothing wakes. The help tells a shortest way there. Usually a signal is missing: a question needs an edge on.\"signal.answer\", a human gate a signal that somebody can give. A task that is parked is no mistake as long as an operator's act ends it."),
+    ("SB0802", "a stop does not end a task
+STOP belongs to the engine, so rules cannot be at fault: this is a mistake in signalbox. The help tells the way to it; please report it."),
+    ("SB0803", "a job, a lease or a merge that must not be
+The proof came to a step that merges what is merged already, merges without the merge lease, or queues a job for a task that is over. Usually an edge leads from behind the merge back before it: let it `stay` and escalate instead."),
+    ("SB0804", "agents can be run without end
+The proof found a circle in which agents are run and no counter is used up, no person having a part in it. Give an edge of the circle a counter with `uses`."),
+    ("SB0805", "an invariant that does not hold
+[invariant] promises something that the proof could break; the help tells the shortest way. `for = \"same subject\"` means the code as it is at that moment: what was said of older code counts for nothing, but what was said before the service's own merge of the default branch counts on. A gate's last word counts. Ask the gate again in a later stage, or promise less."),
+    ("SB0806", "the proof could not be finished (warning)
+There are more states than the proof looks at, so some properties are undecided: they are reported as skipped, never as held. Counters with large limits and stages with several agents make most of the states."),
 ];

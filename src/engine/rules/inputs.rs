@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::model::Name;
 
-use super::config::{Forge, InFlight, Language, Project, Tracker};
+use super::config::{Forge, InFlight, Language, Languages, Project, Tracker};
 use super::decode_config::Placed;
 use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink};
 use super::files::Files;
@@ -57,8 +57,8 @@ pub struct Inputs {
     pub pipeline: Name,
     /// The project's settings; `None` for a pipeline that is not bound.
     pub settings: Option<Settings>,
-    /// Language of the messages.
-    pub language: Language,
+    /// Languages of the messages.
+    pub languages: Languages,
     /// Texts by path.
     pub files: BTreeMap<String, String>,
 }
@@ -71,13 +71,18 @@ impl Inputs {
             .settings
             .as_ref()
             .map(|s| json!({ "prefix": s.prefix, "default_branch": s.default_branch, "vars": s.vars, "set": s.set }));
-        json!({
+        let mut stored = json!({
             "version": VERSION,
             "pipeline": self.pipeline,
-            "language": self.language.code(),
+            "language": self.languages.texts.code(),
             "settings": settings,
             "files": self.files,
-        })
+        });
+        // Where the chat has no language of its own nothing is said about it, and the hash is as it was before there were chats.
+        if self.languages.chat != self.languages.texts {
+            stored["chat_language"] = json!(self.languages.chat.code());
+        }
+        stored
     }
 
     /// SHA-256 over what is stored, hex.
@@ -100,17 +105,22 @@ impl Inputs {
                 set: serde_json::from_value(s.get("set")?.clone()).ok()?,
             }),
         };
+        let language = |key: &str| stored.get(key).and_then(Json::as_str).map(code);
+        let texts = language("language")?;
         Some(Self {
             pipeline: Name::new(stored.get("pipeline")?.as_str()?),
             settings,
-            language: if stored.get("language")?.as_str()? == "ru" {
-                Language::Ru
-            } else {
-                Language::En
+            languages: Languages {
+                texts,
+                chat: language("chat_language").unwrap_or(texts),
             },
             files: serde_json::from_value(stored.get("files")?.clone()).ok()?,
         })
     }
+}
+
+fn code(code: &str) -> Language {
+    if code == "ru" { Language::Ru } else { Language::En }
 }
 
 /// Makes a ruleset again from what was stored.
@@ -135,13 +145,13 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     let sink = Sink::new(&files);
     let trees = Trees::read(&files, &sink);
     texts::check_all(&files, &sink);
-    let shared = Shared::gather(&files, inputs.language, &sink);
+    let shared = Shared::gather(&files, inputs.languages, &sink);
     let placed = inputs.settings.as_ref().map(|s| placed(&inputs.pipeline, s));
     let unit = Unit {
         pipeline: inputs.pipeline.clone(),
         settings: placed.as_ref().map(|p| (&p.project, p)),
     };
-    let built = build(&files, &trees, &shared, &unit, inputs.language, &sink);
+    let built = build(&files, &trees, &shared, &unit, inputs.languages, &sink);
     let found = sink.into_sorted();
     match built {
         Some(built) if !found.iter().any(|d| d.severity == Severity::Error) => Ok(built.rules),

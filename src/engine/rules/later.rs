@@ -7,7 +7,7 @@ use super::codes;
 use super::decode::named;
 use super::diagnostic::{Problem, quoted};
 use super::draft::LaterDraft;
-use super::later_tables::{budget, depends, freeze, maintenance, notify, reconcile};
+use super::later_tables::{freeze, maintenance, notify, reconcile};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Value};
 
@@ -24,12 +24,7 @@ pub fn tables(r: &Reader) -> LaterDraft {
         watches: named(r, "watches", "a watch", watch),
         max_runs: None,
     };
-    for (name, table) in [
-        ("reconcile", reconcile as fn(&Reader)),
-        ("notify", notify),
-        ("depends", depends),
-        ("freeze", freeze),
-    ] {
+    for (name, table) in [("reconcile", reconcile as fn(&Reader)), ("notify", notify), ("freeze", freeze)] {
         if let Some(t) = r.table(name, quoted(name)) {
             let on = t.truth("enabled").unwrap_or(true);
             table(&t);

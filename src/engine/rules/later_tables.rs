@@ -31,13 +31,6 @@ pub fn notify(r: &Reader) {
     }
 }
 
-/// Dependencies between tasks.
-pub fn depends(r: &Reader) {
-    for word in r.texts("sources").map(|t| t.v).unwrap_or_default() {
-        one_of(&word, &["relation", "text", "command"], "`sources`", r);
-    }
-}
-
 /// Freezing after failures.
 pub fn freeze(r: &Reader) {
     r.int("after_failures", 1..=100);
@@ -110,7 +103,8 @@ fn prunes(run: &[Sp<String>], r: &Reader) {
     );
 }
 
-fn one_of(word: &Sp<String>, known: &[&str], what: &str, r: &Reader) {
+/// Refuses a word that is none of those known.
+pub fn one_of(word: &Sp<String>, known: &[&str], what: &str, r: &Reader) {
     if !known.contains(&word.v.as_str()) {
         let problem = Problem::error(codes::CHOICE, &word.at, format!("{what} cannot hold {}", quoted(&word.v)));
         r.sink.push(problem.label(format!("must be one of {}", list(known))));

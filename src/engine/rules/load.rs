@@ -7,8 +7,9 @@ use crate::engine::model::Name;
 
 use super::Ruleset;
 use super::check::{self, Bound, Scope};
+use super::check_agents;
 use super::codes;
-use super::config::{Config, Language, Project};
+use super::config::{Config, Languages, Project};
 use super::decode;
 use super::decode_config;
 use super::diagnostic::{Diagnostic, Place, Problem, Severity, Sink, quoted};
@@ -59,13 +60,13 @@ pub fn load(files: &Files) -> Loaded {
     let small = size(files, &sink);
     let trees = Trees::read(&small, &sink);
     texts::check_all(&small, &sink);
-    let (language, shared) = configure(&small, &trees, &mut loaded, &sink);
+    let (languages, shared) = configure(&small, &trees, &mut loaded, &sink);
     for name in trees.0.keys() {
         let project = Unit {
             pipeline: Name::new(name),
             settings: None,
         };
-        if let Some(built) = build(&small, &trees, &shared, &project, language, &sink) {
+        if let Some(built) = build(&small, &trees, &shared, &project, languages, &sink) {
             loaded.pipelines.insert(Name::new(name), Arc::new(built.rules));
             loaded.pipeline_origins.insert(Name::new(name), built.origins);
         }
@@ -102,16 +103,16 @@ fn size(files: &Files, sink: &Sink) -> Files {
 
 /// Reads `signalbox.toml`, if there is one, and binds its projects. What all pipelines share is
 /// read once, in the language that it names.
-fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> (Language, Shared) {
+fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> (Languages, Shared) {
     let path: Arc<str> = Arc::from("signalbox.toml");
     let root = files.get(&path).and_then(|source| parse(&path, &source.text, sink));
     let Some(table) = root.as_ref().and_then(Node::table) else {
-        return (Language::default(), Shared::gather(files, Language::default(), sink));
+        return (Languages::default(), Shared::gather(files, Languages::default(), sink));
     };
     secrets::scan(table, sink);
     let (config, projects) = decode_config::config(&path, table, sink);
-    let language = config.as_ref().map(|c| c.language).unwrap_or_default();
-    let shared = Shared::gather(files, language, sink);
+    let languages = config.as_ref().map(Config::languages).unwrap_or_default();
+    let shared = Shared::gather(files, languages, sink);
     for (name, placed) in &projects {
         if !trees.0.contains_key(placed.project.pipeline.as_str()) {
             let words = format!("there is no pipeline {}", quoted(&placed.project.pipeline));
@@ -123,7 +124,7 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
             pipeline: placed.project.pipeline.clone(),
             settings: Some((&placed.project, placed)),
         };
-        if let Some(built) = build(files, trees, &shared, &unit, language, sink) {
+        if let Some(built) = build(files, trees, &shared, &unit, languages, sink) {
             let rules = built.rules;
             let commands = built.commands.into_iter().map(|(agent, program, at)| Command {
                 project: name.clone(),
@@ -146,7 +147,7 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
         }
     }
     loaded.config = config;
-    (language, shared)
+    (languages, shared)
 }
 
 /// The parsed pipelines by name; `None` where the syntax is broken.
@@ -232,7 +233,7 @@ pub struct Built {
 }
 
 /// Builds one ruleset. `None` when it has errors, or is meant to be extended only.
-pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, language: Language, sink: &Sink) -> Option<Built> {
+pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languages: Languages, sink: &Sink) -> Option<Built> {
     let before = sink.errors();
     let (mut root, chain) = trees.merged(&unit.pipeline, sink)?;
     if let Some((project, _)) = unit.settings {
@@ -270,10 +271,11 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
     if sink.errors() != before || broken {
         return None;
     }
-    let inputs = inputs(files, &rules, &chain, unit, language);
+    let inputs = inputs(files, &rules, &chain, unit, languages);
     rules.hash = inputs.hash();
     let commands = rules.agents.keys().filter_map(|name| {
-        let run = draft.agents.get(name.as_str())?.v.run.as_ref()?;
+        let agent = &draft.agents.get(name.as_str())?.v;
+        let run = check_agents::command(agent, &draft)?;
         Some((name.clone(), run.v.first()?.clone(), run.at.clone()))
     });
     Some(Built {
@@ -284,7 +286,7 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
     })
 }
 
-fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, language: Language) -> Inputs {
+fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, languages: Languages) -> Inputs {
     let prompts = rules.prompts.keys().map(|p| format!("prompts/{p}.md"));
     let scripts = rules.gates.values().filter_map(|g| match &g.kind {
         super::GateKind::Script { function, .. } => function.split_once("::").map(|(file, _)| format!("rules/{file}")),
@@ -295,11 +297,11 @@ fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, languag
         .cloned()
         .chain(prompts)
         .chain(scripts)
-        .chain(texts::message_paths(language));
+        .chain(texts::message_paths(languages));
     Inputs {
         pipeline: unit.pipeline.clone(),
         settings: unit.settings.map(|(project, _)| Settings::of(project)),
-        language,
+        languages,
         files: paths.filter_map(|p| Some((p.clone(), files.get(&p)?.text.clone()))).collect(),
     }
 }

@@ -89,7 +89,34 @@ pub fn split(path: &str) -> Option<Vec<String>> {
 pub fn apply(root: &mut Table, overrides: &[Override], sink: &Sink) {
     let (wide, named): (Vec<_>, Vec<_>) = overrides.iter().partition(|o| o.path.iter().any(|k| k == "*"));
     for over in wide.into_iter().chain(named) {
+        make_room(root, over, overrides);
         put(root, &over.path, over, sink);
+    }
+}
+
+/// An agent has a command of its own or a program: one that is set takes the other away, unless
+/// both are set at the same place, which is then found to be a contradiction.
+fn make_room(root: &mut Table, over: &Override, all: &[Override]) {
+    let [agents, agent, key] = over.path.as_slice() else { return };
+    let other = match key.as_str() {
+        "run" => "program",
+        "program" => "run",
+        _ => return,
+    };
+    let unset = matches!(&over.node.value, Value::Str(word) if word == UNSET);
+    let both = all
+        .iter()
+        .any(|o| matches!(o.path.as_slice(), [a, b, c] if a == agents && b == agent && c == other));
+    if agents != "agents" || unset || both {
+        return;
+    }
+    let Some(Value::Table(table)) = root.get_mut("agents").map(|e| &mut e.node.value) else {
+        return;
+    };
+    for entry in table.0.iter_mut().filter(|e| agent == "*" || e.key == *agent) {
+        if let Value::Table(own) = &mut entry.node.value {
+            own.remove(other);
+        }
     }
 }
 

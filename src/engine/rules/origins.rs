@@ -112,6 +112,7 @@ impl Origins {
             );
             self.or(&path("timeout"), json!(show_duration(agent.timeout)));
             self.or(&path("grace"), json!(show_duration(agent.grace)));
+            self.or(&path("output"), json!(agent.output.word()));
             self.or(&path("home"), json!(if agent.share_home { "service" } else { "fresh" }));
         }
     }
@@ -203,6 +204,9 @@ fn shorten(value: &str) -> String {
 /// The tree without what the flow does not reach, the defaults of agents laid under each.
 fn effective(root: &Table, rules: &Ruleset) -> Table {
     let mut out = root.clone();
+    // Programs are those of the agents that are left.
+    out.0.sort_by_key(|e| e.key == "programs");
+    let mut used = Vec::new();
     for entry in &mut out.0 {
         let section = entry.key.clone();
         let Value::Table(table) = &mut entry.node.value else { continue };
@@ -211,7 +215,8 @@ fn effective(root: &Table, rules: &Ruleset) -> Table {
             "gates" => table.0.retain(|e| rules.gates.contains_key(e.key.as_str())),
             "counters" => table.0.retain(|e| rules.counters.contains_key(e.key.as_str())),
             "on" => table.0.retain(|e| rules.on.contains_key(e.key.as_str())),
-            "agents" => agents(table, rules),
+            "agents" => used = agents(table, rules),
+            "programs" => table.0.retain(|e| used.contains(&e.key)),
             _ => {}
         }
     }
@@ -231,15 +236,26 @@ fn stage(entry: &mut Entry, rules: &Ruleset) -> bool {
     true
 }
 
-fn agents(table: &mut Table, rules: &Ruleset) {
+/// Lays the defaults under each agent; the programs that they name.
+fn agents(table: &mut Table, rules: &Ruleset) -> Vec<String> {
+    let mut programs = Vec::new();
     let defaults = table.remove("*").and_then(|e| e.node.table().cloned()).unwrap_or_default();
     table.0.retain(|e| rules.agents.contains_key(e.key.as_str()));
     for entry in &mut table.0 {
         let Value::Table(own) = &mut entry.node.value else { continue };
         for default in &defaults.0 {
-            if own.get(&default.key).is_none() {
+            let instead = match default.key.as_str() {
+                "run" => "program",
+                "program" => "run",
+                _ => &default.key,
+            };
+            if own.get(&default.key).is_none() && own.get(instead).is_none() {
                 own.0.push(default.clone());
             }
         }
+        if let Some(Value::Str(program)) = own.get("program").map(|e| &e.node.value) {
+            programs.push(program.clone());
+        }
     }
+    programs
 }

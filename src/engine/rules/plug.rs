@@ -77,6 +77,11 @@ pub fn check_message(text: &str) -> Result<(), String> {
     render::check_message(text)
 }
 
+/// Checks the template of a card.
+pub fn check_card(text: &str) -> Result<(), String> {
+    render::check_card(text)
+}
+
 /// Checks the template of a prompt.
 pub fn check_prompt(text: &str) -> Result<(), String> {
     render::check_prompt(text)

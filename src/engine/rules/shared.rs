@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::engine::model::Name;
 use crate::engine::script::Scripts;
 
-use super::config::Language;
+use super::config::Languages;
 use super::diagnostic::Sink;
 use super::draft::Draft;
 use super::files::Files;
@@ -27,14 +27,9 @@ pub struct Shared {
 
 impl Shared {
     /// Reads messages and prompts.
-    pub fn gather(files: &Files, language: Language, sink: &Sink) -> Self {
+    pub fn gather(files: &Files, languages: Languages, sink: &Sink) -> Self {
         let before = sink.errors();
-        let mut messages = BTreeMap::new();
-        for path in texts::message_paths(language) {
-            if let Some(source) = files.get(&path) {
-                messages.extend(texts::messages(&path, &source.text, sink));
-            }
-        }
+        let messages = texts::all_messages(files, languages, sink);
         let prompts = files.names("prompts", "md").filter_map(|n| {
             let source = files.get(&format!("prompts/{n}.md"))?;
             Some((Name::new(n), source.text.clone()))

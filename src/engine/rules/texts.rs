@@ -6,14 +6,16 @@ use std::sync::Arc;
 use crate::engine::model::Name;
 
 use super::codes;
-use super::config::Language;
+use super::config::{Language, Languages};
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::files::Files;
 use super::plug;
 use super::reader::{Reader, wrong_type};
 use super::tree::{Entry, Value, parse};
 
-const SECTIONS: &[&str] = &["note", "comment", "ask", "alert", "text"];
+const SECTIONS: &[&str] = &["note", "comment", "ask", "alert", "text", "card"];
+/// Sections in the language of the chat.
+const CHAT: &[&str] = &["alert.", "card."];
 
 /// The messages of one file, `section.key` → template.
 pub fn messages(path: &str, text: &str, sink: &Sink) -> BTreeMap<Name, String> {
@@ -38,19 +40,46 @@ pub fn messages(path: &str, text: &str, sink: &Sink) -> BTreeMap<Name, String> {
 }
 
 fn message_is_good(section: &str, entry: &Entry, template: &str, sink: &Sink) -> bool {
-    let Err(why) = plug::check_message(template) else { return true };
+    let checked = match section {
+        "card" => plug::check_card(template),
+        _ => plug::check_message(template),
+    };
+    let Err(why) = checked else { return true };
     let words = format!("the template {} is wrong: {why}", quoted(&format!("{section}.{}", entry.key)));
     sink.push(Problem::error(codes::MESSAGE, &entry.node.place, words).label("this template"));
     false
 }
 
 /// The paths of the messages of a language: what the language lacks is said in English.
-pub fn message_paths(language: Language) -> Vec<String> {
+fn paths_of(language: Language) -> Vec<String> {
     let mut paths = vec!["messages/en.toml".to_owned()];
     if language != Language::En {
         paths.push(format!("messages/{}.toml", language.code()));
     }
     paths
+}
+
+/// The paths of the messages of these languages.
+pub fn message_paths(languages: Languages) -> Vec<String> {
+    let mut paths = paths_of(languages.texts);
+    paths.extend(paths_of(languages.chat));
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// The messages of these languages: alerts and cards in the chat's.
+pub fn all_messages(files: &Files, languages: Languages, sink: &Sink) -> BTreeMap<Name, String> {
+    let read = |language: Language| -> BTreeMap<Name, String> {
+        let sources = paths_of(language).into_iter().filter_map(|path| Some((files.get(&path)?, path)));
+        sources.flat_map(|(source, path)| messages(&path, &source.text, sink)).collect()
+    };
+    let mut found = read(languages.texts);
+    if languages.chat != languages.texts {
+        let chat = read(languages.chat);
+        found.extend(chat.into_iter().filter(|(key, _)| CHAT.iter().any(|s| key.as_str().starts_with(s))));
+    }
+    found
 }
 
 /// Checks every file of messages, every prompt and every script, used or not.

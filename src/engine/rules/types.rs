@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::engine::breaker::Limits;
-use crate::engine::model::{FactKey, Millis, Name};
+use crate::engine::model::{FactKey, Millis, Name, Source};
 use crate::engine::script::Scripts;
 
 use super::Patterns;
 
 /// A pipeline bound to a project, resolved, checked and compiled. Immutable.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ruleset {
     /// Name of the pipeline file, without `.toml`.
     pub pipeline: Name,
@@ -45,6 +45,8 @@ pub struct Ruleset {
     pub preflight: Option<Preflight>,
     /// Serial gate.
     pub serial_gate: SerialGate,
+    /// Dependencies between tasks.
+    pub depends: DependRules,
     /// STOP.
     pub stop: StopRules,
     /// Labels that pass a human gate, by the gate's `auto` name.
@@ -267,6 +269,46 @@ pub struct Agent {
     pub env: Vec<String>,
     /// Whether HOME is the service's own instead of a fresh folder.
     pub share_home: bool,
+    /// Files below the service's HOME that a fresh one links to.
+    pub credentials: Vec<String>,
+    /// How its output is read.
+    pub output: Output,
+}
+
+/// How an agent's output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// The result of any agent that is known, if there is one; else the exit status.
+    #[default]
+    Auto,
+    /// The exit status alone.
+    Text,
+    /// Claude Code, `--output-format json` or `stream-json`.
+    Claude,
+    /// Codex, `exec --json`.
+    Codex,
+    /// Gemini CLI, `--output-format json` or `stream-json`.
+    Gemini,
+    /// OpenCode, `run --format json`.
+    OpenCode,
+}
+
+impl Output {
+    /// All of them, as the rules write them.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("auto", Self::Auto),
+        ("text", Self::Text),
+        ("claude", Self::Claude),
+        ("codex", Self::Codex),
+        ("gemini", Self::Gemini),
+        ("opencode", Self::OpenCode),
+    ];
+
+    /// As the rules write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, o)| *o == self).map_or("auto", |(word, _)| word)
+    }
 }
 
 /// How a prompt reaches an agent.
@@ -331,6 +373,25 @@ pub struct SerialGate {
     pub enabled: bool,
     /// Stages that only one task at a time may enter; the first working stage today.
     pub guards: Vec<Name>,
+}
+
+/// Dependencies between tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DependRules {
+    /// Off means: as if it were absent.
+    pub enabled: bool,
+    /// Where dependencies may be declared.
+    pub sources: Vec<Source>,
+    /// How a line of an issue begins that names what it waits for; letter case does not matter.
+    pub lines: Vec<String>,
+}
+
+impl DependRules {
+    /// Whether dependencies declared there count.
+    #[must_use]
+    pub fn counts(&self, source: Source) -> bool {
+        self.enabled && self.sources.contains(&source)
+    }
 }
 
 /// STOP.

@@ -8,7 +8,7 @@ use crate::engine::rules::{FilesClause, GateKind, Ruleset};
 use crate::engine::step::{Answer, Answers, FromFacts, Outcome};
 
 /// Outcomes that the story has told, by gate.
-pub(super) type Said = BTreeMap<Name, Name>;
+pub(in crate::engine) type Said = BTreeMap<Name, Name>;
 
 /// Answers of a story.
 pub(super) struct Stage<'a> {
@@ -81,7 +81,7 @@ impl Stage<'_> {
 }
 
 /// Whether this outcome means that the round left unwritten what the gate reads.
-fn nothing_due(kind: &GateKind, outcome: &Name) -> bool {
+pub(in crate::engine) fn nothing_due(kind: &GateKind, outcome: &Name) -> bool {
     match kind {
         GateKind::Files(clauses) => clauses.iter().any(|c| matches!(c, FilesClause::Else(o) if o == outcome)),
         GateKind::Frontmatter { .. } | GateKind::Script { .. } => outcome == "unreadable",

@@ -4,7 +4,7 @@
 //! so; gates answer as it says, everything unsaid goes well. What follows is the engine's own
 //! `step`. docs/rules.md teaches the format.
 
-mod answers;
+pub(super) mod answers;
 mod check;
 pub mod coverage;
 mod expect;

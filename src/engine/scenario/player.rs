@@ -296,6 +296,7 @@ impl<'a> Player<'a> {
             | Decision::Withdraw { .. }
             | Decision::Act(_)
             | Decision::Wake { .. }
+            | Decision::Depend(_)
             | Decision::CleanUp(_) => {}
         }
     }

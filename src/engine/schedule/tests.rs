@@ -4,11 +4,14 @@ use super::*;
 use crate::engine::model::{Freeze, Head, Mode, Phase, Seat, Slot, Visit};
 use crate::engine::step::tests::{T0, rules_with};
 
+mod orders;
+
 struct House {
     waiting: Vec<WaitingJob>,
     open: Vec<OpenRun>,
     tasks: BTreeMap<TaskId, Task>,
     repos: BTreeMap<RepoId, Repo>,
+    depends: Vec<Dependency>,
     limit: u32,
     projects: BTreeMap<Name, u32>,
     commands: BTreeMap<JobId, Command>,
@@ -29,6 +32,7 @@ impl House {
                     ..Repo::default()
                 },
             )]),
+            depends: Vec::new(),
             limit: 10,
             projects: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -85,6 +89,7 @@ impl House {
             waiting: &self.waiting,
             open: &self.open,
             tasks: &self.tasks,
+            depends: &self.depends,
             repos: &self.repos,
             rules: &|_| self.rules.clone(),
             limit: self.limit,
@@ -310,11 +315,12 @@ fn every_code_can_be_reached() {
         t.ledger.escalated = Some(("spent".to_owned(), T0));
     }));
     reached.extend(waits_with(|t, _| t.control.stop = StopState::Deferred));
-    reached.extend(["LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
+    reached.extend(["DEPENDS_ON", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
     reached.sort_unstable();
     reached.dedup();
     let all = [
         Code::LaneHeld,
+        Code::DependsOn,
         Code::LeaseHeld,
         Code::Frozen,
         Code::GateWait,
@@ -339,4 +345,85 @@ fn every_code_can_be_reached() {
 fn a_task_that_is_over_waits_for_nothing() {
     assert!(waits_with(|t, _| t.control.phase = Phase::Done).is_empty());
     assert!(waits_with(|t, _| t.control.phase = Phase::Cancelled).is_empty());
+}
+
+fn waits_for(task: i64, on: Option<i64>, name: &str) -> Dependency {
+    Dependency {
+        task: TaskId(task),
+        on: on.map(TaskId),
+        name: name.to_owned(),
+        source: crate::engine::model::Source::Text,
+        since: T0,
+    }
+}
+
+#[test]
+fn b_sg_3_no_job_starts_before_what_its_task_waits_for_is_over() {
+    let mut house = House::new().task(1, "developer", true).task(2, "reviewer", true);
+    house.depends = vec![waits_for(2, Some(1), "ORCH-001")];
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["DEPENDS_ON"])]);
+    let found = &house.verdicts()[1].1[0];
+    assert!(found.text.contains("ORCH-001") && found.text.contains("analysis"), "{found:?}");
+    assert!(
+        found
+            .clear
+            .as_deref()
+            .unwrap_or_default()
+            .starts_with("signalbox depend ORCH-002 --remove ORCH-001"),
+        "{found:?}"
+    );
+    assert_eq!(found.who, Who::OtherTask);
+}
+
+#[test]
+fn b_sg_4_a_task_that_is_over_holds_nobody() {
+    let mut house = House::new().task(1, "developer", true).task(2, "reviewer", true);
+    house.depends = vec![waits_for(2, Some(1), "ORCH-001")];
+    for phase in [Phase::Done, Phase::Cancelled] {
+        house.tasks.get_mut(&TaskId(1)).unwrap().control.phase = phase;
+        assert_eq!(house.codes()[1], (2, vec![]), "{phase:?}");
+    }
+    house.tasks.remove(&TaskId(1));
+    assert_eq!(house.codes()[1], (2, vec![]));
+}
+
+#[test]
+fn b_sg_3_what_nobody_has_started_is_waited_for_and_named() {
+    let mut house = House::new().task(1, "developer", true);
+    house.depends = vec![waits_for(1, None, "ORCH-009")];
+    let found = house.verdicts().remove(0).1.remove(0);
+    assert!(found.text.contains("ORCH-009, which nobody has started"), "{}", found.text);
+    assert_eq!(found.who, Who::Anyone);
+}
+
+#[test]
+fn b_sg_1_who_waits_outside_for_another_does_not_hold_the_lane() {
+    let mut house = House::new().task(1, "analyst", false).task(2, "analyst", false);
+    house.depends = vec![waits_for(1, Some(2), "ORCH-002")];
+    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec![])]);
+}
+
+#[test]
+fn b_sg_1_who_waits_inside_for_one_outside_does_not_hold_the_lane() {
+    // 1 is inside and waits for 3; 2 came before 3, so 3 waits for 2: 1 must let both in.
+    let mut house = House::new()
+        .task(1, "developer", true)
+        .task(2, "analyst", false)
+        .task(3, "analyst", false);
+    house.depends = vec![waits_for(1, Some(3), "ORCH-003")];
+    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec![]), (3, vec!["LANE_HELD"])]);
+    // While what it waits for is inside itself, it holds the lane like any other.
+    house.repo().lane[2].inside = true;
+    house.waiting[2].entry = false;
+    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec!["LANE_HELD"]), (3, vec![])]);
+}
+
+#[test]
+fn b_sg_3_switched_off_or_of_another_source_it_is_absent() {
+    let mut house = House::new().task(1, "developer", true).task(2, "reviewer", true);
+    house.depends = vec![waits_for(2, Some(1), "ORCH-001")];
+    house.rules = Some(rules_with("orch", ", \"depends.enabled\" = false"));
+    assert_eq!(house.codes()[1], (2, vec![]));
+    house.rules = Some(rules_with("orch", ", \"depends.sources\" = [\"command\"]"));
+    assert_eq!(house.codes()[1], (2, vec![]));
 }

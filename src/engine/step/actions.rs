@@ -177,10 +177,22 @@ fn succeeded(draft: &mut Draft<'_>, index: u8, detail: &str) {
 fn failed(draft: &mut Draft<'_>, action: &Name, what: &Name, detail: &str) {
     release(draft);
     if draft.task.control.stop == StopState::Deferred {
+        // The task goes, but what came out may concern the whole repository.
+        if let Some((name, edge)) = draft.edge_if(action, action, what, |e| e.freeze.is_some()) {
+            edges::warn(draft, edge, name, &told(action, what, detail));
+        }
         draft.because("the critical window closed without success: the stop that was put off is applied");
         return stop::full(draft);
     }
     follow(draft, action, what, detail);
+}
+
+fn told(action: &Name, what: &Name, detail: &str) -> Answer {
+    Answer {
+        detail: detail.to_owned(),
+        text: detail.to_owned(),
+        ..Answer::new(action, Outcome::Other(what.clone()))
+    }
 }
 
 fn outcome(draft: &mut Draft<'_>, action: &Action, what: &str, detail: &str) {
@@ -196,11 +208,7 @@ fn refused(draft: &mut Draft<'_>, action: &Action, detail: &str) {
 /// Takes the edge of an action's outcome; without one the task is parked for a person.
 fn follow(draft: &mut Draft<'_>, action: &Name, what: &Name, detail: &str) {
     draft.task.control.at = At::Gates;
-    let answer = Answer {
-        detail: detail.to_owned(),
-        text: detail.to_owned(),
-        ..Answer::new(action, Outcome::Other(what.clone()))
-    };
+    let answer = told(action, what, detail);
     let key = Name::from(format!("{action}.{what}"));
     match draft.edge(action, action, what) {
         Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),

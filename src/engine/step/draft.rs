@@ -192,12 +192,33 @@ impl<'a> Draft<'a> {
         if same_subject {
             return;
         }
-        // A verdict is about the code it was given on.
+        // A verdict is about the code it was given on; so is that a gate's command could not be run.
         self.task.ledger.runs.clear();
+        self.forgive_commands();
         if self.task.control.mode == Mode::Escalated {
             self.because("someone pushed: the task is taken up again");
             self.calm();
+            self.ask_anew();
         }
+    }
+
+    /// Commands of gates that could not be run may be tried again: in another round, on other code.
+    fn forgive_commands(&mut self) {
+        let work = self.stage().map_or(&[][..], |s| s.work.as_slice());
+        let failed = |slot: &Slot| matches!(slot.state, SlotState::Failed(_));
+        self.task.control.slots.retain(|name, slot| work.contains(name) || !failed(slot));
+    }
+
+    /// Has the gates asked in a step of their own, whatever the event that found the push goes on
+    /// to do: it may be one that asks nothing, and nothing else would move the task.
+    fn ask_anew(&mut self) {
+        if self.busy() || !matches!(self.task.control.at, At::Work | At::Gates) {
+            return;
+        }
+        self.task.control.at = At::Gates;
+        self.follow(Body::Poked {
+            by: Name::new("the branch moved"),
+        });
     }
 
     /// Whether the facts are about an older head; then the gates are asked in a step of their own.
@@ -322,6 +343,7 @@ impl<'a> Draft<'a> {
         super::actions::release(self);
         self.supersede();
         self.task.control.slots.retain(|_, slot| slot.state != SlotState::Queued);
+        self.forgive_commands();
         self.close_review();
         self.decide(Decision::DropTimers);
         let ledger = &mut self.task.ledger;
@@ -395,7 +417,22 @@ impl<'a> Draft<'a> {
     /// A comment already rendered.
     pub fn comment_text(&mut self, text: String) {
         let key = self.key("comment");
-        self.decide(Decision::Comment { key, text });
+        self.decide(Decision::Comment { key, text, agent: None });
+    }
+
+    /// How many decisions there are.
+    pub fn decided(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// The comments since `first` tell what the agent of the run that has just ended wrote.
+    pub fn told_by_agent(&mut self, first: usize) {
+        let Body::RunEnded(report) = &self.event.body else { return };
+        for decision in self.decisions.iter_mut().skip(first) {
+            if let Decision::Comment { agent, .. } = decision {
+                *agent = Some(report.slot.clone());
+            }
+        }
     }
 
     /// An alert from the messages.

@@ -187,6 +187,7 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
     let (attempt, max) = rounds(draft, edge);
     let to = edge.to.as_ref().map(|to| target(draft, to)).unwrap_or_default();
     let beginning = clip(&answer.text, 500);
+    let first = draft.decided();
     let say = Say {
         outcome: key,
         detail: &answer.detail,
@@ -209,6 +210,9 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
     if let Some(message) = &edge.ask {
         let text = draft.render("ask", message, Say { text: &answer.text, ..say });
         draft.comment_text(text);
+    }
+    if !answer.text.is_empty() {
+        draft.told_by_agent(first);
     }
     if edge.alert {
         draft.alert("gate_error", say);
@@ -254,6 +258,22 @@ fn previous(rules: &Ruleset, stage: &Name) -> Name {
     let place = rules.flow.iter().position(|s| s == stage).unwrap_or(0);
     let works = |s: &&Name| rules.stages.get(*s).is_some_and(|found| !found.work.is_empty());
     rules.flow[..place].iter().rev().find(works).unwrap_or(stage).clone()
+}
+
+/// What an edge says to others than the task, which does not take it any more: the freeze and the alert.
+pub(super) fn warn(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
+    if let Some(level) = edge.freeze {
+        freeze(draft, level, key, answer);
+    }
+    if edge.alert {
+        let say = Say {
+            outcome: key,
+            detail: &answer.detail,
+            text: &answer.text,
+            ..Say::default()
+        };
+        draft.alert("gate_error", say);
+    }
 }
 
 fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: &Name, answer: &Answer) {

@@ -33,13 +33,13 @@ pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
     if draft.reads_anew() {
         return;
     }
+    if branch_gone(draft) || actions::stale(draft) {
+        return;
+    }
     if verdict_void(draft, stage) {
         draft.because("the verdict of this round is about other code: the agents look at it again");
         draft.renew();
         return draft.enqueue_work();
-    }
-    if actions::stale(draft) {
-        return;
     }
     for gate in &stage.pass {
         let answer = draft.answer(gate);
@@ -66,6 +66,28 @@ pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
         draft.task.control.at = At::Action { index: 0, running: false };
         actions::begin(draft);
     }
+}
+
+/// Without its branch on the forge nothing of the task can be judged or merged. Nothing is lost
+/// either, the commits are in the vault: it waits until the branch is pushed again, or a stop.
+fn branch_gone(draft: &mut Draft<'_>) -> bool {
+    let gone = draft.facts.head().is_some_and(|seen| seen.head.is_none());
+    let Some(ours) = draft.task.ledger.head.as_ref().filter(|_| gone) else {
+        return false;
+    };
+    let sentence = format!("branch.gone: {} is gone from the forge; it was at {}", draft.task.branch, ours.sha);
+    actions::release(draft);
+    draft.because(sentence.clone());
+    draft.wait(sentence);
+    if let Some(due) = retry_at(draft, &Name::new("unreachable")) {
+        let visit = draft.visit();
+        draft.decide(Decision::SetTimer {
+            visit,
+            timer: Name::new("branch"),
+            due,
+        });
+    }
+    true
 }
 
 /// Whether a verdict is asked for that no run of this round has given on this code.

@@ -4,6 +4,7 @@
 //! commits everything it returns in one transaction.
 
 mod actions;
+mod depends;
 mod draft;
 mod edges;
 mod gates;
@@ -14,11 +15,13 @@ mod signals;
 mod start;
 mod stop;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
 use crate::engine::rules::Ruleset;
 
+pub use depends::item;
+pub(in crate::engine) use gates::approval_subject;
 pub use gates::{Answer, Answers, FromFacts, Outcome};
 
 /// What follows from an event.
@@ -62,6 +65,10 @@ pub fn needs(rules: &Ruleset, task: &Task, event: &Event) -> Vec<FactKey> {
     }
     if looks(rules, task, event) {
         gates::stage_needs(rules, task, &mut keys);
+    }
+    let rereads = matches!(event.body, Body::Entered { .. } | Body::Signalled(_) | Body::Poked { .. });
+    if rereads && depends::reads(rules) && !keys.contains(&FactKey::Issue) {
+        keys.push(FactKey::Issue);
     }
     keys
 }
@@ -126,6 +133,7 @@ fn live(draft: &mut draft::Draft<'_>) {
     if !brings_head {
         draft.adopt_head();
     }
+    depends::read(draft);
     match &draft.event.body {
         Body::Signalled(signal) => signals::signalled(draft, signal),
         Body::Entered { visit } => start::entered(draft, *visit),
@@ -154,6 +162,7 @@ fn live(draft: &mut draft::Draft<'_>) {
         }
         Body::Retried { note } => signals::retried(draft, note.as_deref()),
         Body::RulesChanged { to, .. } => rules::changed(draft, to),
+        Body::CircleRefused { circle } => depends::refused(draft, circle),
         Body::CleanedUp { .. } => draft.because("a clean-up ended that nobody waits for"),
     }
 }
@@ -170,6 +179,6 @@ fn looks(rules: &Ruleset, task: &Task, event: &Event) -> bool {
         Body::Signalled(_) | Body::TimerFired { .. } | Body::Poked { .. } | Body::Retried { .. } | Body::RulesChanged { .. } => {
             matches!(task.control.at, At::Gates | At::Action { .. }) || task.control.mode == Mode::Escalated
         }
-        Body::CleanedUp { .. } => false,
+        Body::CircleRefused { .. } | Body::CleanedUp { .. } => false,
     }
 }

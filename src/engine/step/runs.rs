@@ -34,7 +34,9 @@ pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
         RunEnd::Limited { detail, until } => limited(draft, report, detail, *until),
         RunEnd::Lost => lost(draft, report),
         RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),
-        RunEnd::NoOutput | RunEnd::OutOfScope { .. } | RunEnd::Permanent { .. } | RunEnd::Killed(_) => failed(draft, report),
+        RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::OutOfScope { .. } | RunEnd::Permanent { .. } | RunEnd::Killed(_) => {
+            failed(draft, report)
+        }
     }
 }
 

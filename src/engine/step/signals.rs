@@ -83,12 +83,17 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
     if irreversible(draft) {
         draft.because("an irreversible step is under way: the signal comes too late for it");
         let who = draft.event.actor.label();
+        let arriving = stop::arriving(draft);
         return draft.comment(
             "gate_reason",
             Say {
                 outcome: &key,
                 who: &who,
-                detail: "the merge is under way",
+                detail: if arriving {
+                    "the task has arrived"
+                } else {
+                    "the merge is under way"
+                },
                 ..Say::default()
             },
         );
@@ -220,7 +225,8 @@ fn works_anew(draft: &Draft<'_>) -> bool {
     look::working(draft) || (!acted && (own || draft.task.ledger.failure.is_some() || draft.task.control.mode == Mode::Question))
 }
 
-/// Whether an action is under way that no word can call back.
+/// Whether an action is under way that no word can call back, or has led to the last stage, which
+/// the task is about to enter.
 fn irreversible(draft: &Draft<'_>) -> bool {
-    matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. })
+    stop::arriving(draft) || matches!(draft.task.control.at, At::Action { running: true, .. } | At::Updating { .. })
 }

@@ -6,7 +6,7 @@ use crate::engine::model::{At, Body, CleanUp, Decision, Mode, Phase, Seat, Signa
 use crate::engine::render;
 
 use super::draft::{Draft, Say};
-use super::{actions, look, stop};
+use super::{actions, depends, look, stop};
 
 /// An issue without a task: only `start` gives it one.
 pub(super) fn unborn(draft: &mut Draft<'_>) {
@@ -72,6 +72,7 @@ fn born(draft: &mut Draft<'_>) {
     };
     draft.repo_mut().lane.push(seat);
     draft.decide(Decision::Create);
+    depends::read(draft);
     draft.comment("started", Say::default());
     draft.follow(Body::Entered { visit: 1 });
 }

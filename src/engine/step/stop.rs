@@ -14,6 +14,12 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
     }
     draft.because(format!("{who} asked for a stop"));
     let (now, asked) = (draft.now(), asked(draft));
+    if arriving(draft) {
+        draft.because("everything is done already: the task arrives first");
+        draft.task.control.stop = StopState::Deferred;
+        draft.task.ledger.stop = Some((who, asked, None));
+        return;
+    }
     if let Some((action, limit)) = critical(draft) {
         draft.task.control.stop = StopState::Deferred;
         draft.task.ledger.stop = Some((who.clone(), asked, Some(now.plus(limit))));
@@ -25,15 +31,25 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
         };
         draft.alert("stop_deferred", say);
         draft.comment("stop_deferred", say);
-        return remind(draft, now.plus(limit));
+        return remind(draft, limit);
     }
     draft.task.ledger.stop = Some((who, asked, None));
     full(draft);
 }
 
+/// How often a stop that was put off is looked at again, besides at everything that happens.
+const LOOK: Millis = Millis::secs(60);
+
+/// Whether the last stage is about to be entered: what was irreversible has happened, and a word
+/// that comes before the entry must neither take it back nor deny it.
+pub(super) fn arriving(draft: &Draft<'_>) -> bool {
+    draft.task.control.at == At::Entering && draft.rules.flow.last() == Some(&draft.task.control.stage)
+}
+
 /// The timer of a stop that was put off.
-fn remind(draft: &mut Draft<'_>, due: Millis) {
+fn remind(draft: &mut Draft<'_>, limit: Millis) {
     let visit = draft.visit();
+    let due = draft.now().plus(limit.min(LOOK));
     draft.decide(Decision::SetTimer {
         visit,
         timer: Name::new("stop"),
@@ -41,23 +57,30 @@ fn remind(draft: &mut Draft<'_>, due: Millis) {
     });
 }
 
-/// A stop was put off for longer than the rules foresee. To cut the irreversible step off would
-/// be worse: operators are told, and told again.
+/// A stop that was put off is looked at again. After longer than the rules foresee it is told to
+/// operators, and told again as often: to cut the irreversible step off would be worse.
 pub(super) fn overdue(draft: &mut Draft<'_>) {
     let Some((action, limit)) = critical(draft) else {
         draft.because("nothing irreversible is under way any more: the stop is applied");
         return full(draft);
     };
     draft.because(format!("action `{action}` is still under way: the stop keeps waiting"));
-    let who = draft.task.ledger.stop.as_ref().map(|(who, ..)| who.clone()).unwrap_or_default();
-    let say = Say {
-        who: &who,
-        detail: &action,
-        ..Say::default()
+    let (who, until) = match &draft.task.ledger.stop {
+        Some((who, _, until)) => (who.clone(), until.unwrap_or_default()),
+        None => (String::new(), Millis::default()),
     };
-    draft.alert("stop_deferred", say);
-    let due = draft.now().plus(limit);
-    remind(draft, due);
+    // The first look after every further `limit`: looks are `LOOK` apart, or `limit` where that is less.
+    let late = draft.now().0.saturating_sub(until.0);
+    let apart = limit.min(LOOK).0.max(1);
+    if late >= 0 && late.checked_rem(limit.0).unwrap_or_default() < apart {
+        let say = Say {
+            who: &who,
+            detail: &action,
+            ..Say::default()
+        };
+        draft.alert("stop_deferred", say);
+    }
+    remind(draft, limit);
 }
 
 /// When the person acted: a start older than that does not undo the stop.

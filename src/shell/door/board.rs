@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::engine::model::{Actor, Body, Millis, Name, Role, Signal};
+use crate::engine::model::{Actor, Body, Millis, Name, Role, Signal, Task};
 use crate::engine::rules::{GateKind, Ruleset};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{EventMaker, IssueRow, NewComment, NewEvent, NewIssue, Target};
+use crate::shell::tracker::Tracker;
 
 use super::find::near;
 use super::signal::done;
@@ -49,6 +50,12 @@ impl Service {
     ) -> Result<Made, DoorError> {
         require(&actor, &[Role::Operator, Role::Approver], "make issues")?;
         let project = self.project_named(Some(project))?;
+        if !matches!(project.tracker, Tracker::Local(_)) {
+            return Err(DoorError::not_now(
+                format!("the issues of {} are not on the service's own board", project.name),
+                "make it on the project's board, and move it to the status that starts work",
+            ));
+        }
         check_line(title, "the title")?;
         check_text(text, "the text", false)?;
         if labels.len() > MAX_LABELS {
@@ -97,7 +104,7 @@ impl Service {
         let (issue, rules) = self.on_board(&found)?;
         let meant = comment_signal(&rules, text);
         if let Some((name, _)) = &meant {
-            may_signal(&rules, &found, name, actor)?;
+            may_signal(&rules, found.task.as_ref(), name, actor)?;
         }
         let event = meant
             .as_ref()
@@ -130,7 +137,7 @@ impl Service {
         let status = known_status(&rules, status)?;
         let meant = rules.signals.status.get(&status).filter(|name| known_signal(&rules, name));
         if let Some(name) = meant {
-            may_signal(&rules, &found, name, actor)?;
+            may_signal(&rules, found.task.as_ref(), name, actor)?;
         }
         if issue.status == status {
             return Ok(done(&found, format!("it stands at {status:?} already"), None));
@@ -285,8 +292,8 @@ fn may_label(project: &Project, label: &str, actor: &Actor) -> Result<(), DoorEr
 }
 
 /// Refuses a signal that the person may not send.
-fn may_signal(rules: &Ruleset, found: &Found, name: &Name, actor: &Actor) -> Result<(), DoorError> {
-    let stage = found.task.as_ref().map(|t| &t.control.stage);
+pub(crate) fn may_signal(rules: &Ruleset, task: Option<&Task>, name: &Name, actor: &Actor) -> Result<(), DoorError> {
+    let stage = task.map(|t| &t.control.stage);
     let from = rules.gates.values().find_map(|gate| match &gate.kind {
         GateKind::Human { signal, from, .. } if signal == name => Some(from),
         _ => None,
@@ -304,7 +311,7 @@ fn may_signal(rules: &Ruleset, found: &Found, name: &Name, actor: &Actor) -> Res
 }
 
 /// Whether the board has this signal: where stops are off, it has none.
-fn known_signal(rules: &Ruleset, name: &Name) -> bool {
+pub(crate) fn known_signal(rules: &Ruleset, name: &Name) -> bool {
     rules.stop.enabled || name != "stop"
 }
 
@@ -363,7 +370,7 @@ fn known_status(rules: &Ruleset, asked: &str) -> Result<String, DoorError> {
 }
 
 /// The signal of a comment and what it says: by its marker, else the one of any other comment.
-fn comment_signal(rules: &Ruleset, text: &str) -> Option<(Name, String)> {
+pub(crate) fn comment_signal(rules: &Ruleset, text: &str) -> Option<(Name, String)> {
     let said = text.trim();
     for (marker, name) in &rules.signals.comment {
         let head = said.get(..marker.len());

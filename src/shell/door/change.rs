@@ -70,6 +70,14 @@ impl Service {
 
     async fn open_change(&self, target: &str) -> Result<(Found, Task, ChangeRow), DoorError> {
         let found = self.find(target).await?;
+        // There the word of the server counts, and only that.
+        let elsewhere = |t: &Task| self.project_of(t).is_some_and(|p| p.forge.gitea().is_some());
+        if found.task.as_ref().is_some_and(elsewhere) {
+            return Err(DoorError::bad(format!(
+                "{} has its pull request on the forge: review and check it there",
+                found.label
+            )));
+        }
         let none = || {
             DoorError::not_now(
                 format!("{} has no open change request", found.label),

@@ -1,8 +1,8 @@
 //! Freezing and unfreezing a repository.
 
-use crate::engine::model::{Actor, Body, Freeze, FreezeLevel, Name, Repo, Role};
+use crate::engine::model::{Actor, Body, Freeze, FreezeLevel, Name, Repo, Role, Via};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{NewEvent, StoreError, Target};
+use crate::shell::store::{NewEvent, Note, StoreError, Target};
 
 use super::{DoorError, check_text, require};
 
@@ -42,7 +42,7 @@ impl Service {
                 .as_ref()
                 .is_none_or(|f| f.level == FreezeLevel::Merge && level == FreezeLevel::All)
         };
-        self.change(project, actor, |repo| {
+        self.change(project, actor, reason.trim(), |repo| {
             if wider(repo) {
                 repo.freeze = Some(freeze.clone());
             }
@@ -59,14 +59,14 @@ impl Service {
         check_text(reason.unwrap_or_default(), "the reason", false)?;
         let project = self.project_named(project)?;
         let reason = reason.map(str::trim).filter(|r| !r.is_empty()).unwrap_or("none given");
-        let changed = self.change(project, actor, |repo| repo.freeze = None).await?;
+        let changed = self.change(project, actor, reason, |repo| repo.freeze = None).await?;
         if changed.cleared {
             tracing::info!(project = %project.name, by = actor.label(), reason, "the freeze is lifted");
         }
         Ok(changed)
     }
 
-    async fn change(&self, project: &Project, actor: &Actor, change: impl Fn(&mut Repo)) -> Result<Frozen, DoorError> {
+    async fn change(&self, project: &Project, actor: &Actor, reason: &str, change: impl Fn(&mut Repo)) -> Result<Frozen, DoorError> {
         for _ in 0..TRIES {
             let before = self.store.repo_by_id(project.repo).await?;
             let mut after = before.clone();
@@ -84,7 +84,14 @@ impl Service {
             } else {
                 Vec::new()
             };
-            match self.store.change_repo(after, before.version, wake).await {
+            let note = Note {
+                at: self.now(),
+                who: actor.label(),
+                reason: reason.to_owned(),
+                evidence: door(actor).to_owned(),
+                seq: None,
+            };
+            match self.store.change_repo(after, before.version, note, wake).await {
                 Ok(()) => {
                     self.wake();
                     return Ok(frozen);
@@ -115,5 +122,16 @@ impl Service {
             dedupe: None,
         };
         repo.lane.iter().map(|seat| event(seat.task)).collect()
+    }
+}
+
+/// How the person came, as the history of freezes tells it.
+fn door(actor: &Actor) -> &'static str {
+    match actor {
+        Actor::Person { via: Via::Cli, .. } => "said on the command line",
+        Actor::Person { via: Via::Api, .. } => "said through the API",
+        Actor::Person { via: Via::Tracker, .. } => "said on the board",
+        Actor::Person { via: Via::Forge, .. } => "said on the forge",
+        Actor::Agent(_) | Actor::Service => "decided by the service",
     }
 }

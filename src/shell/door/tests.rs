@@ -109,6 +109,7 @@ impl World {
             now: self.service.now(),
             semantics: 1,
             host: "test".to_owned(),
+            card: false,
         };
         self.service.store.commit_step(commit).await.unwrap();
     }

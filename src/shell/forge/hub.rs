@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use crate::engine::model::{CheckFact, Millis, RepoId, ReviewFact};
+use crate::engine::rules;
 use crate::shell::clock;
-use crate::shell::git::{Git, Identity, Remote};
+use crate::shell::git::{Auth, Git, Identity, Remote};
+use crate::shell::secret::Secret;
 use crate::shell::store::{ChangeRow, ChangeState, NewChange, Store, StoreError};
 
-use super::{ForgeError, LocalForge, MergeAnswer, Synced};
+use super::gitea::Client;
+use super::{ForgeError, Gitea, GiteaError, LocalForge, MergeAnswer, Synced};
 
 /// Why a forge did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,9 @@ pub enum HubError {
     /// The repository behind it.
     #[error(transparent)]
     Forge(#[from] ForgeError),
+    /// The server.
+    #[error(transparent)]
+    Gitea(#[from] GiteaError),
     /// The database behind it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -22,6 +28,13 @@ pub enum HubError {
 
 /// A forge of one project.
 pub enum Forge {
+    /// A repository on a Gitea or Forgejo server.
+    Gitea {
+        /// Its API.
+        api: Box<Gitea>,
+        /// Where the vault fetches from and pushes to.
+        remote: Remote,
+    },
     /// A bare repository and rows in the service's own database, for people without a forge.
     Local(Local),
 }
@@ -50,11 +63,38 @@ impl Forge {
         Ok(Self::Local(Local { git, store, repo }))
     }
 
+    /// A repository on a server. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// Address or token cannot be used.
+    pub fn on_gitea(store: Store, repo: RepoId, at: &rules::Gitea, token: Secret) -> Result<Self, HubError> {
+        let url = format!("{}/{}/{}.git", at.url, at.owner, at.repo);
+        // The server takes the password for the token, whatever the user is called.
+        let auth = Auth::basic("signalbox", token.reveal());
+        let remote = Remote::new(&url, &at.default_branch, Some(auth)).map_err(ForgeError::Git)?;
+        let client = Client::new(&at.url, &at.owner, &at.repo, token)?;
+        Ok(Self::Gitea {
+            api: Box::new(Gitea::new(client, store, repo, &at.default_branch)),
+            remote,
+        })
+    }
+
     /// Where the vault fetches from and pushes to.
     #[must_use]
     pub fn remote(&self) -> Remote {
-        let Self::Local(local) = self;
-        local.git.remote()
+        match self {
+            Self::Gitea { remote, .. } => remote.clone(),
+            Self::Local(local) => local.git.remote(),
+        }
+    }
+
+    /// The server's API, where there is a server.
+    #[must_use]
+    pub fn gitea(&self) -> Option<&Gitea> {
+        match self {
+            Self::Gitea { api, .. } => Some(api),
+            Self::Local(_) => None,
+        }
     }
 
     /// Takes over what people did to the default branch elsewhere.
@@ -62,7 +102,7 @@ impl Forge {
     /// # Errors
     /// git.
     pub async fn sync(&self) -> Result<(), HubError> {
-        let Self::Local(local) = self;
+        let Self::Local(local) = self else { return Ok(()) };
         if let Synced::Diverged { ours, theirs } = local.git.sync().await? {
             tracing::warn!(%ours, %theirs, "the person's repository and the forge have parted: tasks start from the forge's default branch");
         }
@@ -72,9 +112,12 @@ impl Forge {
     /// An open change request for the branch, made where there is none, with its present head.
     ///
     /// # Errors
-    /// The database.
-    pub async fn ensure_change(&self, branch: &str, title: &str, head: &str) -> Result<i64, HubError> {
-        let Self::Local(local) = self;
+    /// The server or the database.
+    pub async fn ensure_change(&self, branch: &str, title: &str, head: &str) -> Result<Option<i64>, HubError> {
+        let local = match self {
+            Self::Gitea { api, .. } => return Ok(api.ensure(branch, title).await?),
+            Self::Local(local) => local,
+        };
         let new = NewChange {
             repo: local.repo,
             branch: branch.to_owned(),
@@ -84,25 +127,41 @@ impl Forge {
             head: head.to_owned(),
             now: clock::now(),
         };
-        Ok(local.store.change_open(new).await?.number)
+        Ok(Some(local.store.change_open(new).await?.number))
     }
 
-    /// The branch's change request: the open one, else the latest.
+    /// Reads the branch's change request now, where the rows of the store are only the last known.
     ///
     /// # Errors
-    /// The database.
-    pub async fn change(&self, branch: &str) -> Result<Option<ChangeRow>, HubError> {
-        let Self::Local(local) = self;
-        Ok(local.store.change_by_branch(local.repo, branch).await?)
+    /// The server.
+    pub async fn refresh(&self, branch: &str) -> Result<(), HubError> {
+        if let Self::Gitea { api, .. } = self {
+            api.refresh(branch).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the forge itself protects the branch. The local forge protects what the rules name.
+    ///
+    /// # Errors
+    /// The server.
+    pub async fn protected(&self, branch: &str) -> Result<bool, HubError> {
+        match self {
+            Self::Gitea { api, .. } => Ok(api.protected(branch).await?),
+            Self::Local(_) => Ok(false),
+        }
     }
 
     /// Closes the branch's open change request, if there is one.
     ///
     /// # Errors
-    /// The database.
+    /// The server or the database.
     pub async fn close_change(&self, branch: &str) -> Result<(), HubError> {
-        let Self::Local(local) = self;
-        if let Some(change) = self.change(branch).await?.filter(|c| c.state == ChangeState::Open) {
+        let local = match self {
+            Self::Gitea { api, .. } => return Ok(api.close(branch).await?),
+            Self::Local(local) => local,
+        };
+        if let Some(change) = local.change(branch).await?.filter(|c| c.state == ChangeState::Open) {
             local.store.change_closed(local.repo, change.number, clock::now()).await?;
         }
         Ok(())
@@ -111,9 +170,13 @@ impl Forge {
     /// The commit that merged exactly this head of the branch, if it was merged.
     ///
     /// # Errors
-    /// The database.
+    /// The server or the database.
     pub async fn merged(&self, branch: &str, head: &str) -> Result<Option<String>, HubError> {
-        let change = self.change(branch).await?;
+        let local = match self {
+            Self::Gitea { api, .. } => return Ok(api.merged(branch, head).await?),
+            Self::Local(local) => local,
+        };
+        let change = local.change(branch).await?;
         Ok(change
             .filter(|c| c.state == ChangeState::Merged && c.head == head)
             .and_then(|c| c.merged_sha))
@@ -122,9 +185,12 @@ impl Forge {
     /// Commit statuses, the latest of each context.
     ///
     /// # Errors
-    /// The database.
+    /// The server or the database.
     pub async fn checks(&self, sha: &str) -> Result<Vec<CheckFact>, HubError> {
-        let Self::Local(local) = self;
+        let local = match self {
+            Self::Gitea { api, .. } => return Ok(api.checks(sha).await?),
+            Self::Local(local) => local,
+        };
         let rows = local.store.statuses(local.repo, sha).await?;
         Ok(rows
             .into_iter()
@@ -139,10 +205,13 @@ impl Forge {
     /// is current is for the caller to say.
     ///
     /// # Errors
-    /// The database.
+    /// The server or the database.
     pub async fn reviews(&self, branch: &str) -> Result<Vec<ReviewFact>, HubError> {
-        let Self::Local(local) = self;
-        let Some(change) = self.change(branch).await? else {
+        let local = match self {
+            Self::Gitea { api, .. } => return Ok(api.reviews(branch).await?),
+            Self::Local(local) => local,
+        };
+        let Some(change) = local.change(branch).await? else {
             return Ok(Vec::new());
         };
         let mut latest: Vec<ReviewFact> = Vec::new();
@@ -164,15 +233,25 @@ impl Forge {
     /// Merges the branch into the default branch if it is at `head`, and records that it did.
     ///
     /// # Errors
-    /// git or the database.
+    /// The server, git or the database.
     pub async fn merge(&self, branch: &str, head: &str, title: &str, who: &Identity, at: Millis) -> Result<MergeAnswer, HubError> {
-        let Self::Local(local) = self;
+        let local = match self {
+            Self::Gitea { api, .. } => return Ok(api.merge_pull(branch, head).await?),
+            Self::Local(local) => local,
+        };
         let answer = local.git.merge(branch, head, title, who, at).await?;
         if let MergeAnswer::Merged { commit } | MergeAnswer::AlreadyMerged { commit } = &answer
-            && let Some(change) = self.change(branch).await?
+            && let Some(change) = local.change(branch).await?
         {
             local.store.change_merged(local.repo, change.number, commit, clock::now()).await?;
         }
         Ok(answer)
+    }
+}
+
+impl Local {
+    /// The branch's change request: the open one, else the latest.
+    async fn change(&self, branch: &str) -> Result<Option<ChangeRow>, StoreError> {
+        self.store.change_by_branch(self.repo, branch).await
     }
 }

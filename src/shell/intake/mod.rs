@@ -2,7 +2,7 @@
 //! again from the source before anything is decided.
 
 mod gitea;
-mod plane;
+pub mod plane;
 
 use std::sync::Arc;
 use std::time::Duration;

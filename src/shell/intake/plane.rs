@@ -1,16 +1,118 @@
-//! What Plane tells.
+//! What Plane tells. Plane sends a change once, whatever we answer, with the state of a later
+//! moment, in no order, and some changes never: a delivery only says where to look.
+
+mod comments;
+mod hint;
+mod moved;
+mod order;
+mod sync;
+mod who;
 
 use std::sync::Arc;
 
-use crate::shell::service::Service;
+use crate::engine::model::Name;
+use crate::shell::service::{Project, Service};
 use crate::shell::store::{DeliveryRow, StoreError};
+use crate::shell::tracker::plane::{PlaneError, PlaneTracker};
+use crate::shell::tracker::{Tracker, TrackerError};
 
 use super::Understood;
+use hint::{Hint, What};
+
+pub use order::standing_orders;
+pub use sync::{sync, take_board, turn};
+
+/// How often a server is asked again that does not show yet what it has told: half a minute.
+const BEHIND: u32 = 6;
+
+/// Why the board could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The server.
+    #[error(transparent)]
+    Plane(#[from] PlaneError),
+    /// The server's answer is older than what it has told.
+    #[error("the server does not show yet what it has told")]
+    Behind,
+    /// Another look at the same issue takes long.
+    #[error("the issue is being looked at already")]
+    Busy,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<LookError> for TrackerError {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Store(error) => error.into(),
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+}
 
 /// Reads a delivery and does what follows from it.
 ///
 /// # Errors
 /// The database.
-pub(super) async fn understand(_service: &Arc<Service>, delivery: &DeliveryRow) -> Result<Understood, StoreError> {
-    Ok(Understood::Nothing(format!("{} is not known", delivery.event)))
+pub(super) async fn understand(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<Understood, StoreError> {
+    let hint = match hint::read(&delivery.event, &delivery.body) {
+        Ok(hint) => hint,
+        Err(why) => return Ok(Understood::Nothing(why)),
+    };
+    if let What::Noise(what) = &hint.what {
+        return Ok(Understood::Nothing(what.clone()));
+    }
+    let Some(issue) = hint.issue.clone() else {
+        return Ok(Understood::Nothing("it names no issue".to_owned()));
+    };
+    let Some((project, plane)) = meant(service, &delivery.projects, &hint, &issue).await? else {
+        let project = hint.project.as_deref().unwrap_or("none");
+        return Ok(Understood::Nothing(format!(
+            "no project here is bound to Plane's project {project}"
+        )));
+    };
+    match look(service, project, plane, &issue, &hint).await {
+        Ok(understood) => Ok(understood),
+        Err(LookError::Store(error)) => Err(error),
+        Err(LookError::Behind) if delivery.attempts >= BEHIND => Ok(Understood::Nothing("what it tells is not there any more".to_owned())),
+        Err(other) => Ok(Understood::Later(other.to_string())),
+    }
+}
+
+async fn look(service: &Arc<Service>, project: &Project, plane: &PlaneTracker, issue: &str, hint: &Hint) -> Result<Understood, LookError> {
+    if let Some(actor) = &hint.actor
+        && plane.own().await?.contains(&actor.id)
+    {
+        return Ok(Understood::Nothing("our own writing".to_owned()));
+    }
+    let turn = turn(service, project, issue).await?;
+    let found = sync::with_hint(service, project, plane, issue, hint).await?;
+    drop(turn);
+    Ok(match found {
+        Some(what) => Understood::Done(what),
+        None => Understood::Nothing("the board holds nothing new".to_owned()),
+    })
+}
+
+/// The project that a delivery is about: one of those whose secret it was signed with.
+async fn meant<'a>(
+    service: &'a Service,
+    signed: &[Name],
+    hint: &Hint,
+    issue: &str,
+) -> Result<Option<(&'a Project, &'a PlaneTracker)>, StoreError> {
+    for name in signed {
+        let Some(project) = service.projects.get(name) else { continue };
+        let Tracker::Plane(plane) = &project.tracker else { continue };
+        let same = match &hint.project {
+            Some(id) => plane.project().eq_ignore_ascii_case(id),
+            // A deletion names nothing but the issue.
+            None => service.store.live_task_by_issue(name, issue).await?.is_some(),
+        };
+        if same {
+            return Ok(Some((project, plane)));
+        }
+    }
+    Ok(None)
 }

@@ -14,6 +14,9 @@ use crate::shell::{clock, crash};
 
 use super::Failure;
 
+/// How often a merge is tried of which nothing comes; with the pauses between, about two minutes.
+const UNCLEAR_MAX: u32 = 8;
+
 /// What was about to happen, written down before it did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -152,10 +155,31 @@ impl Acting<'_> {
         match answer {
             MergeAnswer::Merged { commit } | MergeAnswer::AlreadyMerged { commit } => self.verify(&commit, &tree).await,
             MergeAnswer::HeadMoved { now } => Ok(Ended::new("head_moved", format!("the branch is at {}", now.unwrap_or_default()))),
+            MergeAnswer::Conflict { files } if files.is_empty() => self.conflict(head).await,
             MergeAnswer::Conflict { files } => Ok(Ended::new("conflict", files.join(", "))),
+            MergeAnswer::Unclear { why } => self.unclear(why),
             MergeAnswer::BaseMoved => Ok(Ended::new("base_moved", "the default branch moved while it was merged")),
             MergeAnswer::Refused { why } => Ok(Ended::new("refused", why)),
         }
+    }
+
+    /// The forge says that it does not merge; the files are looked for here.
+    async fn conflict(&self, head: &str) -> Result<Ended, Failure> {
+        let vault = &self.project.vault;
+        vault.fetch().await?;
+        match vault.merge_tree(&vault.base().await?, head).await? {
+            MergeTree::Conflict { files } => Ok(Ended::new("conflict", files.join(", "))),
+            MergeTree::Clean { .. } => self.unclear("the forge says that it does not merge, git says that it does".to_owned()),
+        }
+    }
+
+    /// The forge answers, and nothing comes of it: everything is read afresh and tried again, but
+    /// not for ever; then a person looks at it.
+    fn unclear(&self, why: String) -> Result<Ended, Failure> {
+        if self.row.attempts >= UNCLEAR_MAX {
+            return Ok(Ended::new("refused", why));
+        }
+        Err(Failure::Later(why))
     }
 
     /// Fresh reads under the lease: head and base must be what was reviewed and tested.

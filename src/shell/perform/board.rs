@@ -1,15 +1,20 @@
-//! What people see: statuses, comments, alerts.
+//! What people see on the board: statuses, comments.
 
-use crate::engine::model::Millis;
+use std::sync::Arc;
+
+use crate::engine::model::{Millis, Phase, StopState};
 use crate::shell::clock;
+use crate::shell::intake::plane;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::OutboxRow;
-use crate::shell::tracker::TrackerError;
+use crate::shell::store::{OutboxRow, Projection};
+use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::Failure;
 
 /// How soon a status is looked at again that waits for a person's signal to be decided.
 const AFTER_SIGNAL: Millis = Millis(50);
+/// The same for a board outside: each look is a request.
+const AFTER_CHANGE: Millis = Millis(500);
 
 fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &'a str), Failure> {
     let project = service.projects.get(&row.target.project);
@@ -23,36 +28,69 @@ fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &
 }
 
 /// Read, compare, write: what a person put on the board is first decided, then written over.
-pub(super) async fn status(service: &Service, row: &OutboxRow, status: &str) -> Result<(), Failure> {
+pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str) -> Result<(), Failure> {
     let (project, issue) = place(service, row)?;
-    let current = project.tracker.status(issue).await?;
-    if current.as_deref() != Some(status) {
-        let written = service.store.projection(&project.name, issue).await?.written;
-        if written != current && service.store.next_event(&row.target, false).await?.is_some() {
-            return Err(Failure::NotYet(AFTER_SIGNAL));
+    let _turn = plane::turn(service, project, issue).await.map_err(TrackerError::from)?;
+    let Some(board) = project.tracker.standing(issue).await? else {
+        return Err(TrackerError::Gone(issue.to_owned()).into());
+    };
+    if board.status != status {
+        let known = service.store.projection(&project.name, issue).await?;
+        let outside = !matches!(project.tracker, Tracker::Local(_));
+        if outside && known.stands.as_ref() != Some(&board.status) {
+            // Nobody has told us of it yet: it is taken now, and its event goes before our word.
+            plane::take_board(service, project, issue).await.map_err(TrackerError::from)?;
+            service.wake();
+            return Err(Failure::NotYet(AFTER_CHANGE));
+        }
+        if known.written.as_ref() != Some(&board.status) && service.store.next_event(&row.target, false).await?.is_some() {
+            return Err(Failure::NotYet(if outside { AFTER_CHANGE } else { AFTER_SIGNAL }));
+        }
+        if board.closed && known.consumed.as_ref() == Some(&board.status) && !project.rules().signals.status.contains_key(&board.status) {
+            tracing::info!(
+                issue,
+                "a person closed the issue as {:?}: it is left there, and not moved to {status:?}",
+                board.status
+            );
+            return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
+        }
+        if outside && stopped_there(service, project, row, &known, &board.status).await? {
+            tracing::info!(
+                issue,
+                "the board shows the stop of the task: it is left there, and not moved to {status:?}"
+            );
+            return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
         }
         project.tracker.set_status(issue, status).await?;
     }
     service.store.save_projection(&project.name, issue, status, clock::now()).await?;
+    if let Some(seen) = board.changed_at {
+        service.store.save_seen(&project.name, issue, seen).await?;
+    }
     Ok(service.store.effect_done(row.id, None, clock::now()).await?)
 }
 
-pub(super) async fn comment(service: &Service, row: &OutboxRow, key: &str, text: &str) -> Result<(), Failure> {
+/// Whether the board shows the stop that ended the task: what the task had to show before is out of date.
+async fn stopped_there(service: &Service, project: &Project, row: &OutboxRow, known: &Projection, shows: &str) -> Result<bool, Failure> {
+    let stop = project.rules().signals.status.get(shows).is_some_and(|signal| signal == "stop");
+    let Some(task) = row.target.task.filter(|_| stop && known.consumed.as_deref() == Some(shows)) else {
+        return Ok(false);
+    };
+    let task = service.store.task(task).await?;
+    Ok(task.is_some_and(|t| t.control.phase == Phase::Cancelled || t.control.stop == StopState::Cleaning))
+}
+
+pub(super) async fn comment(service: &Service, row: &OutboxRow, said: &Said<'_>) -> Result<(), Failure> {
     let (project, issue) = place(service, row)?;
-    project.tracker.comment(issue, key, text).await?;
-    Ok(service.store.effect_done(row.id, None, clock::now()).await?)
-}
-
-/// Without a chat an alert is a line in the log, at a level that stands out.
-pub(super) async fn alert(service: &Service, row: &OutboxRow, text: &str) -> Result<(), Failure> {
-    tracing::warn!(target: "alert", project = %row.target.project, "{text}");
+    project.tracker.comment(issue, said).await?;
     Ok(service.store.effect_done(row.id, None, clock::now()).await?)
 }
 
 impl From<TrackerError> for Failure {
     fn from(error: TrackerError) -> Self {
         match error {
-            TrackerError::Gone(_) => Self::Never(error.to_string()),
+            TrackerError::Gone(_) | TrackerError::Refused(_) => Self::Never(error.to_string()),
+            TrackerError::Limited(pause) => Self::NotYet(pause),
             TrackerError::Unreachable(_) => Self::Later(error.to_string()),
         }
     }

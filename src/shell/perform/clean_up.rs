@@ -140,6 +140,9 @@ async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Opt
     let Ok(branch) = project.task_branch(rules, task) else {
         return Ok(format!("branch {} is protected and left alone", task.branch));
     };
+    if project.forge.protected(&task.branch).await? {
+        return Ok(format!("branch {} is protected on the forge and left alone", task.branch));
+    }
     Ok(match project.vault.delete_branch(&branch, sha).await? {
         Deleted::Done => format!("branch {} deleted at {sha}", task.branch),
         Deleted::Gone => format!("branch {} was gone already", task.branch),

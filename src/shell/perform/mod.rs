@@ -5,6 +5,7 @@
 
 mod actions;
 mod board;
+mod chat;
 mod clean_up;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::shell::launch::LaunchError;
 use crate::shell::process::Alive;
 use crate::shell::service::Service;
 use crate::shell::store::{Effect, OutboxRow, RunState, StoreError};
+use crate::shell::tracker::Said;
 use crate::shell::{clock, crash, launch, settle};
 
 /// Effects taken up in one look.
@@ -31,6 +33,9 @@ enum Failure {
     /// Something else has to happen first: look again after this long, without counting a failure.
     #[error("not yet")]
     NotYet(Millis),
+    /// The same, for a reason that is worth keeping with the effect.
+    #[error("{0}")]
+    Wait(String, Millis),
     /// Repeating it is no use.
     #[error("{0}")]
     Never(String),
@@ -69,9 +74,10 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         Err(Failure::NotYet(pause)) => {
             service
                 .store
-                .effect_retry(id, "waits for something else first", now.plus(pause))
+                .effect_postpone(id, "waits for something else first", now.plus(pause))
                 .await
         }
+        Err(Failure::Wait(why, pause)) => service.store.effect_postpone(id, &why, now.plus(pause)).await,
         Err(Failure::Later(why)) => {
             tracing::warn!(effect = id, attempts, "an effect failed and is tried again: {why}");
             service.store.effect_retry(id, &why, now.plus(pause(attempts))).await
@@ -101,8 +107,17 @@ fn pause(attempts: u32) -> Millis {
 async fn perform(service: &Arc<Service>, row: OutboxRow) -> Result<(), Failure> {
     match &row.effect {
         Effect::Status { status } => board::status(service, &row, status).await,
-        Effect::Comment { key, text } => board::comment(service, &row, key, text).await,
-        Effect::Alert { text, .. } => board::alert(service, &row, text).await,
+        Effect::Comment { key, text, agent } => {
+            let said = Said {
+                key,
+                at: row.created_at,
+                text,
+                agent: agent.as_ref(),
+            };
+            board::comment(service, &row, &said).await
+        }
+        Effect::Alert { text, .. } => chat::alert(service, &row, text).await,
+        Effect::Card => chat::card(service, &row).await,
         Effect::Settle { run } => Ok(settle::settle(service, row.id, *run).await?),
         Effect::Kill { run, why } => {
             kill(service, *run, *why).await?;

@@ -1,14 +1,16 @@
 //! How a run ended, from its exit status and the tail of its log.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
 use regex::Regex;
 
+use super::report::{self, Ending, Kind, Report};
 use super::retry_after::retry_after;
-use super::structured::verdict;
 use super::{Exit, log};
-use crate::engine::model::{Kill, RunEnd};
+use crate::engine::model::{Kill, Millis, RunEnd};
+use crate::engine::rules::Output;
 
 /// Bytes of a log's end that decide how its run is classified.
 pub const TAIL: u64 = 16 * 1024;
@@ -31,47 +33,102 @@ pub fn tail(path: &Path, max: u64) -> io::Result<String> {
 /// How a run ended.
 ///
 /// `log` is the log's name, for people; `tail` its end, or `None` when it is missing or cannot be
-/// read, which makes a failure permanent; `patterns` tell weather. An agent's own structured
-/// result wins over patterns: they are looked for in what it says went wrong, nowhere else.
+/// read, which makes a failure permanent; `report` what the agent itself says, written as `output`
+/// tells; `patterns` tell weather. An agent's own result wins over patterns: they are looked for
+/// in what it says went wrong, nowhere else. The exit status alone never makes a success of an
+/// agent whose output is known.
 #[must_use]
-pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, patterns: &[Regex]) -> RunEnd {
+pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: Output, patterns: &[Regex]) -> RunEnd {
     if let Some(why) = exit.killed {
         return RunEnd::Killed(why);
     }
     if let Some(error) = &exit.launch_error {
         return RunEnd::Permanent { detail: error.clone() };
     }
-    let text = tail.unwrap_or_default();
-    let own = verdict(text);
-    let failed = own.as_ref().is_some_and(|v| !v.ok);
-    if exit.code == Some(0) && !failed {
+    let silent = report.ending.is_none() && !matches!(output, Output::Auto | Output::Text);
+    let failure = match &report.ending {
+        Some(Ending::Failure(failure)) => Some(failure),
+        _ => None,
+    };
+    if exit.code == Some(0) && failure.is_none() && !silent {
         return RunEnd::Ok;
     }
     if exit.signal == Some(9) || exit.signal == Some(15) {
         // Not by the shim, which records why: the kernel out of memory, or a person.
         return RunEnd::Killed(Kill::Foreign);
     }
-    let evidence = match &own {
-        Some(v) if v.ok => "",
-        Some(v) => v.text.as_str(),
-        None => text,
-    };
-    let detail = detail(exit, log, tail, own.as_ref().filter(|_| failed).map(|v| v.text.as_str()));
-    if !evidence.is_empty() && patterns.iter().any(|p| p.is_match(evidence)) {
-        let retry_after = retry_after(evidence, exit.ended_at).or_else(|| retry_after(text, exit.ended_at));
-        return RunEnd::Transient { detail, retry_after };
+    let noise = tail.map(|t| if silent || failure.is_some() { noise(t) } else { t.to_owned() });
+    let noise = noise.as_deref().unwrap_or_default();
+    let detail = detail(exit, log, tail, report, output);
+    let weather = |text: &str| !text.is_empty() && patterns.iter().any(|p| p.is_match(text));
+    match (&report.ending, failure.map(|f| f.kind)) {
+        (Some(Ending::Success), _) | (_, Some(Kind::Lasting(_))) => RunEnd::Permanent { detail },
+        (Some(Ending::Failure(f)), Some(Kind::Limit(until))) => limited(exit, until, &f.text, detail),
+        (Some(Ending::Failure(f)), kind) if kind == Some(Kind::Weather) || weather(&f.text) => RunEnd::Transient {
+            detail,
+            retry_after: retry_after(&f.text, exit.ended_at).or_else(|| retry_after(noise, exit.ended_at)),
+        },
+        (None, _) if weather(noise) => RunEnd::Transient {
+            detail,
+            retry_after: retry_after(noise, exit.ended_at),
+        },
+        _ => RunEnd::Permanent { detail },
     }
-    RunEnd::Permanent { detail }
+}
+
+/// Until the limit ends; without a time it is weather with the longest wait there is.
+fn limited(exit: &Exit, until: Option<Millis>, text: &str, detail: String) -> RunEnd {
+    match until.or_else(|| report::until(text, exit.ended_at)) {
+        Some(until) => RunEnd::Limited { detail, until },
+        None => RunEnd::Transient {
+            detail,
+            retry_after: Some(Millis(i64::MAX)),
+        },
+    }
+}
+
+/// What was written beside documents: standard error, mostly. Documents hold the model's own
+/// words, in which a 429 means nothing. The first line may be the end of one.
+fn noise(tail: &str) -> String {
+    let cut = usize::from(tail.len() as u64 >= TAIL);
+    let lines = tail.lines().skip(cut).filter(|l| !l.trim_start().starts_with(['{', '[']));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// One sentence and the last lines, safe to show.
-fn detail(exit: &Exit, log: &str, tail: Option<&str>, own: Option<&str>) -> String {
-    let how = match (exit.code, exit.signal) {
-        (Some(0), _) => "exit 0, but the agent reports a failure".to_owned(),
+fn detail(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: Output) -> String {
+    let mut how = match (exit.code, exit.signal) {
         (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("ended by signal {signal}"),
         (None, None) => "no exit status was recorded".to_owned(),
     };
+    let own = match &report.ending {
+        Some(Ending::Failure(failure)) => {
+            if exit.code == Some(0) {
+                how.push_str(", but the agent reports a failure");
+            }
+            if let Kind::Lasting(why) = failure.kind {
+                let _ = write!(how, ": {why}");
+            }
+            Some(failure.text.as_str())
+        }
+        Some(Ending::Success) => {
+            how.push_str(", although the agent reports success");
+            None
+        }
+        None if matches!(output, Output::Auto | Output::Text) => None,
+        None => {
+            let _ = write!(
+                how,
+                ", and its output holds no whole result as `output = \"{}\"` has it",
+                output.word()
+            );
+            None
+        }
+    };
+    if let Some(tools) = report.notes.refused() {
+        let _ = write!(how, "; tools were refused to it: {tools}");
+    }
     let Some(tail) = tail else {
         return format!("{how}; its log {log} is missing or cannot be read");
     };
@@ -93,7 +150,6 @@ fn last_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::model::Millis;
 
     fn exit(code: i32) -> Exit {
         Exit {
@@ -109,8 +165,13 @@ mod tests {
             .collect()
     }
 
+    fn end(exit: &Exit, tail: Option<&str>, patterns: &[Regex]) -> RunEnd {
+        let report = report::of(tail.unwrap_or_default().as_bytes(), Output::Auto);
+        classify(exit, "7.log", tail, &report, Output::Auto, patterns)
+    }
+
     fn outcome(exit: &Exit, tail: &str) -> &'static str {
-        classify(exit, "7.log", Some(tail), &patterns()).outcome()
+        end(exit, Some(tail), &patterns()).outcome()
     }
 
     #[test]
@@ -123,21 +184,18 @@ mod tests {
             signal: Some(15),
             ..Exit::default()
         };
-        assert_eq!(
-            classify(&deadline, "7.log", Some("API Error: 429"), &patterns()),
-            RunEnd::Killed(Kill::Deadline)
-        );
+        assert_eq!(end(&deadline, Some("API Error: 429"), &patterns()), RunEnd::Killed(Kill::Deadline));
         let foreign = Exit {
             signal: Some(9),
             ..Exit::default()
         };
-        assert_eq!(classify(&foreign, "7.log", Some("429"), &patterns()), RunEnd::Killed(Kill::Foreign));
+        assert_eq!(end(&foreign, Some("429"), &patterns()), RunEnd::Killed(Kill::Foreign));
         let unborn = Exit {
             launch_error: Some("no such program".into()),
             ..Exit::default()
         };
         assert_eq!(
-            classify(&unborn, "7.log", None, &patterns()),
+            end(&unborn, None, &patterns()),
             RunEnd::Permanent {
                 detail: "no such program".into()
             }
@@ -148,7 +206,7 @@ mod tests {
     fn a_missing_log_is_permanent() {
         let all = [Regex::new("").unwrap_or_else(|e| panic!("{e}"))];
         for tail in [None, Some("")] {
-            let end = classify(&exit(3), "7.log", tail, &all);
+            let end = end(&exit(3), tail, &all);
             assert!(
                 matches!(&end, RunEnd::Permanent { detail } if detail.contains("exit 3") && detail.contains("7.log")),
                 "{end:?}"
@@ -173,12 +231,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_taken_along() {
-        let end = classify(
-            &exit(1),
-            "7.log",
-            Some("API Error: 429 rate_limit_error\nRetry-After: 3\n"),
-            &patterns(),
-        );
+        let end = end(&exit(1), Some("API Error: 429 rate_limit_error\nRetry-After: 3\n"), &patterns());
         assert!(
             matches!(
                 end,
@@ -199,7 +252,7 @@ mod tests {
         assert_eq!(tail(&path, 8)?, "\u{1b}[2Jend\n");
         assert!(tail(&path, TAIL)?.contains('\u{fffd}'));
         assert!(tail(&dir.path().join("none"), TAIL).is_err());
-        let end = classify(&exit(1), "7.log", Some(&tail(&path, TAIL)?), &patterns());
+        let end = end(&exit(1), Some(&tail(&path, TAIL)?), &patterns());
         assert!(!end.detail().contains('\u{1b}'), "{end:?}");
         Ok(())
     }

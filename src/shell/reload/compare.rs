@@ -17,7 +17,10 @@ pub(super) fn files(old: &Json, new: &Json) -> Vec<String> {
     };
     let all: BTreeSet<String> = names(old).union(&names(new)).cloned().collect();
     let mut found: Vec<String> = all.into_iter().filter(|f| old["files"].get(f) != new["files"].get(f)).collect();
-    if ["pipeline", "language", "settings"].iter().any(|key| old[*key] != new[*key]) {
+    if ["pipeline", "language", "chat_language", "settings"]
+        .iter()
+        .any(|key| old[*key] != new[*key])
+    {
         found.push("signalbox.toml".to_owned());
     }
     found
@@ -34,6 +37,9 @@ pub(super) fn settings(old: &Config, new: &Config) -> Vec<String> {
     }
     if old.api.hosts != new.api.hosts {
         found.push("api.hosts: names that are answered to".to_owned());
+    }
+    if old.chat != new.chat {
+        found.push("chat: where alerts and cards are shown".to_owned());
     }
     for (name, project) in &new.projects {
         let Some(before) = old.projects.get(name) else { continue };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::Target;
-use crate::engine::model::{ActionIntent, CleanUp, Kill, Millis, RunId, Seq};
+use crate::engine::model::{ActionIntent, CleanUp, Kill, Millis, Name, RunId, Seq};
 
 /// Something to be done outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub enum Effect {
         key: String,
         /// Text, Markdown.
         text: String,
+        /// The agent whose words it tells, where it is an agent's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<Name>,
     },
     /// Tell the operators.
     Alert {
@@ -29,6 +32,8 @@ pub enum Effect {
         /// Text.
         text: String,
     },
+    /// Show on the task's card in the chat how it stands when this is carried out.
+    Card,
     /// Settle a run whose process is gone.
     Settle {
         /// The run.
@@ -52,7 +57,7 @@ impl Effect {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Status { .. } | Self::Kill { .. } => Class::DesiredState,
+            Self::Status { .. } | Self::Card | Self::Kill { .. } => Class::DesiredState,
             Self::Comment { .. } => Class::Keyed,
             Self::Alert { .. } => Class::MayRepeat,
             Self::Settle { .. } | Self::Act(_) | Self::CleanUp(_) => Class::Lookup,
@@ -64,7 +69,7 @@ impl Effect {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Status { .. } | Self::Comment { .. } => Lane::Board,
-            Self::Alert { .. } => Lane::Chat,
+            Self::Alert { .. } | Self::Card => Lane::Chat,
             Self::Settle { .. } | Self::Act(_) | Self::CleanUp(_) => Lane::Work,
             Self::Kill { .. } => Lane::Kill,
         }
@@ -77,6 +82,7 @@ impl Effect {
             Self::Status { .. } => "status",
             Self::Comment { .. } => "comment",
             Self::Alert { .. } => "alert",
+            Self::Card => "card",
             Self::Settle { .. } => "settle",
             Self::Kill { .. } => "kill",
             Self::Act(_) => "act",

@@ -26,6 +26,29 @@ pub struct NewChange {
     pub now: Millis,
 }
 
+/// A change request of a server, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenChange {
+    /// The repository.
+    pub repo: RepoId,
+    /// The server's number.
+    pub number: i64,
+    /// The branch it brings, short name.
+    pub branch: String,
+    /// The branch it goes to, short name.
+    pub base: String,
+    /// Title.
+    pub title: String,
+    /// How far it has come.
+    pub state: ChangeState,
+    /// The branch's commit.
+    pub head: String,
+    /// The commit that merged it, if and only if it was merged.
+    pub merged_sha: Option<String>,
+    /// When it was seen.
+    pub now: Millis,
+}
+
 /// How far a change request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +171,34 @@ impl Store {
                 exec(conn, sql, params![new.repo.0, number, new.branch, new.base, new.title, new.body, new.head, new.now.0])?;
             }
             by_branch(conn, new.repo, &new.branch)?.ok_or(StoreError::Gone)
+        })
+        .await
+    }
+
+    /// Keeps what a server shows of a change request over what was known of it. One branch has
+    /// one open request: another one that was thought open is closed.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn change_seen(&self, seen: SeenChange) -> Result<()> {
+        self.write(move |conn| {
+            if seen.state == ChangeState::Open {
+                let sql = "UPDATE changes SET state = 'closed', updated_at = ?4 WHERE repo = ?1 AND branch = ?2 AND state = 'open' AND number <> ?3";
+                exec(conn, sql, params![seen.repo.0, seen.branch, seen.number, seen.now.0])?;
+            }
+            let sql = "INSERT INTO changes (repo, number, branch, base, title, body, state, head, merged_sha, created_at, updated_at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, '', ?6, ?7, ?8, ?9, ?9) \
+                       ON CONFLICT (repo, number) DO UPDATE SET branch = excluded.branch, base = excluded.base, title = excluded.title, \
+                       state = excluded.state, head = excluded.head, merged_sha = excluded.merged_sha, updated_at = excluded.updated_at \
+                       WHERE (branch, base, title, state, head, merged_sha) IS NOT \
+                       (excluded.branch, excluded.base, excluded.title, excluded.state, excluded.head, excluded.merged_sha)";
+            let (state, merged) = (word(&seen.state)?, seen.merged_sha);
+            exec(
+                conn,
+                sql,
+                params![seen.repo.0, seen.number, seen.branch, seen.base, seen.title, state, seen.head, merged, seen.now.0],
+            )
+            .map(|_| ())
         })
         .await
     }

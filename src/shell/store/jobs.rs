@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, list, one, word};
-use super::{Claim, JobRow, JobState, QueueView, Result, RunRow, Store, StoreError, breakers, outbox, repos, runs, tasks};
+use super::{Claim, JobRow, JobState, Note, QueueView, Result, RunRow, Store, StoreError, breakers, depends, outbox, repos, runs, tasks};
 use crate::engine::model::{JobId, JobSpec, Millis, Name, RunId, Seq, TaskId};
 
 /// Jobs with what is shown of their task.
@@ -51,7 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it cannot be claimed any more, when a run holds the checkout,
-    /// or when the repository has moved; [`StoreError::Gone`] when there is no such job.
+    /// when the repository has moved, or when a dependency was declared that nobody looked at; [`StoreError::Gone`] when there is no such job.
     pub async fn claim(&self, claim: Claim) -> Result<RunRow> {
         let host = self.host();
         self.write(move |conn| take(conn, &claim, &host)).await
@@ -88,6 +88,8 @@ fn view(conn: &Connection) -> Result<QueueView> {
         )?,
         running: list(conn, &format!("{SELECT} WHERE j.state = 'running' ORDER BY j.id"), [], decode)?,
         tasks: tasks::open(conn)?,
+        depends: depends::all(conn)?,
+        newest: one(conn, "SELECT COALESCE(MAX(id), 0) FROM dependencies", [])?,
         repos: repos::all(conn)?,
         open_runs: runs::open(conn)?,
         breakers: breakers::all(conn)?,
@@ -103,6 +105,10 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     if let Some(guard) = &claim.guard {
         breakers::admit(conn, guard, claim.now)?;
     }
+    let later = "SELECT EXISTS (SELECT 1 FROM dependencies WHERE task = ?1 AND id > ?2 AND ended_at IS NULL)";
+    if one(conn, later, params![job.task.0, claim.seen])? {
+        return Err(StoreError::Conflict);
+    }
     if let Some(repo) = &claim.repo {
         let own: i64 = one(conn, "SELECT repo FROM tasks WHERE id = ?1", [job.task.0])?;
         if repo.id.0 != own {
@@ -111,7 +117,7 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
                 job.id, repo.id
             )));
         }
-        repos::save(conn, repo, repo.version)?;
+        repos::save(conn, repo, repo.version, &Note::default())?;
     }
     let run = runs::insert(conn, &job, claim, host)?;
     let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, run = ?2, host = ?3 WHERE id = ?1";

@@ -9,7 +9,11 @@ pub(super) const APPLICATION: i32 = 0x7367_6278;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0001_initial.sql")),
     M::up(include_str!("migrations/0002_deliveries.sql")),
-    M::up(include_str!("migrations/0006_breaker.sql")),
+    M::up(include_str!("migrations/0003_run_notes.sql")),
+    M::up(include_str!("migrations/0004_dependencies.sql")),
+    M::up(include_str!("migrations/0005_chat.sql")),
+    M::up(include_str!("migrations/0006_board.sql")),
+    M::up(include_str!("migrations/0007_breaker.sql")),
 ];
 
 /// The newest schema version that this binary knows.

@@ -17,11 +17,14 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod breakers;
+mod chat;
 mod codec;
 mod deliveries;
+mod depends;
 mod effect;
 mod error;
 mod forge;
+mod freezes;
 mod history;
 mod inbox;
 mod jobs;
@@ -46,10 +49,14 @@ mod writer;
 mod tests;
 
 pub use breakers::Guard;
+pub use chat::{CardRow, Entry};
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
+pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
-pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, StatusRow};
+pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
+pub use freezes::{FreezeRow, Note};
+pub use projection::Taken;
 pub use rows::{
     Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
 };

@@ -131,6 +131,20 @@ impl Store {
         .await
     }
 
+    /// The effect has to wait for something else until `next_at`; that is no failure of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such effect.
+    pub async fn effect_postpone(&self, id: i64, why: &str, next_at: Millis) -> Result<()> {
+        let why = why.to_owned();
+        self.write_outcome(Some(id), move |conn| {
+            exists(conn, id)?;
+            let sql = "UPDATE outbox SET last_error = ?2, next_at = ?3 WHERE id = ?1 AND state = 'open'";
+            exec(conn, sql, params![id, why, next_at.0]).map(|_| ())
+        })
+        .await
+    }
+
     /// The effect will not be tried again; its queue goes on.
     ///
     /// # Errors
@@ -177,13 +191,13 @@ impl Store {
     }
 }
 
-/// Adds an effect. A status takes the place of older ones of its issue that are not done.
+/// Adds an effect. A status takes the place of older ones of its issue that are not done, a card
+/// that of older ones of its task.
 pub(super) fn push(conn: &Connection, target: &Target, effect: &Effect, seq: Seq, now: Millis) -> Result<()> {
     let (lane, queue) = (word(&effect.lane())?, queue(target, effect.lane()));
-    if matches!(effect, Effect::Status { .. }) {
-        let sql =
-            "UPDATE outbox SET state = 'superseded', ended_at = ?3 WHERE state = 'open' AND lane = ?1 AND queue = ?2 AND kind = 'status'";
-        exec(conn, sql, params![lane, queue, now.0])?;
+    if matches!(effect, Effect::Status { .. } | Effect::Card) {
+        let sql = "UPDATE outbox SET state = 'superseded', ended_at = ?3 WHERE state = 'open' AND lane = ?1 AND queue = ?2 AND kind = ?4";
+        exec(conn, sql, params![lane, queue, now.0, effect.kind()])?;
     }
     let sql = "INSERT INTO outbox (project, repo, task, issue, lane, queue, class, kind, effect, seq, state, attempts, next_at, created_at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'open', 0, ?11, ?11)";

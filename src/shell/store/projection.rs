@@ -1,10 +1,19 @@
 //! What the board is known to hold: what we wrote last, and which change of a person was taken last.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::codec::{exec, first};
 use super::{NewEvent, Projection, Result, Store, inbox};
 use crate::engine::model::{Millis, Seq};
+
+/// What came of a change that was to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken; the event that was recorded, where there is one that was not there already.
+    Now(Option<Seq>),
+    /// The board is known to hold something else by now: look again.
+    Moved,
+}
 
 impl Store {
     /// What is known of an issue on the board; nothing, where nothing was written or taken.
@@ -13,17 +22,7 @@ impl Store {
     /// As all of the store.
     pub async fn projection(&self, project: &str, issue: &str) -> Result<Projection> {
         let (project, issue) = (project.to_owned(), issue.to_owned());
-        self.read(move |conn| {
-            let sql = "SELECT written, consumed FROM projections WHERE project = ?1 AND issue = ?2";
-            let found = first(conn, sql, [&project, &issue], |row| {
-                Ok(Projection {
-                    written: row.get(0)?,
-                    consumed: row.get(1)?,
-                })
-            })?;
-            Ok(found.unwrap_or_default())
-        })
-        .await
+        self.read(move |conn| known(conn, &project, &issue)).await
     }
 
     /// We wrote this status on the board.
@@ -33,8 +32,8 @@ impl Store {
     pub async fn save_projection(&self, project: &str, issue: &str, written: &str, now: Millis) -> Result<()> {
         let (project, issue, written) = (project.to_owned(), issue.to_owned(), written.to_owned());
         self.write(move |conn| {
-            let sql = "INSERT INTO projections (project, issue, written, changed_at) VALUES (?1, ?2, ?3, ?4) \
-                       ON CONFLICT DO UPDATE SET written = excluded.written, changed_at = excluded.changed_at";
+            let sql = "INSERT INTO projections (project, issue, written, stands, changed_at) VALUES (?1, ?2, ?3, ?3, ?4) \
+                       ON CONFLICT DO UPDATE SET written = excluded.written, stands = excluded.stands, changed_at = excluded.changed_at";
             exec(conn, sql, params![project, issue, written, now.0]).map(|_| ())
         })
         .await
@@ -56,6 +55,62 @@ impl Store {
         .await
     }
 
+    /// Takes a change of the board that was made when it was known to hold `before`: notes the
+    /// status, the moment by the board's clock up to which it is known, and records the event that
+    /// follows, in one transaction. Two who see the same change take it once.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    #[allow(clippy::too_many_arguments, reason = "one change; each argument is a word of the sentence")]
+    pub async fn take_change(
+        &self,
+        project: &str,
+        issue: &str,
+        before: Option<String>,
+        status: &str,
+        seen: Option<Millis>,
+        event: Option<NewEvent>,
+        now: Millis,
+    ) -> Result<Taken> {
+        let (project, issue, status) = (project.to_owned(), issue.to_owned(), status.to_owned());
+        self.write(move |conn| {
+            if known(conn, &project, &issue)?.stands != before {
+                return Ok(Taken::Moved);
+            }
+            consume(conn, &project, &issue, &status, now)?;
+            see(conn, &project, &issue, seen)?;
+            let seq = match &event {
+                Some(event) => inbox::insert(conn, event)?,
+                None => None,
+            };
+            Ok(Taken::Now(seq))
+        })
+        .await
+    }
+
+    /// Changes of the board up to `seen`, by its own clock, are known.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn save_seen(&self, project: &str, issue: &str, seen: Millis) -> Result<()> {
+        let (project, issue) = (project.to_owned(), issue.to_owned());
+        self.write(move |conn| see(conn, &project, &issue, Some(seen))).await
+    }
+
+    /// Comments of the issue up to `heard`, by the board's own clock, were read.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn save_heard(&self, project: &str, issue: &str, heard: Millis, now: Millis) -> Result<()> {
+        let (project, issue) = (project.to_owned(), issue.to_owned());
+        self.write(move |conn| {
+            let sql = "INSERT INTO projections (project, issue, heard, changed_at) VALUES (?1, ?2, ?3, ?4) \
+                       ON CONFLICT DO UPDATE SET heard = MAX(COALESCE(heard, 0), excluded.heard)";
+            exec(conn, sql, params![project, issue, heard.0, now.0]).map(|_| ())
+        })
+        .await
+    }
+
     /// Notes that a status on the board was taken as a person's signal, or as none worth an event.
     ///
     /// # Errors
@@ -66,8 +121,29 @@ impl Store {
     }
 }
 
+fn known(conn: &Connection, project: &str, issue: &str) -> Result<Projection> {
+    let sql = "SELECT written, consumed, stands, seen, heard FROM projections WHERE project = ?1 AND issue = ?2";
+    Ok(first(conn, sql, [project, issue], decode)?.unwrap_or_default())
+}
+
+fn decode(row: &Row<'_>) -> Result<Projection> {
+    Ok(Projection {
+        written: row.get(0)?,
+        consumed: row.get(1)?,
+        stands: row.get(2)?,
+        seen: row.get::<_, Option<i64>>(3)?.map(Millis),
+        heard: row.get::<_, Option<i64>>(4)?.map(Millis),
+    })
+}
+
 fn consume(conn: &Connection, project: &str, issue: &str, status: &str, now: Millis) -> Result<()> {
-    let sql = "INSERT INTO projections (project, issue, consumed, changed_at) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT DO UPDATE SET consumed = excluded.consumed, changed_at = excluded.changed_at";
+    let sql = "INSERT INTO projections (project, issue, consumed, stands, changed_at) VALUES (?1, ?2, ?3, ?3, ?4) \
+               ON CONFLICT DO UPDATE SET consumed = excluded.consumed, stands = excluded.stands, changed_at = excluded.changed_at";
     exec(conn, sql, params![project, issue, status, now.0]).map(|_| ())
+}
+
+fn see(conn: &Connection, project: &str, issue: &str, seen: Option<Millis>) -> Result<()> {
+    let Some(seen) = seen else { return Ok(()) };
+    let sql = "UPDATE projections SET seen = MAX(COALESCE(seen, 0), ?3) WHERE project = ?1 AND issue = ?2";
+    exec(conn, sql, params![project, issue, seen.0]).map(|_| ())
 }

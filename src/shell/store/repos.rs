@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, json, list};
+use super::freezes::{self, Note};
 use super::{NewEvent, Result, Store, StoreError, inbox};
 use crate::engine::model::{Repo, RepoId};
 
@@ -38,13 +39,13 @@ impl Store {
     }
 
     /// Writes a repository that was made from version `before`, and records the events that follow
-    /// from it, in one transaction.
+    /// from it, in one transaction; what it did to a freeze goes into its history, with `note`.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the stored one has moved: read and decide again.
-    pub async fn change_repo(&self, repo: Repo, before: i64, events: Vec<NewEvent>) -> Result<()> {
+    pub async fn change_repo(&self, repo: Repo, before: i64, note: Note, events: Vec<NewEvent>) -> Result<()> {
         self.write(move |conn| {
-            save(conn, &repo, before)?;
+            save(conn, &repo, before, &note)?;
             for event in &events {
                 inbox::insert(conn, event)?;
             }
@@ -85,7 +86,7 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<Repo>> {
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the stored one has moved.
-pub(super) fn save(conn: &Connection, repo: &Repo, before: i64) -> Result<()> {
+pub(super) fn save(conn: &Connection, repo: &Repo, before: i64, note: &Note) -> Result<()> {
     let stored = by_id(conn, repo.id)?;
     if stored.version != before {
         return Err(StoreError::Conflict);
@@ -97,6 +98,7 @@ pub(super) fn save(conn: &Connection, repo: &Repo, before: i64) -> Result<()> {
     {
         return Ok(());
     }
+    freezes::keep(conn, &stored, repo, note)?;
     let next = Repo {
         version: before.saturating_add(1),
         ..repo.clone()

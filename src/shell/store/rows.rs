@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use super::Guard;
 use crate::engine::breaker::Breaker;
 use crate::engine::model::{
-    Actor, Because, Body, Containment, Decision, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq, Task, TaskId,
-    Usage,
+    Actor, AgentNotes, Because, Body, Containment, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd,
+    RunId, Seq, Task, TaskId, Usage,
 };
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.
@@ -80,6 +80,8 @@ pub struct StepCommit {
     pub semantics: u32,
     /// The machine whose worker owns what is queued.
     pub host: String,
+    /// Whether the task's card in the chat shows something else from now on.
+    pub card: bool,
 }
 
 /// A step was committed.
@@ -221,6 +223,8 @@ pub struct Claim {
     pub checkout: String,
     /// The agent command it is for.
     pub guard: Option<Guard>,
+    /// The newest dependency that was known when the job was found free to start; 0 for none.
+    pub seen: i64,
     /// The repository afterwards, when the claim is the task's entry; its version is the one read.
     pub repo: Option<Repo>,
     /// When.
@@ -307,6 +311,8 @@ pub struct RunRow {
     pub kill: Option<Kill>,
     /// What it cost.
     pub usage: Option<Usage>,
+    /// What its agent told of itself.
+    pub notes: Option<AgentNotes>,
     /// The machine it runs on.
     pub host: String,
 }
@@ -333,6 +339,10 @@ pub struct QueueView {
     pub running: Vec<JobRow>,
     /// Tasks that are not over, by id.
     pub tasks: Vec<Task>,
+    /// Dependencies of those tasks.
+    pub depends: Vec<Dependency>,
+    /// The newest dependency of any task, over or not; 0 for none.
+    pub newest: i64,
     /// Repositories, by id.
     pub repos: Vec<Repo>,
     /// Runs that have not ended, by id.
@@ -350,4 +360,10 @@ pub struct Projection {
     pub written: Option<String>,
     /// The status that was last taken as a person's signal.
     pub consumed: Option<String>,
+    /// The status that the board was last known to show, written or taken.
+    pub stands: Option<String>,
+    /// Up to here its changes were looked at, by the board's own clock.
+    pub seen: Option<Millis>,
+    /// Up to here its comments were read, by the board's own clock.
+    pub heard: Option<Millis>,
 }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::codec::{Fields, column, exec, first, json, list, one, word};
 use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox};
-use crate::engine::model::{Actor, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
+use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
 
 /// Runs with what is shown of their task.
 const SELECT: &str = "SELECT r.*, t.project FROM runs r JOIN tasks t ON t.id = r.task";
@@ -137,6 +137,15 @@ impl Store {
             outbox::push(conn, &target, &Effect::Settle { run }, cause(conn, row.job)?, now)
         })
         .await
+    }
+
+    /// What the run's agent told of itself, for people; what was noted before is written over.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn note_run(&self, run: RunId, notes: AgentNotes) -> Result<()> {
+        self.write(move |conn| exec(conn, "UPDATE runs SET notes = ?2 WHERE id = ?1", params![run.0, json(&notes)?]).map(drop))
+            .await
     }
 
     /// The run is settled: it ended, and while its job is still its own the event follows that says
@@ -299,6 +308,7 @@ fn decode(row: &Row<'_>) -> Result<RunRow> {
         end: f.json_opt("end")?,
         kill: f.word_opt("kill")?,
         usage: f.json_opt("usage")?,
+        notes: f.json_opt("notes")?,
         host: f.get("host")?,
     })
 }

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, params};
 
 use super::codec::{exec, first, json};
-use super::{Committed, Effect, NewEvent, Result, StepCommit, Store, StoreError, Target, inbox, jobs, outbox, repos, runs, tasks, timers};
+use super::{
+    Committed, Effect, NewEvent, Note, Result, StepCommit, Store, StoreError, Target, depends, inbox, jobs, outbox, repos, runs, tasks,
+    timers,
+};
 use crate::engine::model::{Actor, Body, Decision, Fact, Facts, Kill, Millis, Phase, Repo, Seq, Task, TaskId};
 
 impl Store {
@@ -67,7 +70,17 @@ fn commit(conn: &Connection, step: StepCommit) -> Result<Committed> {
     }
     expect_pending(conn, &step)?;
     let task = save_task(conn, &step)?;
-    repos::save(conn, &seated(step.repo, task), step.before.1)?;
+    let note = Note {
+        at: step.now,
+        who: step.task.item.clone(),
+        reason: String::new(),
+        evidence: step.because.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join("; "),
+        seq: Some(step.seq),
+    };
+    repos::save(conn, &seated(step.repo, task), step.before.1, &note)?;
+    if let (Some(id), true) = (task, step.decisions.contains(&Decision::Create)) {
+        depends::born(conn, id, &step.task)?;
+    }
     let target = Target {
         project: step.task.project.clone(),
         repo: step.task.repo,
@@ -86,6 +99,9 @@ fn commit(conn: &Connection, step: StepCommit) -> Result<Committed> {
     apply_event(&ground)?;
     for decision in &step.decisions {
         carry_out(&ground, decision)?;
+    }
+    if step.card && task.is_some() {
+        ground.effect(&Effect::Card)?;
     }
     if let (true, Some(id)) = (over, task) {
         let why = if step.task.control.phase == Phase::Cancelled {
@@ -208,9 +224,10 @@ fn carry_out(ground: &Ground<'_>, decision: &Decision) -> Result<()> {
         Decision::SetTimer { visit, timer, due } => timers::set(ground.conn, ground.task()?, *visit, timer, *due),
         Decision::DropTimers => ground.target.task.map_or(Ok(()), |task| timers::drop_all(ground.conn, task)),
         Decision::ShowStatus { status } => ground.effect(&Effect::Status { status: status.clone() }),
-        Decision::Comment { key, text } => ground.effect(&Effect::Comment {
+        Decision::Comment { key, text, agent } => ground.effect(&Effect::Comment {
             key: key.clone(),
             text: text.clone(),
+            agent: agent.clone(),
         }),
         Decision::Alert { key, text } => ground.effect(&Effect::Alert {
             key: key.clone(),
@@ -224,6 +241,12 @@ fn carry_out(ground: &Ground<'_>, decision: &Decision) -> Result<()> {
                 ..ground.target.clone()
             };
             ground.event(target, Body::Signalled(signal.clone()))
+        }
+        Decision::Depend(wanted) => {
+            let circles = depends::named_by_issue(ground.conn, ground.task()?, wanted, ground.now)?;
+            circles
+                .into_iter()
+                .try_for_each(|circle| ground.event(ground.target.clone(), Body::CircleRefused { circle }))
         }
         Decision::Wake { task, by } => match inbox::of_task(ground.conn, *task)? {
             Some(target) => ground.event(target, Body::Poked { by: by.clone() }),

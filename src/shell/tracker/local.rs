@@ -4,7 +4,7 @@ use crate::engine::model::{Issue, Name};
 use crate::shell::clock;
 use crate::shell::store::{NewComment, Store};
 
-use super::TrackerError;
+use super::{Said, Standing, TrackerError};
 
 /// The tracker of one project for people without one.
 #[derive(Clone)]
@@ -34,11 +34,18 @@ impl LocalTracker {
             description: row.description,
             labels: row.labels,
             author: row.author,
+            // The service's own board knows no relations: the text and the command line do.
+            blocked_by: Vec::new(),
         }))
     }
 
-    pub(super) async fn status(&self, id: &str) -> Result<Option<String>, TrackerError> {
-        Ok(self.store.issue(&self.project, id).await?.map(|row| row.status))
+    pub(super) async fn standing(&self, id: &str) -> Result<Option<Standing>, TrackerError> {
+        let row = self.store.issue(&self.project, id).await?;
+        Ok(row.map(|row| Standing {
+            status: row.status,
+            closed: false,
+            changed_at: None,
+        }))
     }
 
     pub(super) async fn set_status(&self, id: &str, status: &str) -> Result<(), TrackerError> {
@@ -48,11 +55,11 @@ impl LocalTracker {
         Ok(())
     }
 
-    pub(super) async fn comment(&self, id: &str, key: &str, text: &str) -> Result<(), TrackerError> {
+    pub(super) async fn comment(&self, id: &str, said: &Said<'_>) -> Result<(), TrackerError> {
         let new = NewComment {
-            key: Some(key.to_owned()),
+            key: Some(said.key.to_owned()),
             author: SELF.to_owned(),
-            body: text.to_owned(),
+            body: said.text.to_owned(),
         };
         self.store.issue_comment(&self.project, id, new, None, clock::now()).await?;
         Ok(())

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::engine::model::{FreezeLevel, Name, Phase, Repo, StopState, Task, TaskId};
-use crate::shell::service::Service;
-use crate::shell::store::{JobRow, JobState, QueueView as Rows, StoreError};
+use crate::shell::service::{Project, Service};
+use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreError};
 
+use super::deps;
 use super::show::job_view;
 use super::status::{label, reasons};
-use super::{AutoLabelView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
+use super::{AutoLabelView, FreezeView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
 
 /// Jobs and cancelled tasks shown as recent.
 const RECENT: usize = 10;
+/// Freezes and thaws shown of each project.
+const HISTORY: u32 = 10;
 
 /// The queue.
 pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
@@ -20,7 +23,14 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
         counts: rows.as_ref().map(counts).map_err(Clone::clone).into(),
         max_concurrency: service.config().max_concurrency,
         poll_interval,
-        serial_gate: rows.as_ref().map(|r| serial_gate(service, r)).map_err(Clone::clone).into(),
+        task_deps: match &rows {
+            Ok(rows) => Part::Known(deps::task_deps(service, rows).await),
+            Err(e) => Part::Failed { error: e.to_string() },
+        },
+        serial_gate: match &rows {
+            Ok(rows) => serial_gate(service, rows).await.into(),
+            Err(e) => Part::Failed { error: e.to_string() },
+        },
         stop: stop(service).await.into(),
         auto_labels: Part::Known(auto_labels(service)),
         waiting: match &rows {
@@ -39,32 +49,54 @@ fn counts(rows: &Rows) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn serial_gate(service: &Service, rows: &Rows) -> BTreeMap<String, SerialGateView> {
+async fn serial_gate(service: &Service, rows: &Rows) -> Result<BTreeMap<String, SerialGateView>, StoreError> {
     let repos: BTreeMap<_, &Repo> = rows.repos.iter().map(|r| (r.id, r)).collect();
     let none = Repo::default();
-    let view = |project: &crate::shell::service::Project| {
+    let mut views = BTreeMap::new();
+    for project in service.projects.values() {
         let repo = repos.get(&project.repo).copied().unwrap_or(&none);
-        let seats = |inside: bool| repo.lane.iter().filter(|s| s.inside == inside).map(|s| s.item.clone()).collect();
-        let frozen = repo.freeze.as_ref().map(|f| {
-            let level = match f.level {
-                FreezeLevel::Merge => "no merge and no entry",
-                FreezeLevel::All => "nothing starts",
-            };
-            format!("{level}: {} (by {})", f.reason, f.by)
-        });
-        SerialGateView {
-            enabled: project.rules().serial_gate.enabled,
-            inside: seats(true),
-            waiting: seats(false),
-            frozen,
-            lease: repo.lease.as_ref().map(|l| l.item.clone()),
+        let history = service.store.freezes(project.repo, HISTORY).await?;
+        views.insert(project.name.to_string(), gate(project, repo, &history));
+    }
+    Ok(views)
+}
+
+fn gate(project: &Project, repo: &Repo, history: &[FreezeRow]) -> SerialGateView {
+    let seats = |inside: bool| repo.lane.iter().filter(|s| s.inside == inside).map(|s| s.item.clone()).collect();
+    let frozen = repo.freeze.as_ref().map(|f| {
+        let level = match f.level {
+            FreezeLevel::Merge => "no merge and no entry",
+            FreezeLevel::All => "nothing starts",
+        };
+        format!("{level}: {} (by {})", f.reason, f.by)
+    });
+    let past = history.iter().map(|row| FreezeView {
+        what: row.what.clone(),
+        level: match row.level {
+            FreezeLevel::Merge => "merge",
+            FreezeLevel::All => "all",
         }
-    };
-    service.projects.values().map(|p| (p.name.to_string(), view(p))).collect()
+        .to_owned(),
+        reason: row.reason.clone(),
+        who: row.who.clone(),
+        at: row.at.into(),
+        evidence: row.evidence.clone(),
+    });
+    let rules = project.rules();
+    SerialGateView {
+        enabled: rules.serial_gate.enabled,
+        inside: seats(true),
+        waiting: seats(false),
+        frozen,
+        frozen_since: repo.freeze.as_ref().map(|f| f.since.into()),
+        history: past.collect(),
+        guards: rules.serial_gate.guards.iter().map(ToString::to_string).collect(),
+        lease: repo.lease.as_ref().map(|l| l.item.clone()),
+    }
 }
 
 async fn stop(service: &Service) -> Result<StopView, StoreError> {
-    let with_stop = |p: &&crate::shell::service::Project| p.rules().stop.enabled && p.rules().signals.status.values().any(|s| s == "stop");
+    let with_stop = |p: &&Project| p.rules().stop.enabled && p.rules().signals.status.values().any(|s| s == "stop");
     let repos: Vec<String> = service.projects.values().filter(with_stop).map(|p| p.name.to_string()).collect();
     let tasks = service.store.tasks(true).await?;
     let mut cancelled: Vec<&Task> = tasks.iter().filter(|t| t.control.phase == Phase::Cancelled).collect();

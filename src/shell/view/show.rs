@@ -28,6 +28,8 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
     };
     let rules = service.rules_of(task).await;
     let rules = rules.as_deref();
+    // What a board outside shows is known from the last look at it.
+    let board = service.store.projection(&found.project, &task.issue).await?.stands;
     let blockers = reasons(service, std::slice::from_ref(task))
         .await?
         .remove(&task.id)
@@ -56,6 +58,8 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
         repository: service.project_of(task).map(|p| p.vault.remote().url().to_owned()),
         created_at: task.created_at.into(),
         ended_at: task.ledger.ended_at.map(Into::into),
+        review_started_at: task.ledger.review.started_at.map(Into::into),
+        review_ended_at: task.ledger.review.ended_at.map(Into::into),
         question: task.ledger.question.as_ref().map(|(text, _)| text.clone()),
         blockers,
         timeline: visits(task, &history, now),
@@ -64,6 +68,7 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
         cost_usd: runs.iter().map(|r| r.cost_usd).sum(),
         runs,
         acts: acts(rules, task, &found.label, actor),
+        status: found.issue.as_ref().map(|i| i.status.clone()).or(board),
         ..issue_only(found, &comments, now)
     })
 }
@@ -103,6 +108,8 @@ fn issue_only(found: &Found, comments: &[CommentRow], now: Millis) -> ShowView {
         rules: String::new(),
         created_at: issue.map_or(now, |i| i.created_at).into(),
         ended_at: None,
+        review_started_at: None,
+        review_ended_at: None,
         question: None,
         blockers: Vec::<BlockerView>::new(),
         timeline: Vec::new(),
@@ -249,6 +256,7 @@ pub(super) fn run_view(run: &RunRow, item: &str) -> RunView {
         RunState::Ended => "ended",
     };
     let usage = run.usage.unwrap_or_default();
+    let notes = run.notes.clone().unwrap_or_default();
     RunView {
         id: run.id.0,
         item: item.to_owned(),
@@ -266,6 +274,13 @@ pub(super) fn run_view(run: &RunRow, item: &str) -> RunView {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
         cost_usd: usage.cost_usd,
+        cached_tokens: notes.cached_tokens,
+        turns: notes.turns,
+        agent_ms: notes.millis,
+        model: notes.model,
+        session: notes.session,
+        denied: notes.denied,
+        denials: notes.denials,
         log: format!("/api/runs/{}/log", run.id),
     }
 }

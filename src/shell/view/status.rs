@@ -10,7 +10,7 @@ use crate::shell::store::{RunState, StoreError};
 
 use super::show::run_view;
 use super::words::{mode, place, who};
-use super::{BlockerView, CounterView, HealthView, ProjectView, ProjectsView, StatusView, TaskLine, TasksView, WhyView};
+use super::{BlockerView, CounterView, HealthView, ProblemView, ProjectView, ProjectsView, StatusView, TaskLine, TasksView, WhyView};
 
 /// Why each of these tasks waits, most decisive first.
 ///
@@ -88,7 +88,17 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
         attention,
         containment: service.supervisor.containment().as_str().to_owned(),
         tasks: lines,
+        problems: problems(service),
     })
+}
+
+fn problems(service: &Service) -> Vec<ProblemView> {
+    let chat = service.chat.room().and_then(|room| room.problem());
+    let view = |p: crate::shell::chat::Problem| ProblemView {
+        text: p.text,
+        since: p.since.into(),
+    };
+    chat.map(view).into_iter().collect()
 }
 
 /// Tasks, newest first; without `all` those that are not over.

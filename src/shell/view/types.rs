@@ -78,6 +78,17 @@ shapes! {
         containment: String,
         /// The tasks: those that wait for a person first, then by id.
         tasks: Vec<TaskLine>,
+        /// What is wrong around the tasks, such as a chat that takes nothing.
+        #[serde(default)]
+        problems: Vec<ProblemView>,
+    }
+
+    /// Something that is wrong and stops no task.
+    struct ProblemView {
+        /// One sentence.
+        text: String,
+        /// Since when.
+        since: Stamp,
     }
 
     /// A list of tasks.
@@ -154,7 +165,7 @@ shapes! {
         containment: Option<String>,
         /// When it was settled.
         ended_at: Option<Stamp>,
-        /// How it ended: `ok`, `exited`, `no_output`, `out_of_scope`, `failed`, `transient`, `killed`, `lost`.
+        /// How it ended: `ok`, `exited`, `no_output`, `out_of_scope`, `failed`, `transient`, `limited`, `killed`, `lost`.
         outcome: Option<String>,
         /// What people should know about its end.
         detail: Option<String>,
@@ -164,6 +175,20 @@ shapes! {
         output_tokens: u64,
         /// United States dollars.
         cost_usd: f64,
+        /// Tokens read that came from a cache; among `input_tokens`.
+        cached_tokens: u64,
+        /// Turns between agent and model, as far as the agent tells.
+        turns: u32,
+        /// Milliseconds that the agent says it worked.
+        agent_ms: u64,
+        /// The model that did most of the work, as the agent tells.
+        model: Option<String>,
+        /// The agent's own name for its session.
+        session: Option<String>,
+        /// Calls of tools that were refused.
+        denied: u32,
+        /// The tools of the first of them.
+        denials: Vec<String>,
         /// Where its log is read.
         log: String,
     }
@@ -242,6 +267,12 @@ shapes! {
         created_at: Stamp,
         /// When it ended.
         ended_at: Option<Stamp>,
+        /// When the open period of human review began; absent when none is open.
+        #[serde(default)]
+        review_started_at: Option<Stamp>,
+        /// When the last period of human review ended.
+        #[serde(default)]
+        review_ended_at: Option<Stamp>,
         /// The open question.
         question: Option<String>,
         /// All reasons why it waits.
@@ -332,6 +363,48 @@ shapes! {
         blockers: Vec<BlockerView>,
     }
 
+    /// A freeze, a change of its level, or a thaw.
+    struct FreezeView {
+        /// `set`, `changed` or `lifted`.
+        what: String,
+        /// `merge` or `all`.
+        level: String,
+        /// Why.
+        reason: String,
+        /// Who did it.
+        who: String,
+        /// When.
+        at: Stamp,
+        /// What it was decided on.
+        evidence: String,
+    }
+
+    /// What a task waits for.
+    struct DependencyView {
+        /// The task that waits.
+        item: String,
+        /// What it waits for.
+        on: String,
+        /// Where that stands: a stage, or `not started`.
+        state: String,
+        /// Where it was declared: `relation`, `text` or `command`.
+        source: String,
+        /// Since when.
+        since: Stamp,
+    }
+
+    /// Dependencies between tasks.
+    struct TaskDepsView {
+        /// Whether some project's rules know dependencies.
+        enabled: bool,
+        /// Projects whose rules do.
+        repos: Vec<String>,
+        /// Tasks that wait for another.
+        blocked: u64,
+        /// Dependencies that hold a task back.
+        open: Vec<DependencyView>,
+    }
+
     /// The serial gate of a project.
     struct SerialGateView {
         /// Whether it is on.
@@ -342,6 +415,12 @@ shapes! {
         waiting: Vec<String>,
         /// The freeze in force, in words.
         frozen: Option<String>,
+        /// Since when it is frozen.
+        frozen_since: Option<Stamp>,
+        /// The last freezes and thaws, newest first.
+        history: Vec<FreezeView>,
+        /// Stages that only one task at a time may enter.
+        guards: Vec<String>,
         /// The task that holds the merge lease.
         lease: Option<String>,
     }
@@ -378,6 +457,8 @@ shapes! {
         max_concurrency: u32,
         /// Seconds between two safety looks at everything.
         poll_interval: u64,
+        /// Dependencies between tasks.
+        task_deps: Part<TaskDepsView>,
         /// By project.
         serial_gate: Part<BTreeMap<String, SerialGateView>>,
         /// Stops.

@@ -1,6 +1,6 @@
 //! Events and decisions in words.
 
-use crate::engine::model::{At, Body, Decision, JobKind, Mode, Phase, StopState, Task, Who};
+use crate::engine::model::{At, Body, Decision, JobKind, Mode, Phase, StopState, Task, Wanted, Who};
 
 /// What happened, on one line.
 #[must_use]
@@ -32,6 +32,7 @@ pub fn what_happened(body: &Body) -> String {
         Body::Poked { by } => format!("looked again ({by})"),
         Body::Retried { note: Some(note) } => format!("retry asked for: {}", first_line(note)),
         Body::Retried { note: None } => "retry asked for".to_owned(),
+        Body::CircleRefused { circle } => format!("a dependency was refused: {}", circle.join(" → ")),
         Body::CleanedUp { report } => format!("cleaned up: {}", first_line(report)),
     }
 }
@@ -57,6 +58,16 @@ pub fn decision_words(decision: &Decision) -> String {
         Decision::Alert { text, .. } => format!("alert: {}", first_line(text)),
         Decision::Act(intent) => format!("carry out {}", intent.action),
         Decision::Wake { task, by } => format!("have task #{task} look again ({by})"),
+        Decision::Depend(wanted) if wanted.is_empty() => "wait for nothing that the issue names".to_owned(),
+        Decision::Depend(wanted) => {
+            let names: Vec<&str> = wanted
+                .iter()
+                .map(|w| match w {
+                    Wanted::Item(name) | Wanted::Issue(name) => name.as_str(),
+                })
+                .collect();
+            format!("wait for {}", names.join(", "))
+        }
         Decision::Restart(_) => "take up the start that waited".to_owned(),
         Decision::CleanUp(what) if what.report => "clean up after the stop".to_owned(),
         Decision::CleanUp(_) => "clean up".to_owned(),

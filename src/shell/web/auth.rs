@@ -1,6 +1,7 @@
 //! Who asks, and whether they may.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -13,8 +14,9 @@ use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::engine::model::{Actor, Via};
-use crate::engine::rules::{Api, Secret};
+use crate::engine::rules::Api;
 use crate::shell::door::{Door, person};
+use crate::shell::secret::Secret;
 
 use super::ServeError;
 use super::error::ApiError;
@@ -80,15 +82,12 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// The token that the configuration refers to.
-pub(super) fn token(api: &Api) -> Result<Option<Token>, ServeError> {
-    let text = match &api.token {
-        None => return Ok(None),
-        Some(Secret::Env(name)) => std::env::var(name)
-            .map_err(|_| ServeError::Token(format!("the variable {name} is not set: set it, or take [api] token out")))?,
-        Some(Secret::File(path)) => std::fs::read_to_string(path).map_err(|e| ServeError::Token(format!("{path}: {e}")))?,
-    };
-    Token::new(&text).map(Some)
+/// The token that the configuration in the folder `dir` refers to.
+pub(super) fn token(api: &Api, dir: &Path) -> Result<Option<Token>, ServeError> {
+    let Some(from) = &api.token else { return Ok(None) };
+    let read = Secret::read(from, dir);
+    let secret = read.map_err(|why| ServeError::Token(format!("{why}; or take [api] token out of signalbox.toml")))?;
+    Token::new(secret.reveal()).map(Some)
 }
 
 /// Lets in only who may read; whoever may act is asked for by [`Caller`].
@@ -229,22 +228,22 @@ mod tests {
 
     #[test]
     fn a_token_that_is_not_there_is_said_so() {
-        let api = |secret| Api {
-            token: Some(secret),
-            hosts: Vec::new(),
-        };
-        let missing = token(&api(Secret::Env("SIGNALBOX_NO_SUCH_VARIABLE".into())))
-            .unwrap_err()
-            .to_string();
-        assert!(missing.contains("SIGNALBOX_NO_SUCH_VARIABLE"), "{missing}");
+        use crate::engine::rules::Secret;
+
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("token");
-        assert!(token(&api(Secret::File(file.display().to_string()))).is_err());
-        std::fs::write(&file, "0123456789abcdef0123\n").unwrap();
-        assert!(
-            token(&api(Secret::File(file.display().to_string())))
-                .unwrap()
-                .is_some_and(|t| t.is("0123456789abcdef0123"))
-        );
+        let read = |secret| {
+            let api = Api {
+                token: Some(secret),
+                hosts: Vec::new(),
+            };
+            token(&api, dir.path())
+        };
+        let missing = read(Secret::Env("SIGNALBOX_NO_SUCH_VARIABLE".into())).unwrap_err().to_string();
+        assert!(missing.contains("SIGNALBOX_NO_SUCH_VARIABLE"), "{missing}");
+        // Relative to the folder of the configuration, wherever the service was started.
+        assert!(read(Secret::File("token".into())).is_err());
+        std::fs::write(dir.path().join("token"), "0123456789abcdef0123\n").unwrap();
+        let read = read(Secret::File("token".into())).unwrap();
+        assert!(read.is_some_and(|t| t.is("0123456789abcdef0123")));
     }
 }

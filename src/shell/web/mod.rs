@@ -101,7 +101,7 @@ pub async fn free(address: SocketAddr) -> Result<(), ServeError> {
 /// [`ServeError`]; nothing is left behind.
 pub async fn bind(service: &Service) -> Result<Door, ServeError> {
     let address = service.config().listen;
-    let token = auth::token(&service.config().api)?;
+    let token = auth::token(&service.config().api, &service.dir)?;
     if !address.ip().is_loopback() && token.is_none() {
         return Err(ServeError::Open { address });
     }

@@ -82,6 +82,7 @@ pub fn router(web: Web) -> Router {
         .routes(routes!(write::stop))
         .routes(routes!(write::start))
         .routes(routes!(write::retry))
+        .routes(routes!(write::depend))
         .routes(routes!(forge::review))
         .routes(routes!(forge::check))
         .routes(routes!(forge::freeze))

@@ -10,6 +10,8 @@ use super::*;
 use crate::engine::model::{Name, Phase};
 use crate::shell::door::tests::{World, at_deploy};
 
+mod brakes;
+
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 struct Site {

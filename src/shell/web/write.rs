@@ -169,3 +169,32 @@ act!(
     /// Takes an escalated or failed task up again.
     retry, "/api/tasks/{item}/retry", WordBody, |web, item, body, actor| web.service.retry(&item, body.text.as_deref(), actor)
 );
+
+/// Another task.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DependBody {
+    /// The task or issue that is waited for.
+    on: String,
+    /// Whether the dependency is taken away; else it is made.
+    #[serde(default)]
+    remove: bool,
+}
+
+/// Has the task wait until another is over, or not any more.
+#[utoipa::path(
+    post, path = "/api/tasks/{item}/depend", params(("item" = String, Path)), request_body = DependBody,
+    responses((status = 200, body = DoneView), (status = 403, body = ErrorView), (status = 404, body = ErrorView), (status = 409, body = ErrorView))
+)]
+pub(super) async fn depend(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(item): Path<String>,
+    Body(body): Body<DependBody>,
+) -> Answer {
+    answer(if body.remove {
+        web.service.undepend(&item, &body.on, actor).await
+    } else {
+        web.service.depend(&item, &body.on, actor).await
+    })
+}

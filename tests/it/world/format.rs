@@ -71,6 +71,8 @@ pub struct Step {
     pub answer: Option<String>,
     pub stop: Option<String>,
     pub retry: Option<String>,
+    /// Has the task wait until the one named by `on` is over.
+    pub depend: Option<String>,
     /// Comments on the issue.
     pub comment: Option<String>,
     /// Moves the issue `to` a status of the board.
@@ -96,10 +98,13 @@ pub struct Step {
     pub at: Option<String>,
     pub nth: Option<usize>,
     pub to: Option<String>,
+    pub on: Option<String>,
     pub name: Option<String>,
     pub file: Option<String>,
     pub content: Option<String>,
     pub is: Option<String>,
+    /// Who does it, on a board outside: alice, where it does not say.
+    pub by: Option<String>,
     /// The act is refused, in words that contain these.
     pub refused: Option<String>,
 }
@@ -151,11 +156,13 @@ impl Scenario {
     /// The world it plays in.
     pub fn setup(&self) -> super::Setup {
         super::Setup {
+            forge: toml::Table::new(),
             pipeline: self.pipeline.clone(),
             agents: self.agents.clone(),
             set: self.set.clone(),
             config: self.config.clone(),
             rules: self.rules.clone().into_iter().collect(),
+            ..super::Setup::default()
         }
     }
 }

@@ -1,10 +1,14 @@
 //! A world: the real binary with a repository, a configuration and a scripted agent of its own.
 
 mod format;
+pub mod gitea;
 mod http;
 mod outcome;
+pub mod peers;
+pub mod plane;
 mod play;
 mod procs;
+pub mod telegram;
 mod transcript;
 
 use std::fs;
@@ -43,8 +47,12 @@ pub struct Setup {
     pub set: toml::Table,
     /// Keys of `signalbox.toml` besides.
     pub config: toml::Table,
+    /// The project's forge; the local one where it is empty.
+    pub forge: toml::Table,
     /// Files of rules beside `signalbox.toml`, over the shipped ones.
     pub rules: Vec<(String, String)>,
+    /// The project's tracker; the service's own board where it says nothing.
+    pub tracker: Option<toml::Table>,
 }
 
 /// A running world. Dropped, it ends everything that it started.
@@ -111,11 +119,11 @@ impl World {
         set.extend(setup.set.clone());
         let local = |kind: &[(&str, &str)]| kind.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect::<toml::Table>();
         let mut project = local(&[("pipeline", pipeline), ("prefix", &self.prefix)]);
-        project.insert("tracker".into(), local(&[("kind", "local")]).into());
-        project.insert(
-            "forge".into(),
-            local(&[("kind", "local"), ("source", "repository"), ("default_branch", "main")]).into(),
-        );
+        let tracker = setup.tracker.clone().unwrap_or_else(|| local(&[("kind", "local")]));
+        project.insert("tracker".into(), tracker.into());
+        let forge = local(&[("kind", "local"), ("source", "repository"), ("default_branch", "main")]);
+        let forge = if setup.forge.is_empty() { forge } else { setup.forge.clone() };
+        project.insert("forge".into(), forge.into());
         project.insert("set".into(), set.into());
         let mut config = local(&[("data", "data"), ("listen", "127.0.0.1:0")]);
         config.insert("schema".into(), 1.into());

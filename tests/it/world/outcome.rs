@@ -35,36 +35,12 @@ impl World {
         for number in 1..=self.count("SELECT COALESCE(MAX(number), 0) FROM issues") {
             names.push(format!("it#{number}"));
         }
-        let tasks = names.iter().map(|name| (name.clone(), self.end_of(name))).collect();
+        let tasks = names.iter().map(|name| (name.clone(), end_of(&self.show(name)))).collect();
         Outcome {
             tasks,
             main: self.main(),
             runs: self.runs(),
         }
-    }
-
-    fn end_of(&mut self, name: &str) -> Json {
-        let seen = self.show(name);
-        let task = &seen["task"];
-        let mut comments: Vec<String> = seen["comments"]
-            .as_array()
-            .expect("comments")
-            .iter()
-            .filter(|c| c["author"] == "signalbox")
-            .map(|c| normal(c["text"].as_str().unwrap_or_default()))
-            .collect();
-        comments.sort();
-        let counters: BTreeMap<String, Json> = task["counters"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v["used"].clone()))
-            .collect();
-        json!({
-            "mode": task["mode"], "stage": task["stage"], "status": seen["status"], "counters": counters,
-            "blockers": seen["blockers"].as_array().into_iter().flatten().map(|b| b["code"].clone()).collect::<Vec<_>>(),
-            "change": seen["change"]["state"], "labels": seen["labels"], "comments": comments,
-        })
     }
 
     /// The default branch of the local forge, without dates, nonces and run numbers.
@@ -81,7 +57,8 @@ impl World {
             .collect()
     }
 
-    fn runs(&self) -> BTreeMap<String, usize> {
+    /// Runs that began, by item, agent and what they did.
+    pub(super) fn runs(&self) -> BTreeMap<String, usize> {
         let mut runs = BTreeMap::new();
         for entry in self.begun() {
             *runs.entry(format!("{} {} {}", entry.item, entry.agent, entry.what)).or_insert(0) += 1;
@@ -94,7 +71,8 @@ impl World {
         self.count(r#"SELECT (SELECT COUNT(*) FROM inbox WHERE actor LIKE '{"person"%') + (SELECT COUNT(*) FROM issues) + (SELECT COUNT(*) FROM issue_activities)"#)
     }
 
-    pub(super) fn count(&self, sql: &str) -> i64 {
+    /// A number from the database, read beside the service.
+    pub fn count(&self, sql: &str) -> i64 {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let conn = rusqlite::Connection::open_with_flags(self.data().join("signalbox.db"), flags).expect("the database");
         conn.busy_timeout(Duration::from_secs(10)).expect("a time-out");
@@ -198,6 +176,30 @@ impl World {
             }
         }
     }
+}
+
+/// What a task or an issue has come to, from what is shown of it.
+pub(super) fn end_of(seen: &Json) -> Json {
+    let task = &seen["task"];
+    let mut comments: Vec<String> = seen["comments"]
+        .as_array()
+        .expect("comments")
+        .iter()
+        .filter(|c| c["author"] == "signalbox")
+        .map(|c| normal(c["text"].as_str().unwrap_or_default()))
+        .collect();
+    comments.sort();
+    let counters: BTreeMap<String, Json> = task["counters"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v["used"].clone()))
+        .collect();
+    json!({
+        "mode": task["mode"], "stage": task["stage"], "status": seen["status"], "counters": counters,
+        "blockers": seen["blockers"].as_array().into_iter().flatten().map(|b| b["code"].clone()).collect::<Vec<_>>(),
+        "change": seen["change"]["state"], "labels": seen["labels"], "comments": comments,
+    })
 }
 
 async fn leftovers(store: &Store, data: &Path) -> Vec<String> {

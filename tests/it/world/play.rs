@@ -53,6 +53,7 @@ impl Playing<'_> {
             (&step.answer, "answer", json!({"text": text.clone().unwrap_or_default()})),
             (&step.stop, "stop", json!({"text": text})),
             (&step.retry, "retry", json!({"text": text})),
+            (&step.depend, "depend", json!({"on": step.on})),
             (&step.comment, "comment", json!({"text": text.clone().unwrap_or_default()})),
             (&step.status, "status", json!({"status": step.to})),
             (&step.label, "label", json!({"label": step.name})),
@@ -149,7 +150,8 @@ impl Playing<'_> {
     }
 }
 
-fn reached(seen: &Json, until: &str) -> bool {
+/// Whether what is shown of a task is what was waited for.
+pub(super) fn reached(seen: &Json, until: &str) -> bool {
     if let Some(stage) = until.strip_prefix("stage ") {
         return seen["task"]["stage"] == stage;
     }

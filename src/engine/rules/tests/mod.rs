@@ -2,6 +2,8 @@
 
 mod cases;
 mod fuzz;
+mod languages;
+mod programs;
 mod shipped;
 
 use std::path::{Path, PathBuf};

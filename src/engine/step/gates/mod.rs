@@ -180,7 +180,7 @@ pub(super) fn asks_a_run(rules: &Ruleset, name: &str, depth: u8) -> bool {
 }
 
 /// What an approval of the present stage covers: the subject, and the artefacts its gates show.
-pub(super) fn approval_subject(task: &Task, facts: &Facts) -> String {
+pub(in crate::engine) fn approval_subject(task: &Task, facts: &Facts) -> String {
     let mut hash = Sha256::new();
     if let Some(head) = &task.ledger.head {
         hash.update(&head.subject);

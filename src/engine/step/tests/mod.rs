@@ -34,7 +34,7 @@ pub(in crate::engine) use world::World;
 pub(in crate::engine) const T0: Millis = Millis(1_700_000_000_000);
 
 /// The rules of a project on this pipeline, with `set` entries of its own.
-pub(in crate::engine) fn rules_with(pipeline: &str, set: &str) -> Arc<Ruleset> {
+pub(crate) fn rules_with(pipeline: &str, set: &str) -> Arc<Ruleset> {
     static SHIPPED: OnceLock<BTreeMap<&str, Arc<Ruleset>>> = OnceLock::new();
     let load = |name: &'static str| (name, rules_of(&[], name, ""));
     let shipped = SHIPPED.get_or_init(|| ["orch", "enduro", "local"].map(load).into());

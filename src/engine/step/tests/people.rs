@@ -326,3 +326,33 @@ fn a_signal_nobody_awaits_means_nothing() {
     w.say("no_such_signal");
     assert!(w.decisions.is_empty());
 }
+
+#[test]
+fn a_push_takes_an_escalated_task_up_again_whatever_event_finds_it() {
+    let mut w = World::at("orch", "review");
+    for _ in 0..2 {
+        let end = RunEnd::Permanent { detail: "x".to_owned() };
+        w.ends("reviewer", end);
+    }
+    assert_eq!(w.mode(), Mode::Escalated, "{}", w.why());
+    w.commit(true);
+    // A comment asks no gate by itself.
+    w.tell("answer", "I have mended it");
+    assert_eq!((w.mode(), w.queued()), (Mode::Active, vec!["reviewer"]), "{}", w.why());
+}
+
+#[test]
+fn a_command_that_could_not_be_run_is_tried_again_after_a_reject() {
+    let mut w = World::at("local", "development");
+    w.writes("developer", &[]);
+    assert_eq!(w.queued(), ["local_tests"]);
+    for _ in 0..2 {
+        let end = RunEnd::Permanent { detail: "x".to_owned() };
+        w.ends("local_tests", end);
+    }
+    assert_eq!(w.mode(), Mode::Escalated, "{}", w.why());
+    w.say("reject").writes("developer", &[]);
+    assert_eq!(w.queued(), ["local_tests"], "{}", w.why());
+    w.command("local_tests", 0);
+    assert_eq!(w.stage(), "review");
+}

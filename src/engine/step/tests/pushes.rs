@@ -1,6 +1,7 @@
 //! Someone pushes to the task branch: what was said about other code counts for nothing.
 
 use super::*;
+use crate::engine::model::{Freeze, FreezeLevel};
 
 /// The review waits on the forge, the reviewer's own verdict is in.
 fn review_waits() -> World {
@@ -100,4 +101,20 @@ fn a_push_while_the_agent_works_is_left_to_its_settling() {
     w.commit(true);
     w.poke();
     assert_eq!(w.task.ledger.head, before);
+}
+
+#[test]
+fn code_pushed_before_the_merge_is_reviewed_before_it_is_deployed_again() {
+    let mut w = World::at("enduro", "deploy");
+    w.repo.freeze = Some(Freeze {
+        level: FreezeLevel::Merge,
+        reason: "hold on".to_owned(),
+        since: T0,
+        by: "ann".to_owned(),
+    });
+    w.verdict("deployer", "14-deploy-log.md", "deploy_status", "SUCCESS");
+    assert_eq!((w.stage(), w.acts().len()), ("deploy", 0), "{}", w.why());
+    w.commit(true);
+    w.poke();
+    assert_eq!((w.stage(), w.queued()), ("review", vec!["reviewer"]), "{}", w.why());
 }

@@ -231,6 +231,22 @@ fn b_stop_4_applied_when_the_step_fails() {
 }
 
 #[test]
+fn b_stop_4_b_sg_2_a_mismatch_freezes_the_repository_though_the_task_is_stopped() {
+    let mut w = merging("orch");
+    w.say("stop").action("merge", "mismatch", "tree abc, expected def");
+    let freeze = w.repo.freeze.clone().expect("frozen");
+    assert!(freeze.reason.contains("merge.mismatch: tree abc, expected def"), "{freeze:?}");
+    assert_eq!(w.alerts(), 1, "operators hear of it");
+    stops_in_full(&w);
+    let mut w = merging("orch");
+    w.say("stop").action("merge", "conflict", "");
+    assert!(
+        w.repo.freeze.is_none() && w.alerts() == 0,
+        "a merge that did not happen concerns nobody else"
+    );
+}
+
+#[test]
 fn b_stop_4_applied_when_the_way_goes_on_after_the_irreversible_step() {
     let own = "schema = 1\nextends = \"local\"\nflow = [\"created\", \"development\", \"review\", \"testing\", \"deploy\", \"after\", \"done\"]\n\
                [stages.after]\nwork = [\"reviewer\"]\npass = [\"verdict\"]\non.\"verdict.changes\" = { stay = true }\n";
@@ -262,9 +278,24 @@ fn b_stop_4_overdue_it_is_said_again_and_never_forced() {
             _ => None,
         })
     };
-    assert_eq!(due(&w), Some(w.now.plus(Millis::secs(300))));
-    w.timer("stop");
-    assert_eq!((w.task.control.stop, w.alerts(), due(&w).is_some()), (StopState::Deferred, 1, true));
+    let looked = |w: &World| Some(w.now.plus(Millis::secs(60)));
+    assert_eq!(due(&w), looked(&w), "looked at again every minute");
+    let asked = w.now;
+    let mut told = 0;
+    while w.now < asked.plus(Millis::secs(299)) {
+        w.now = due(&w).unwrap().plus(Millis(-1000)).min(asked.plus(Millis::secs(298)));
+        w.timer("stop");
+        assert_eq!((w.task.control.stop, due(&w)), (StopState::Deferred, looked(&w)));
+        told += w.alerts();
+    }
+    assert_eq!(told, 0, "silent while it is within the time that the rules foresee");
+    for _ in 0..11 {
+        w.now = w.now.plus(Millis::secs(59));
+        w.timer("stop");
+        assert_eq!((w.task.control.stop, due(&w)), (StopState::Deferred, looked(&w)));
+        told += w.alerts();
+    }
+    assert_eq!(told, 3, "told when it is overdue, and after every further five minutes");
 }
 
 #[test]
@@ -296,4 +327,45 @@ fn what_is_cleaned_up_is_in_the_rules() {
             .iter()
             .any(|d| matches!(d, Decision::CleanUp(c) if c.checkout && !c.branch && !c.archive))
     );
+}
+
+/// The merge succeeded, and `done` is about to be entered: the follow-up is not applied yet.
+fn arriving() -> World {
+    let mut w = super::actions::merging("local");
+    let event = Event {
+        seq: Seq(900),
+        at: w.now,
+        cause: None,
+        actor: Actor::Service,
+        body: Body::ActionEnded {
+            visit: w.visit(),
+            action: "merge".into(),
+            outcome: "ok".into(),
+            detail: String::new(),
+            head: None,
+        },
+    };
+    let taken = step(&w.rules, &w.task, &w.repo, &event, &Facts::default());
+    assert!(matches!(taken.follow, Some(Body::Entered { .. })));
+    w.task = taken.task;
+    w.repo = taken.repo.unwrap_or(w.repo);
+    w
+}
+
+#[test]
+fn b_stop_4_between_the_merge_and_done_it_ends_in_an_honest_done() {
+    let mut w = arriving();
+    w.say("stop");
+    assert_eq!(w.task.control.stop, StopState::Deferred, "{}", w.why());
+    let visit = w.visit();
+    w.event(Actor::Service, Body::Entered { visit });
+    assert_eq!((w.task.control.phase, w.task.control.stop), (Phase::Done, StopState::No));
+    assert!(w.why().contains("done before the stop could be applied"), "{}", w.why());
+}
+
+#[test]
+fn a_reject_between_the_merge_and_done_does_not_send_what_is_merged_back() {
+    let mut w = arriving();
+    w.say("reject");
+    assert_eq!((w.stage(), w.task.control.at.clone()), ("done", At::Entering), "{}", w.why());
 }

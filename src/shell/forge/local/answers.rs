@@ -66,7 +66,7 @@ pub enum Synced {
     },
 }
 
-/// What [`LocalForge::merge`] answers.
+/// What a forge answers to a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MergeAnswer {
     /// Merged by this commit, which is the default branch's now.
@@ -90,6 +90,11 @@ pub enum MergeAnswer {
     AlreadyMerged {
         /// The commit that brought it.
         commit: String,
+    },
+    /// It was not merged, as far as can be seen, and nothing says why not: to be looked at again.
+    Unclear {
+        /// What is known.
+        why: String,
     },
     /// It cannot be merged at all.
     Refused {

@@ -6,6 +6,7 @@ fn comment(key: &str) -> Decision {
     Decision::Comment {
         key: key.to_owned(),
         text: "text".to_owned(),
+        agent: None,
     }
 }
 

@@ -190,6 +190,8 @@ async fn projections_remember_what_was_written_and_what_was_taken() {
     let expected = Projection {
         written: Some("Testing".to_owned()),
         consumed: Some("Approved".to_owned()),
+        stands: Some("Testing".to_owned()),
+        ..Projection::default()
     };
     assert_eq!(store.projection(PROJECT, "i1").await.unwrap(), expected);
     store.save_consumed(PROJECT, "i1", "Backlog", T0).await.unwrap();

@@ -9,11 +9,14 @@ use crate::engine::model::{
     RunReport, Seat, Seq, Signal, StopState, Task, TaskId, Usage,
 };
 
+mod chat;
 mod deliveries;
+mod depends;
 mod durability;
 mod effects;
 mod events;
 mod local;
+mod matrix;
 mod opening;
 mod over;
 mod queue;
@@ -111,6 +114,7 @@ impl World {
             now: T0,
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
@@ -137,6 +141,7 @@ impl World {
             now: at(1000),
             semantics: 1,
             host: "box".to_owned(),
+            card: false,
         }
     }
 
@@ -184,6 +189,7 @@ fn claim(job: JobId, checkout: &str) -> Claim {
         job,
         nonce: "n".to_owned(),
         checkout: checkout.to_owned(),
+        seen: 0,
         repo: None,
         now: at(10),
     }

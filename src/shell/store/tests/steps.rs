@@ -162,6 +162,7 @@ async fn a_step_without_a_task_may_only_speak() {
         Decision::Comment {
             key: "qg0".to_owned(),
             text: "no title".to_owned(),
+            agent: None,
         },
         Decision::ShowStatus {
             status: "Needs Input".to_owned(),

@@ -1,0 +1,101 @@
+//! What depends on this machine: git, room on the disk, agents' commands, the person's repository.
+
+use std::path::Path;
+
+use crate::engine::model::Name;
+use crate::engine::rules::Config;
+use crate::shell::git::{Git, GitError, NEEDED};
+
+use super::{Ask, Notes};
+
+/// Less room than this is worth a warning, in bytes: checkouts and logs take it in a day.
+const LITTLE: u64 = 1 << 30;
+
+/// Git and the data directory.
+pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
+    let mut notes = Notes::of(None);
+    let why = "every checkout, push and merge is git's work";
+    let mend = format!("install git {NEEDED} or newer where the service's PATH finds it");
+    match Git::find().await {
+        Ok(git) => match git.version().await {
+            Ok(version) => notes.ok("machine.git", format!("git {version} at {}", git.program().display())),
+            Err(error) => notes.problem("machine.git", error.to_string(), why, &mend),
+        },
+        Err(error @ (GitError::Missing | GitError::TooOld { .. })) => notes.problem("machine.git", error.to_string(), why, &mend),
+        Err(error) => notes.problem("machine.git", format!("git does not run: {error}"), why, &mend),
+    }
+    disk(&mut notes, &ask.dir.join(&config.data));
+    notes
+}
+
+/// Room where the data directory is or will be.
+fn disk(notes: &mut Notes, data: &Path) {
+    let Some(there) = data.ancestors().find(|p| p.is_dir()) else {
+        return;
+    };
+    let Ok(stat) = nix::sys::statvfs::statvfs(there) else {
+        return notes.unknown("machine.disk", format!("how much room {} has cannot be told", there.display()), "");
+    };
+    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+    let what = format!("{} MiB are free for {}", free >> 20, data.display());
+    if free < LITTLE {
+        let why = "without room nothing can be recorded, and the service stops taking work";
+        return notes.warning("machine.disk", what, why, "make room, or put `data` on another disk");
+    }
+    notes.ok("machine.disk", what);
+}
+
+/// The programs of the project's agents.
+pub(super) async fn commands(ask: Ask<'_>, project: &Name) -> Notes {
+    let mut notes = Notes::of(Some(project.as_str()));
+    let mut programs: Vec<(&str, Vec<&str>)> = Vec::new();
+    for command in ask.loaded.commands.iter().filter(|c| c.project == *project) {
+        match programs.iter_mut().find(|(program, _)| *program == command.program) {
+            Some((_, agents)) => agents.push(command.agent.as_str()),
+            None => programs.push((&command.program, vec![command.agent.as_str()])),
+        }
+    }
+    for (program, agents) in programs {
+        let agents = agents.join(", ");
+        if executable(ask.dir, program) {
+            notes.ok("agents.command", format!("{program} can be executed ({agents})"));
+        } else {
+            notes.problem(
+                "agents.command",
+                format!("{program:?} cannot be executed here ({agents})"),
+                "every run of these agents fails at once",
+                "install it, correct the path, or make it executable: chmod +x",
+            );
+        }
+    }
+    notes
+}
+
+/// Whether a program can be executed here: `./…` from the directory of the rules, as the service
+/// does it, a plain name from PATH.
+#[must_use]
+pub fn executable(dir: &Path, program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return runs(&dir.join(program));
+    }
+    std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|p| runs(&p.join(program))))
+}
+
+/// The person's repository that the local forge begins with.
+pub(super) async fn source(ask: Ask<'_>, source: &str, mut notes: Notes) -> Notes {
+    let path = ask.dir.join(source);
+    // A checkout has `.git`, as a folder or (a worktree) as a file; a bare one has `HEAD`.
+    if path.join(".git").exists() || path.join("HEAD").is_file() {
+        notes.ok("forge", format!("the service's own forge, over {}", path.display()));
+    } else {
+        notes.problem(
+            "forge.repository",
+            format!("{} is no git repository", path.display()),
+            "the local forge begins with its default branch",
+            "set `forge.source` to the repository's folder, or make one there: git init",
+        );
+    }
+    notes
+}

@@ -1,0 +1,44 @@
+//! Standing orders: labels that pass a human gate count only from those who may pass it.
+
+use crate::engine::model::{Issue, Role};
+use crate::engine::rules::{People, Ruleset};
+use crate::shell::tracker::Tracker;
+use crate::shell::tracker::plane::{PlaneError, PlaneTracker, User};
+
+use super::who;
+
+/// The issue without those labels that would pass a gate and were put there by someone who may not.
+///
+/// # Errors
+/// Who put them there cannot be read.
+pub async fn standing_orders(tracker: &Tracker, rules: &Ruleset, people: &People, mut issue: Issue) -> Result<Issue, PlaneError> {
+    let Tracker::Plane(plane) = tracker else { return Ok(issue) };
+    let order = |label: &str| rules.auto.values().any(|order| order.label.eq_ignore_ascii_case(label));
+    let mut kept = Vec::with_capacity(issue.labels.len());
+    for label in std::mem::take(&mut issue.labels) {
+        if !order(&label) || allowed(plane, people, &issue, &label).await? {
+            kept.push(label);
+        }
+    }
+    issue.labels = kept;
+    Ok(issue)
+}
+
+async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &str) -> Result<bool, PlaneError> {
+    let history = plane.activities(&issue.id).await?;
+    let put = history
+        .iter()
+        .find(|a| matches!(a.field.as_deref(), Some("labels" | "label")) && a.new_value.as_deref() == Some(label));
+    // Without an entry the issue was made with it.
+    let by = put.and_then(|a| a.actor.as_ref()).map_or(issue.author.as_str(), |by| by.id());
+    let by = User {
+        id: by.to_owned(),
+        ..User::default()
+    };
+    let actor = who::person(plane, people, &by).await?;
+    let may = actor.holds(Role::Approver);
+    if !may {
+        tracing::warn!(issue = %issue.id, label, by = %actor.label(), "a label that passes a gate counts for nothing: who put it there is no approver");
+    }
+    Ok(may)
+}

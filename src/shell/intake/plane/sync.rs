@@ -1,0 +1,264 @@
+//! Reading an issue again, and taking what people did to it since.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::model::{Actor, Body, Millis, Name, Signal, Task};
+use crate::engine::rules::{GateKind, Ruleset};
+use crate::shell::clock;
+use crate::shell::door::{known_signal, may_signal};
+use crate::shell::run::Held;
+use crate::shell::service::{Project, Service};
+use crate::shell::store::{NewEvent, Taken, Target};
+use crate::shell::tracker::Tracker;
+use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Ref, Urgency, User, standing, time};
+
+use super::LookError;
+use super::hint::{Hint, What};
+use super::who;
+
+/// Longest wait for another look at the same issue.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One look at an issue of a board: what is read, and by which rules it is understood.
+pub(super) struct Look<'a> {
+    pub service: &'a Arc<Service>,
+    pub project: &'a Project,
+    pub plane: &'a PlaneTracker,
+    pub issue: &'a str,
+    /// Its task, unless that is cancelled.
+    pub task: Option<Task>,
+    pub rules: Arc<Ruleset>,
+}
+
+/// The only look at an issue until it is dropped: what is read must not be written over meanwhile.
+///
+/// # Errors
+/// [`LookError::Busy`] when another look takes too long.
+pub async fn turn(service: &Service, project: &Project, issue: &str) -> Result<Held, LookError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(held) = service.busy.take(format!("board {} {issue}", project.name)) {
+            return Ok(held);
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(LookError::Busy);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Looks at an issue without having been told of anything: what was missed becomes an event.
+/// What was found, for the record; none when it is in step, or no issue of a Plane board.
+///
+/// # Errors
+/// [`LookError`]; it can be tried again.
+pub async fn sync(service: &Arc<Service>, project: &Project, issue: &str) -> Result<Option<String>, LookError> {
+    let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
+    let _turn = turn(service, project, issue).await?;
+    let look = Look::new(service, project, plane, issue).await?;
+    let Some(item) = look.item(Urgency::Whenever).await? else {
+        return look.gone().await;
+    };
+    let moved = look.state(&item, None).await?;
+    let heard = look.comments(None).await?;
+    Ok(moved.or(heard))
+}
+
+/// Takes a person's change of the status that nobody told us of. Whoever calls has the [`turn`].
+///
+/// # Errors
+/// [`LookError`]; it can be tried again.
+pub async fn take_board(service: &Arc<Service>, project: &Project, issue: &str) -> Result<Option<String>, LookError> {
+    let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
+    let look = Look::new(service, project, plane, issue).await?;
+    match look.item(Urgency::Now).await? {
+        Some(item) => look.state(&item, None).await,
+        None => look.gone().await,
+    }
+}
+
+/// Looks at an issue because of a delivery.
+pub(super) async fn with_hint(
+    service: &Arc<Service>,
+    project: &Project,
+    plane: &PlaneTracker,
+    issue: &str,
+    hint: &Hint,
+) -> Result<Option<String>, LookError> {
+    let look = Look::new(service, project, plane, issue).await?;
+    let Some(item) = look.item(Urgency::Now).await? else {
+        return look.gone().await;
+    };
+    // A server that reads from a copy of its database may not know yet what it told.
+    let read = item.updated_at.as_deref().and_then(time);
+    if !matches!(hint.what, What::Comment(_)) && hint.at.is_some_and(|told| read.is_some_and(|read| read < told)) {
+        return Err(LookError::Behind);
+    }
+    let moved = look.state(&item, Some(hint)).await?;
+    let more = match &hint.what {
+        What::Comment(new) => look.comments(new.as_deref()).await?,
+        What::Labels => look.labels().await?,
+        _ => None,
+    };
+    Ok(moved.or(more))
+}
+
+impl<'a> Look<'a> {
+    async fn new(service: &'a Arc<Service>, project: &'a Project, plane: &'a PlaneTracker, issue: &'a str) -> Result<Self, LookError> {
+        let task = service.store.live_task_by_issue(&project.name, issue).await?;
+        let own = match &task {
+            Some(task) => service.rules_of(task).await,
+            None => None,
+        };
+        Ok(Self {
+            service,
+            project,
+            plane,
+            issue,
+            task,
+            rules: own.unwrap_or_else(|| project.rules()),
+        })
+    }
+
+    /// The issue, read now; none when the board has none such any more.
+    async fn item(&self, urgency: Urgency) -> Result<Option<Item>, LookError> {
+        match self.plane.item(urgency, self.issue).await {
+            Ok(item) => Ok(Some(item)),
+            Err(PlaneError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A person changed the status, told or not.
+    async fn state(&self, item: &Item, hint: Option<&Hint>) -> Result<Option<String>, LookError> {
+        let Some(stands) = standing(item) else { return Ok(None) };
+        let store = &self.service.store;
+        let known = store.projection(&self.project.name, self.issue).await?;
+        if known.stands.as_deref() == Some(stands.status.as_str()) {
+            return self.unseen(hint).await;
+        }
+        let change = self.who_moved(item, &stands.status, hint).await?;
+        if self.plane.own().await?.contains(&change.by.id) {
+            // Written, and not noted: the service died in between.
+            store
+                .save_projection(&self.project.name, self.issue, &stands.status, clock::now())
+                .await?;
+            return Ok(None);
+        }
+        let meant = self.meant(&stands.status);
+        let event = match &meant {
+            Some(name) => {
+                let id = item.state.as_ref().map_or("", Ref::id);
+                let activity = format!("plane {} state {id} {}", self.issue, change.at);
+                self.event(name, None, &change.by, change.at, activity).await?
+            }
+            None => None,
+        };
+        let signal = event.is_some();
+        let (name, issue, before) = (&self.project.name, self.issue, known.stands);
+        let taken = store
+            .take_change(name, issue, before, &stands.status, stands.changed_at, event, clock::now())
+            .await?;
+        Ok(match (taken, meant) {
+            (Taken::Moved, _) => None,
+            (Taken::Now(_), Some(name)) if signal => Some(format!("moved to {:?}: the signal `{name}`", stands.status)),
+            (Taken::Now(_), _) => Some(format!("moved to {:?}, which is no signal here", stands.status)),
+        })
+    }
+
+    /// The signal of a status, where it means anything to the issue as it is.
+    pub(super) fn meant(&self, status: &str) -> Option<Name> {
+        let name = self
+            .rules
+            .signals
+            .status
+            .get(status)
+            .filter(|name| known_signal(&self.rules, name))?;
+        self.reaches(name).then(|| name.clone())
+    }
+
+    /// Whether a signal can do anything: an issue without a task, or with one that is over, can only be started.
+    pub(super) fn reaches(&self, name: &Name) -> bool {
+        name == "start" || self.task.as_ref().is_some_and(|t| !t.terminal())
+    }
+
+    /// The event of a person's signal; none when the person may not send it, and nobody has to be told.
+    pub(super) async fn event(
+        &self,
+        name: &Name,
+        text: Option<String>,
+        by: &User,
+        at: i64,
+        activity: String,
+    ) -> Result<Option<NewEvent>, LookError> {
+        let config = self.service.config();
+        let actor = who::person(self.plane, &config.people, by).await?;
+        if let Err(why) = may_signal(&self.rules, self.task.as_ref(), name, &actor) {
+            // What a gate waits for is answered on the board: the engine tells them.
+            if self.task.is_none() || !told_by_engine(&self.rules, name) {
+                tracing::info!(project = %self.project.name, issue = self.issue, "a signal of the board counts for nothing: {why}");
+                return Ok(None);
+            }
+        }
+        let signal = Signal {
+            name: name.clone(),
+            text,
+            activity: activity.clone(),
+            acted_at: Millis(at.saturating_add(self.plane.skew())),
+        };
+        Ok(Some(self.about(Body::Signalled(signal), actor, Some(activity))))
+    }
+
+    fn about(&self, body: Body, actor: Actor, dedupe: Option<String>) -> NewEvent {
+        NewEvent {
+            target: Target {
+                project: self.project.name.clone(),
+                repo: self.project.repo,
+                task: None,
+                issue: Some(self.issue.to_owned()),
+            },
+            at: clock::now(),
+            cause: None,
+            actor,
+            body,
+            dedupe,
+        }
+    }
+
+    /// A label may pass a gate that waits: the task looks again, and reads them itself.
+    async fn labels(&self) -> Result<Option<String>, LookError> {
+        self.poke("the labels of its issue", None).await
+    }
+
+    /// The issue was deleted, archived or put back into intake. Its task goes on: what it has done is not undone by that.
+    async fn gone(&self) -> Result<Option<String>, LookError> {
+        let told = self
+            .poke("its issue is gone from the board", Some(format!("plane {} gone", self.issue)))
+            .await?;
+        if let (Some(_), Some(task)) = (&told, &self.task) {
+            tracing::warn!(
+                task = %task.item,
+                issue = self.issue,
+                "the issue is gone from the board: the task goes on, but nobody can follow or answer it there; stop it with signalbox stop {}",
+                task.item
+            );
+        }
+        Ok(told)
+    }
+
+    async fn poke(&self, by: &str, dedupe: Option<String>) -> Result<Option<String>, LookError> {
+        if self.task.as_ref().is_none_or(Task::terminal) {
+            return Ok(None);
+        }
+        let body = Body::Poked { by: Name::new(by) };
+        let recorded = self.service.store.record(self.about(body, Actor::Service, dedupe)).await?;
+        Ok(recorded.map(|_| format!("looked again: {by}")))
+    }
+}
+
+/// Whether the engine itself answers whoever may not send it.
+fn told_by_engine(rules: &Ruleset, name: &Name) -> bool {
+    let gate = |kind: &GateKind| matches!(kind, GateKind::Human { signal, .. } if signal == name);
+    name == "reject" || rules.gates.values().any(|g| gate(&g.kind))
+}

@@ -1,0 +1,116 @@
+//! Claude Code: `--output-format json` or `stream-json`.
+
+use serde_json::Value;
+
+use super::{Ending, Failure, Kind, Parser, Report, count, denied, limits, money, name, plain, word};
+use crate::engine::model::{AgentNotes, Millis, Usage};
+
+/// What its lines have come to.
+#[derive(Default)]
+pub(super) struct Claude {
+    report: Report,
+    /// A usage limit that the service has told of and not taken back: when it ends, if known.
+    rejected: Option<Option<Millis>>,
+}
+
+impl Parser for Claude {
+    fn take(&mut self, doc: &Value, named: bool) -> bool {
+        match (word(doc, "type"), word(doc, "subtype")) {
+            ("system", "init") => {
+                self.report.notes.model = name(doc, "model");
+                self.report.notes.session = name(doc, "session_id");
+                self.rejected = None;
+                self.goes_on()
+            }
+            // Background work may bring another turn, which ends with a result of its own.
+            ("assistant" | "user", _) if named || doc.get("session_id").is_some() => self.goes_on(),
+            ("rate_limit_event", _) => {
+                self.limit(doc.get("rate_limit_info").unwrap_or(&Value::Null));
+                false
+            }
+            // Another agent's result has no subtype.
+            ("result", subtype) if named || !subtype.is_empty() => {
+                self.result(doc, subtype);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn report(&self) -> Report {
+        self.report.clone()
+    }
+}
+
+impl Claude {
+    /// Whatever it said before, it is at work.
+    fn goes_on(&mut self) -> bool {
+        self.report.ending = None;
+        true
+    }
+
+    fn limit(&mut self, info: &Value) {
+        let until = info.get("resetsAt").and_then(Value::as_i64).map(limits::epoch);
+        self.rejected = (word(info, "status") == "rejected" && !info["isUsingOverage"].as_bool().unwrap_or(false)).then_some(until);
+    }
+
+    fn result(&mut self, doc: &Value, subtype: &str) {
+        let status = doc.get("api_error_status").filter(|s| !s.is_null());
+        // Whoever leaves it out has not said that it went well.
+        let error = doc.get("is_error").and_then(Value::as_bool).unwrap_or(true);
+        self.report.ending = Some(if !error && subtype == "success" && status.is_none() {
+            Ending::Success
+        } else {
+            Ending::Failure(self.failure(doc, subtype, status))
+        });
+        self.report.usage = usage(doc);
+        let notes = &mut self.report.notes;
+        notes.turns = u32::try_from(count(doc, "num_turns")).unwrap_or(u32::MAX);
+        notes.millis = count(doc, "duration_ms");
+        notes.cached_tokens = doc.get("usage").map_or(0, |u| count(u, "cache_read_input_tokens"));
+        notes.session = name(doc, "session_id").or_else(|| notes.session.take());
+        let models = doc.get("modelUsage").and_then(Value::as_object);
+        let dearest = models.and_then(|m| m.iter().max_by(|a, b| money(a.1, "costUSD").total_cmp(&money(b.1, "costUSD"))));
+        if let Some((model, _)) = dearest {
+            notes.model = Some(super::short(model));
+        }
+        denials(doc, notes);
+    }
+
+    fn failure(&self, doc: &Value, subtype: &str, status: Option<&Value>) -> Failure {
+        let said = ["result", "errors"].into_iter().filter_map(|key| doc.get(key)).map(plain);
+        let said = said.collect::<Vec<_>>().join("\n");
+        let reason = word(doc, "terminal_reason");
+        let code = status.and_then(Value::as_u64);
+        let kind = match subtype {
+            "error_max_turns" => Kind::Lasting("its turns are used up"),
+            "error_max_budget_usd" => Kind::Lasting("its budget is used up"),
+            "error_during_execution" if reason.starts_with("aborted") => Kind::Lasting("it was interrupted"),
+            _ if reason == "prompt_too_long" => Kind::Lasting("the prompt is too long"),
+            _ => match (limits::usage_limit(&said), self.rejected) {
+                (None, None) => limits::kind(code, &said),
+                (Some(None) | None, Some(until)) => Kind::Limit(until),
+                (Some(until), _) => Kind::Limit(until),
+            },
+        };
+        let status = status.map(|s| format!("API status {s}: ")).unwrap_or_default();
+        Failure::new(kind, format!("{subtype}: {status}{said}"))
+    }
+}
+
+fn usage(doc: &Value) -> Usage {
+    let usage = doc.get("usage").unwrap_or(&Value::Null);
+    let input = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
+    Usage {
+        input_tokens: input.into_iter().map(|key| count(usage, key)).fold(0, u64::saturating_add),
+        output_tokens: count(usage, "output_tokens"),
+        cost_usd: money(doc, "total_cost_usd"),
+    }
+}
+
+fn denials(doc: &Value, notes: &mut AgentNotes) {
+    (notes.denied, notes.denials) = (0, Vec::new());
+    for denial in doc.get("permission_denials").and_then(Value::as_array).into_iter().flatten() {
+        denied(notes, word(denial, "tool_name"));
+    }
+}

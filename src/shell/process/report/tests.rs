@@ -1,0 +1,341 @@
+//! Every recorded output, and what must hold of any.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use regex::{Regex, RegexBuilder};
+
+use super::*;
+use crate::engine::model::RunEnd;
+use crate::shell::process::{Exit, classify};
+
+/// 2026-03-25 12:00:00 UTC.
+const NOW: Millis = Millis(1_774_440_000_000);
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/agents")
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// A recorded run of Claude Code: its exit status, and what it wrote.
+fn live(name: &str) -> (Option<i32>, Vec<u8>) {
+    let doc: Value = serde_json::from_slice(&fixture(&format!("claude_live/{name}.json"))).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let log = format!("{}{}", word(&doc, "stderr"), word(&doc, "stdout"));
+    (doc["exit_code"].as_i64().and_then(|c| i32::try_from(c).ok()), log.into_bytes())
+}
+
+/// The patterns that are shipped.
+fn patterns() -> Vec<Regex> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/base.toml")).unwrap_or_default();
+    let doc: toml::Table = text.parse().unwrap_or_else(|e| panic!("{e}"));
+    let list = doc["retry"]["patterns"].as_array().cloned().unwrap_or_default();
+    let compiled: Vec<Regex> = list
+        .iter()
+        .filter_map(|p| RegexBuilder::new(p.as_str()?).case_insensitive(true).build().ok())
+        .collect();
+    assert!(!compiled.is_empty());
+    compiled
+}
+
+fn end(code: Option<i32>, log: &[u8], output: Output) -> RunEnd {
+    let exit = Exit {
+        code,
+        ended_at: NOW,
+        ..Exit::default()
+    };
+    let text = String::from_utf8_lossy(&log[log.len().saturating_sub(16 * 1024)..]).into_owned();
+    classify(&exit, "runs/7.log", Some(&text), &of(log, output), output, &patterns())
+}
+
+/// The same through either way of reading: by name, and by what it looks like.
+fn both(code: i32, log: &[u8], output: Output) -> RunEnd {
+    let (named, auto) = (end(Some(code), log, output), end(Some(code), log, Output::Auto));
+    assert_eq!(named.outcome(), auto.outcome(), "{named:?}\n{auto:?}");
+    named
+}
+
+#[test]
+fn claude_results() {
+    let ok = of(&fixture("claude_result_success.json"), Output::Claude);
+    assert_eq!(ok.ending, Some(Ending::Success));
+    assert_eq!((ok.usage.input_tokens, ok.usage.output_tokens), (12 + 2783 + 14707, 512));
+    assert!((ok.usage.cost_usd - 0.0312).abs() < 1e-9);
+    let session = Some("550e8400-e29b-41d4-a716-446655440000".to_owned());
+    let notes = AgentNotes {
+        model: Some("claude-sonnet-5".to_owned()),
+        session,
+        turns: 7,
+        millis: 48213,
+        cached_tokens: 14707,
+        ..AgentNotes::default()
+    };
+    assert_eq!(ok.notes, notes);
+    for (name, outcome, word) in [
+        ("success", "ok", ""),
+        ("error_max_turns", "failed", "its turns are used up"),
+        ("error_during_execution", "failed", "error_during_execution"),
+        ("overloaded", "transient", "529"),
+        ("usage_limit_legacy_1x", "limited", "usage limit"),
+        ("usage_limit", "limited", "session limit"),
+    ] {
+        // B-Q 4: the exit status was seen to be 0 and 1 for one and the same result.
+        for code in [0, 1] {
+            let end = both(code, &fixture(&format!("claude_result_{name}.json")), Output::Claude);
+            if (code, outcome) != (1, "ok") {
+                assert_eq!(end.outcome(), outcome, "{name} with exit {code}: {end:?}");
+            }
+            assert!(end.detail().contains(word), "{name}: {}", end.detail());
+        }
+    }
+    let stream = of(&fixture("claude_stream.jsonl"), Output::Claude);
+    assert_eq!((stream.ending, stream.usage), (Some(Ending::Success), ok.usage));
+}
+
+#[test]
+fn usage_limits_end_at_a_time() {
+    let until = |log: &[u8]| match end(Some(1), log, Output::Claude) {
+        RunEnd::Limited { until, .. } => Some(until),
+        _ => None,
+    };
+    assert_eq!(
+        until(&fixture("claude_result_usage_limit_legacy_1x.json")),
+        Some(Millis::secs(1_750_708_800))
+    );
+    let told = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1774447200,"rateLimitType":"five_hour"}}"#;
+    let result = String::from_utf8_lossy(&fixture("claude_result_usage_limit.json")).replace('\n', "");
+    let stream = |first: &str| until(format!("{first}\n{result}\n").as_bytes());
+    assert_eq!(stream(told), Some(Millis::secs(1_774_447_200)));
+    // A mere warning is no limit: the words decide, a time of day that is still to come.
+    let warning = told.replace("rejected", "allowed_warning");
+    assert!(stream(&warning).is_some_and(|at| at != Millis::secs(1_774_447_200) && at > NOW && at < NOW.plus(Millis::secs(86_401))));
+    // It went on elsewhere: an overload after that is an overload.
+    let overload = String::from_utf8_lossy(&fixture("claude_result_overloaded.json")).replace('\n', "");
+    assert_eq!(
+        end(Some(1), format!("{warning}\n{overload}\n").as_bytes(), Output::Claude).outcome(),
+        "transient"
+    );
+    let words = [
+        ("hit your limit · resets 1pm (UTC)", Some(3600)),
+        ("hit your weekly limit · resets Thu 12:00am (UTC)", Some(12 * 3600)),
+        ("Your limit will reset at 3pm (America/Bogota).", Some(8 * 3600)),
+        (
+            "usage limit. Try again in 2 days 3 hours 5 minutes.",
+            Some(2 * 86_400 + 3 * 3600 + 300),
+        ),
+        ("resets 13pm (UTC)", None),
+        ("resets 3pm (Nowhere/Land)", None),
+    ];
+    for (text, secs) in words {
+        assert_eq!(limits::until(text, NOW), secs.map(|s| NOW.plus(Millis::secs(s))), "{text}");
+    }
+}
+
+#[test]
+fn claude_live() {
+    for (name, code, outcome, word) in [
+        ("ok-json", 0, "ok", ""),
+        ("ok-stream", 0, "ok", ""),
+        ("tool-default", 0, "ok", ""),
+        ("budget", 1, "failed", "its budget is used up"),
+        ("loop-turns", 1, "failed", "its turns are used up"),
+        ("e401mr1", 1, "failed", "credentials"),
+        ("ecredit", 1, "failed", "no money"),
+        ("e529", 1, "transient", "529"),
+        ("e429ra120", 1, "transient", "429"),
+        // A later version: its result begins with other keys.
+        ("e429-2.1.329", 1, "transient", "429"),
+    ] {
+        let (was, log) = live(name);
+        assert_eq!(was, Some(code), "{name}");
+        let end = both(code, &log, Output::Claude);
+        assert_eq!(end.outcome(), outcome, "{name}: {end:?}");
+        assert!(end.detail().contains(word), "{name}: {}", end.detail());
+    }
+    // Interrupted: exit 0 was seen with it, and it is no success.
+    let (_, interrupted) = live("int-slow");
+    let end = both(0, &interrupted, Output::Claude);
+    assert!(end.outcome() == "failed" && end.detail().contains("it was interrupted"), "{end:?}");
+}
+
+#[test]
+fn refused_tools_are_told() {
+    let (_, log) = live("tool-default");
+    let report = of(&log, Output::Claude);
+    assert_eq!(
+        (report.notes.denied, report.notes.denials.as_slice()),
+        (1, &["Write".to_owned()][..])
+    );
+    assert_eq!(report.notes.refused().as_deref(), Some("Write (1 call)"));
+    // Whole files that were to be written stand in the result: more than the tail of a log holds.
+    let large = String::from_utf8_lossy(&log).replace("hello from stub", &"x".repeat(300_000));
+    assert_eq!(of(large.as_bytes(), Output::Claude), report);
+}
+
+#[test]
+fn other_agents() {
+    let codex = of(&fixture("codex_exec_stream.jsonl"), Output::Codex);
+    assert_eq!(codex.ending, Some(Ending::Success));
+    assert_eq!(
+        (codex.usage.input_tokens, codex.usage.output_tokens, codex.notes.cached_tokens),
+        (24763, 122, 24448)
+    );
+    assert_eq!(codex.notes.session.as_deref(), Some("0199a213-81c0-7800-8aa1-bbab2a035a53"));
+    assert_eq!(both(0, &fixture("codex_exec_stream.jsonl"), Output::Codex), RunEnd::Ok);
+    let end = both(1, &fixture("codex_exec_failed_tail.jsonl"), Output::Codex);
+    assert!(end.outcome() == "failed" && end.detail().contains("stream disconnected"), "{end:?}");
+    let limit = br#"{"type":"turn.failed","error":{"message":"You've hit your usage limit. Try again in 3 hours 12 minutes."}}"#;
+    let until = NOW.plus(Millis::secs(3 * 3600 + 720));
+    assert!(matches!(both(1, limit, Output::Codex), RunEnd::Limited { until: at, .. } if at == until));
+
+    assert_eq!(both(0, &fixture("gemini_json.json"), Output::Gemini), RunEnd::Ok);
+    assert_eq!(both(1, &fixture("gemini_json_error.json"), Output::Gemini).outcome(), "transient");
+    let stream = br#"{"type":"init","timestamp":"t","session_id":"s-1","model":"gemini-2.5-pro"}
+{"type":"message","role":"assistant","content":"we met a 429","delta":true}
+{"type":"result","timestamp":"t","status":"success","stats":{"total_tokens":30,"input_tokens":20,"output_tokens":10,"cached":5,"duration_ms":900,"tool_calls":1}}"#;
+    let gemini = of(stream, Output::Gemini);
+    assert_eq!(
+        (gemini.usage.input_tokens, gemini.usage.output_tokens, gemini.notes.cached_tokens),
+        (20, 10, 5)
+    );
+    assert_eq!(
+        (gemini.notes.model.as_deref(), gemini.notes.session.as_deref()),
+        (Some("gemini-2.5-pro"), Some("s-1"))
+    );
+    assert_eq!(both(0, stream, Output::Gemini), RunEnd::Ok);
+
+    let opencode = of(&fixture("opencode_stream.jsonl"), Output::OpenCode);
+    assert_eq!((opencode.usage.input_tokens, opencode.usage.output_tokens), (100, 20));
+    assert!((opencode.usage.cost_usd - 0.0123).abs() < 1e-9);
+    assert_eq!(both(0, &fixture("opencode_stream.jsonl"), Output::OpenCode), RunEnd::Ok);
+    let error = br#"{"type":"error","timestamp":1,"sessionID":"ses_01","error":{"name":"APIError","data":{"message":"slow down","statusCode":429}}}"#;
+    assert_eq!(both(1, error, Output::OpenCode).outcome(), "transient");
+}
+
+#[test]
+fn other_agents_live() {
+    // It lost the network and was still waiting for it when it was ended.
+    let lost = fixture("other_live/codex_no_network.jsonl");
+    assert!(matches!(of(&lost, Output::Codex).ending, Some(Ending::Failure(_))));
+    assert_eq!(end(Some(0), &lost, Output::Codex).outcome(), "failed");
+    let auth = end(Some(41), &fixture("other_live/gemini_no_credentials.txt"), Output::Gemini);
+    assert!(
+        auth.outcome() == "failed" && auth.detail().contains("set an Auth method"),
+        "{auth:?}"
+    );
+    let auth = end(Some(41), &fixture("other_live/gemini_stream_no_credentials.txt"), Output::Gemini);
+    assert!(
+        auth.outcome() == "failed" && auth.detail().contains("Invalid auth method"),
+        "{auth:?}"
+    );
+}
+
+#[test]
+fn the_exit_status_alone_is_no_success() {
+    for output in [Output::Claude, Output::Codex, Output::Gemini, Output::OpenCode] {
+        for log in [
+            &b""[..],
+            b"Done.\n",
+            b"\xff\xfe{\"type\":\"result\"",
+            br#"{"type":"system","subtype":"init"}"#,
+        ] {
+            let end = end(Some(0), log, output);
+            assert!(end.outcome() == "failed" && end.detail().contains("no whole result"), "{end:?}");
+        }
+    }
+    assert_eq!(end(Some(0), b"Done.\n", Output::Text), RunEnd::Ok);
+    assert_eq!(end(Some(0), b"Done.\n", Output::Auto), RunEnd::Ok);
+    let (_, failed) = live("loop-turns");
+    assert_eq!(end(Some(0), &failed, Output::Text), RunEnd::Ok, "told to look at nothing else");
+}
+
+#[test]
+fn a_model_that_mentions_weather_is_not_weather() {
+    // B-Q 5, where the result itself is missing: what the model wrote says nothing, standard error does.
+    let said = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"fixed the 429 and the request timed out"}]}}"#;
+    assert_eq!(end(Some(1), said.as_bytes(), Output::Claude).outcome(), "failed");
+    let noisy = format!("{said}\nError: connection reset by peer\n");
+    assert_eq!(end(Some(1), noisy.as_bytes(), Output::Claude).outcome(), "transient");
+    let (_, ok) = live("ok-stream");
+    let mentions = String::from_utf8_lossy(&ok).replace("Hi from the stub.", "API Error: 429, overloaded");
+    assert_eq!(end(Some(0), mentions.as_bytes(), Output::Claude), RunEnd::Ok);
+    assert_eq!(end(Some(1), mentions.as_bytes(), Output::Claude).outcome(), "failed");
+}
+
+#[test]
+fn a_large_log_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+    let path = dir.path().join("7.log");
+    let (_, ok) = live("ok-stream");
+    let long = format!("{{\"type\":\"user\",\"message\":\"{}\"}}\n", "y".repeat(9 * 1024 * 1024));
+    let log = [long.as_bytes(), b"\0\0\0\xff noise without end ", b"\n", &ok].concat();
+    std::fs::write(&path, &log).unwrap_or_else(|e| panic!("{e}"));
+    let report = read(&path, Output::Claude).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((report.ending.clone(), report), (Some(Ending::Success), of(&ok, Output::Claude)));
+    assert!(read(&dir.path().join("none"), Output::Claude).is_err());
+    assert_eq!(read(&path, Output::Text).unwrap_or_else(|e| panic!("{e}")), Report::default());
+}
+
+/// Logs that end in a failure, some after an earlier result that was none.
+fn failures() -> Vec<(Output, Vec<u8>)> {
+    let ok = live("ok-stream").1;
+    let mut all: Vec<(Output, Vec<u8>)> = ["e529", "e429ra120", "int-slow", "loop-turns", "budget", "ecredit"]
+        .iter()
+        .flat_map(|name| {
+            let failed = live(name).1;
+            // A single document has nothing before it.
+            let streamed = failed.windows(6).any(|w| w == br#""init""#);
+            let after_success = streamed.then(|| (Output::Claude, [ok.clone(), failed.clone()].concat()));
+            [(Output::Claude, failed)].into_iter().chain(after_success)
+        })
+        .collect();
+    let codex = [fixture("codex_exec_stream.jsonl"), fixture("codex_exec_failed_tail.jsonl")].concat();
+    all.push((Output::Codex, codex));
+    all.push((Output::Gemini, fixture("gemini_json_error.json")));
+    all
+}
+
+#[test]
+fn no_cut_makes_a_failure_a_success() {
+    for (output, log) in failures() {
+        // Up to where the failure begins, what is left may rightly be a success.
+        let from = match output {
+            Output::Codex => fixture("codex_exec_stream.jsonl").len() + 1,
+            _ => log.windows(16).rposition(|w| w == br#"{"type":"result""#).map_or(0, |at| at + 1),
+        };
+        for at in (from..=log.len()).step_by(1 + log.len() / 2000) {
+            let report = of(&log[..at], output);
+            assert_ne!(
+                report.ending,
+                Some(Ending::Success),
+                "cut at {at}: {}",
+                String::from_utf8_lossy(&log[from - from.min(1)..at])
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        for (_, output) in Output::ALL {
+            let end = end(Some(0), &bytes, output);
+            prop_assert!(end.outcome() == "ok" || !matches!(output, Output::Auto | Output::Text));
+        }
+    }
+
+    #[test]
+    fn inserted_bytes_make_no_success(which in 0_usize..11, at in any::<prop::sample::Index>(), noise in proptest::collection::vec(any::<u8>(), 1..40)) {
+        let all = failures();
+        let (output, log) = &all[which % all.len()];
+        let from = log.windows(16).rposition(|w| w == br#"{"type":"result""#).unwrap_or(0);
+        let from = if *output == Output::Codex { fixture("codex_exec_stream.jsonl").len() } else { from };
+        let at = from + at.index(log.len() - from);
+        let spoilt = [&log[..at], &noise, &log[at..]].concat();
+        prop_assert_ne!(of(&spoilt, *output).ending, Some(Ending::Success));
+    }
+}

@@ -1,0 +1,114 @@
+//! What every tracker does, on a Plane board.
+
+use reqwest::Method;
+use serde_json::{Value as Json, json};
+
+use crate::engine::model::Issue;
+use crate::shell::tracker::{Said, Standing, TrackerError};
+
+use super::budget::Urgency;
+use super::client::Client;
+use super::error::PlaneError;
+use super::html::{from_markdown, to_text};
+use super::paths::is_id;
+use super::wire::{Item, Ref, State};
+use super::{PlaneTracker, SOURCE, standing};
+
+impl PlaneTracker {
+    pub(in crate::shell::tracker) async fn issue(&self, id: &str) -> Result<Option<Issue>, TrackerError> {
+        let item = match self.item(Urgency::Now, id).await {
+            Ok(item) => item,
+            Err(PlaneError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.about(id)),
+        };
+        let labels = self.label_names(&item).await.map_err(|e| e.about(id))?;
+        Ok(Some(Issue {
+            id: item.id,
+            number: item.sequence_id,
+            title: item.name,
+            description: to_text(&item.description_html.unwrap_or_default()),
+            labels,
+            author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
+            // The REST interface does not show relations: the text and the command line do.
+            blocked_by: Vec::new(),
+        }))
+    }
+
+    pub(in crate::shell::tracker) async fn standing(&self, id: &str) -> Result<Option<Standing>, TrackerError> {
+        let item = match self.item(Urgency::Now, id).await {
+            Ok(item) => item,
+            Err(PlaneError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.about(id)),
+        };
+        Ok(standing(&item))
+    }
+
+    pub(in crate::shell::tracker) async fn set_status(&self, id: &str, status: &str) -> Result<(), TrackerError> {
+        let write = async {
+            let state = self.state_named(status).await?;
+            match self.put_state(id, &state).await {
+                Err(PlaneError::Refused { status: 400, .. }) => {
+                    // The state was deleted and made anew since the board was read.
+                    self.0.states.forget();
+                    let state = self.state_named(status).await?;
+                    self.put_state(id, &state).await
+                }
+                other => other,
+            }
+        };
+        write.await.map_err(|e| e.about(id))
+    }
+
+    async fn put_state(&self, id: &str, state: &State) -> Result<(), PlaneError> {
+        // `state_id` is what the board's own page sends; here it would be ignored without a word.
+        let body = json!({"state": state.id});
+        let item: Item = self.write_item(&self.0.client, Method::PATCH, id, "", body).await?;
+        match item.state.as_ref().map(Ref::id) {
+            Some(now) if now != state.id => Err(PlaneError::Malformed {
+                why: "the state was taken and not set".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(in crate::shell::tracker) async fn comment(&self, id: &str, said: &Said<'_>) -> Result<(), TrackerError> {
+        let own = said.agent.and_then(|slot| self.0.agents.get(slot));
+        if let (Some(client), Some(slot)) = (own, said.agent) {
+            match self.post(client, id, said).await {
+                Err(PlaneError::Key(why) | PlaneError::Forbidden(why)) => {
+                    tracing::warn!(agent = %slot, "the agent's own key is refused ({why}): the service writes for it");
+                }
+                other => return other.map_err(|e| e.about(id)),
+            }
+        }
+        self.post(&self.0.client, id, said).await.map_err(|e| e.about(id))
+    }
+
+    async fn post(&self, client: &Client, id: &str, said: &Said<'_>) -> Result<(), PlaneError> {
+        let body = json!({
+            "comment_html": from_markdown(said.text),
+            "external_source": SOURCE,
+            // Keys count events from 1 in every new database: the time makes them one of a kind.
+            "external_id": format!("{}-{}", said.key, said.at.0),
+            "access": "INTERNAL",
+        });
+        match self.write_item::<Json>(client, Method::POST, id, "comments/", body).await {
+            Ok(_) | Err(PlaneError::Exists) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes another text into a comment of ours, found by its id on the board.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn edit_comment(&self, id: &str, comment: &str, text: &str) -> Result<(), PlaneError> {
+        if !is_id(comment) {
+            return Err(PlaneError::NotFound);
+        }
+        let (what, body) = (format!("comments/{comment}/"), json!({"comment_html": from_markdown(text)}));
+        self.write_item::<Json>(&self.0.client, Method::PATCH, id, &what, body)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,200 @@
+//! Reading a board: work items, their history and comments, and what a project has.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::PlaneTracker;
+use super::budget::Urgency;
+use super::client::Ask;
+use super::error::PlaneError;
+use super::wire::{Activity, Comment, Item, Label, Listing, Member, Page, Ref, State, User, time};
+
+/// Most that is asked for at once: what every version allows.
+const PER_PAGE: &str = "100";
+/// Most pages that are read of one listing: a server that never ends does not keep us for ever.
+const PAGES: usize = 100;
+/// Pages of comments that are read at most in one look.
+const COMMENT_PAGES: usize = 10;
+
+impl PlaneTracker {
+    /// The work item with its state in full.
+    ///
+    /// # Errors
+    /// [`PlaneError::NotFound`] when it is deleted, archived or still in intake.
+    pub async fn item(&self, urgency: Urgency, id: &str) -> Result<Item, PlaneError> {
+        let query = [("expand", "state")];
+        let item: Item = self.read_item(urgency, id, "", &query).await?;
+        if let Some(Ref::Full { id, name: Some(name), .. }) = &item.state {
+            // A state that was renamed: what is known of the board is old.
+            self.0
+                .states
+                .forget_unless(|all| all.iter().all(|s| s.id != *id || s.name == *name));
+        }
+        Ok(item)
+    }
+
+    /// A work item's changes, the newest first, at most a hundred.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn activities(&self, id: &str) -> Result<Vec<Activity>, PlaneError> {
+        let query = [("order_by", "-created_at"), ("per_page", PER_PAGE)];
+        let page: Page<Activity> = self.read_item(Urgency::Now, id, "activities/", &query).await?;
+        let mut all = page.results;
+        // A server that ignores the order answers the other way round.
+        all.sort_by_key(|a| std::cmp::Reverse(a.created_at.as_deref().and_then(time)));
+        Ok(all)
+    }
+
+    /// A work item's comments that were written at or after `since`, the oldest first.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn comments(&self, id: &str, since: i64) -> Result<Vec<Comment>, PlaneError> {
+        let written = |c: &Comment| c.created_at.as_deref().and_then(time);
+        let mut found: Vec<Comment> = Vec::new();
+        let mut cursor = None;
+        for _ in 0..COMMENT_PAGES {
+            let next = cursor.clone().unwrap_or_else(|| format!("{PER_PAGE}:0:0"));
+            let query = [("per_page", PER_PAGE), ("order_by", "-created_at"), ("cursor", next.as_str())];
+            let page: Page<Comment> = self.read_item(Urgency::Now, id, "comments/", &query).await?;
+            let old = page.results.iter().any(|c| written(c).is_some_and(|at| at < since));
+            found.extend(page.results.into_iter().filter(|c| written(c).is_none_or(|at| at >= since)));
+            cursor = page.next_cursor.filter(|_| page.next_page_results && !old);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        // Pages move while they are read: one comment may be on two of them.
+        found.sort_by(|a, b| (written(a), &a.id).cmp(&(written(b), &b.id)));
+        found.dedup_by(|a, b| a.id == b.id);
+        Ok(found)
+    }
+
+    /// Work items, those that were changed last first, until `on` says that it has seen enough.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn list(&self, mut on: impl FnMut(Item) -> bool + Send) -> Result<(), PlaneError> {
+        let path = self.items().await?;
+        let mut cursor = format!("{PER_PAGE}:0:0");
+        for _ in 0..PAGES {
+            let query = [
+                ("per_page", PER_PAGE),
+                ("cursor", cursor.as_str()),
+                ("order_by", "-updated_at"),
+                ("expand", "state"),
+            ];
+            let page: Page<Item> = self.0.client.call(Ask::get(Urgency::Whenever, &path, &query)).await?;
+            for item in page.results {
+                if !on(item) {
+                    return Ok(());
+                }
+            }
+            match page.next_cursor.filter(|next| page.next_page_results && *next != cursor) {
+                Some(next) => cursor = next,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The board's states.
+    ///
+    /// # Errors
+    /// [`PlaneError`]: that they cannot be read is not that there are none.
+    pub async fn states(&self) -> Result<Arc<Vec<State>>, PlaneError> {
+        self.0.states.get(|| self.listing("states/")).await
+    }
+
+    /// The state of this name, by the board as it is.
+    ///
+    /// # Errors
+    /// [`PlaneError::NoStatus`] when the board was read and has none.
+    pub async fn state_named(&self, name: &str) -> Result<State, PlaneError> {
+        let find = |all: &[State]| all.iter().find(|s| s.name == name).cloned();
+        if let Some(found) = find(&self.states().await?) {
+            return Ok(found);
+        }
+        // It may have been added since.
+        let fresh = self.0.states.fresh(|| self.listing("states/")).await?;
+        find(&fresh).ok_or_else(|| PlaneError::NoStatus(name.to_owned()))
+    }
+
+    /// Members of the project.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn members(&self) -> Result<Arc<Vec<User>>, PlaneError> {
+        self.0.members.get(|| self.read_members()).await
+    }
+
+    /// The member of this id; one who came a moment ago is found as well.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn member(&self, id: &str) -> Result<Option<User>, PlaneError> {
+        let find = |all: &[User]| all.iter().find(|u| u.id == id).cloned();
+        if let Some(found) = find(&self.members().await?) {
+            return Ok(Some(found));
+        }
+        Ok(find(&self.0.members.fresh(|| self.read_members()).await?))
+    }
+
+    async fn read_members(&self) -> Result<Vec<User>, PlaneError> {
+        let members: Vec<Member> = self.listing("members/").await?;
+        let plain = |m| match m {
+            Member::Of { member } | Member::Plain(member) => member,
+        };
+        Ok(members.into_iter().map(plain).collect())
+    }
+
+    /// Names of a work item's labels.
+    pub(super) async fn label_names(&self, item: &Item) -> Result<Vec<String>, PlaneError> {
+        let mut names = Vec::new();
+        for label in &item.labels {
+            if let Ref::Full { name: Some(name), .. } = label {
+                names.push(name.clone());
+                continue;
+            }
+            let find = |all: &[Label]| all.iter().find(|l| l.id == label.id()).map(|l| l.name.clone());
+            let known = find(&self.0.labels.get(|| self.listing("labels/")).await?);
+            let known = match known {
+                Some(name) => Some(name),
+                None => find(&self.0.labels.fresh(|| self.listing("labels/")).await?),
+            };
+            names.extend(known);
+        }
+        Ok(names)
+    }
+
+    pub(super) async fn listing<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, PlaneError> {
+        let path = format!("{}/{what}", self.0.place);
+        let mut all = Vec::new();
+        let mut cursor = format!("{PER_PAGE}:0:0");
+        for _ in 0..PAGES {
+            let query = [("per_page", PER_PAGE), ("cursor", cursor.as_str())];
+            let listing = self.0.client.call(Ask::get(Urgency::Now, &path, &query)).await;
+            match listing.map_err(no_project)? {
+                Listing::All(items) => return Ok(items),
+                Listing::Page(page) => {
+                    all.extend(page.results);
+                    match page.next_cursor.filter(|next| page.next_page_results && *next != cursor) {
+                        Some(next) => cursor = next,
+                        None => return Ok(all),
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A project's own listing is not there: the project is not.
+pub(super) fn no_project(error: PlaneError) -> PlaneError {
+    match error {
+        PlaneError::NotFound => PlaneError::NoProject,
+        other => other,
+    }
+}

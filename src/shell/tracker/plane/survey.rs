@@ -1,0 +1,70 @@
+//! Reading what a board is, for whoever compares it with the rules: its project, labels, keys.
+
+use serde::Deserialize;
+
+use crate::engine::model::Name;
+
+use super::PlaneTracker;
+use super::budget::Urgency;
+use super::client::{Ask, Client};
+use super::error::PlaneError;
+use super::read::no_project;
+use super::wire::{Label, User};
+
+/// A project of the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Details {
+    /// Name.
+    #[serde(default)]
+    pub name: String,
+    /// What its issues' keys begin with, `ORCH`.
+    #[serde(default)]
+    pub identifier: String,
+    /// When it was archived, if it was.
+    #[serde(default)]
+    pub archived_at: Option<String>,
+}
+
+impl PlaneTracker {
+    /// The project as the server describes it.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn details(&self) -> Result<Details, PlaneError> {
+        let path = format!("{}/", self.0.place);
+        let asked = self.0.client.call(Ask::get(Urgency::Now, &path, &[])).await;
+        asked.map_err(no_project)
+    }
+
+    /// The labels' names.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn labels(&self) -> Result<Vec<String>, PlaneError> {
+        let labels = self.0.labels.get(|| self.listing::<Label>("labels/")).await?;
+        Ok(labels.iter().map(|l| l.name.clone()).collect())
+    }
+
+    /// The user of the service's own key.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn me(&self) -> Result<User, PlaneError> {
+        owner(&self.0.client).await
+    }
+
+    /// The user of an agent's key; none for an agent without one.
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn agent(&self, name: &Name) -> Result<Option<User>, PlaneError> {
+        match self.0.agents.get(name) {
+            Some(client) => owner(client).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn owner(client: &Client) -> Result<User, PlaneError> {
+    client.call(Ask::get(Urgency::Now, "users/me/", &[])).await
+}

@@ -1,0 +1,113 @@
+//! A Gitea that is down, slow or speaks nonsense: nothing depends on it but the work itself.
+
+use super::*;
+
+/// The service starts while the server is down, and works when it is there.
+#[test]
+fn a_start_needs_no_server() {
+    let mut site = Site::new(Version::V1_25, "local");
+    site.gitea.down();
+    site.world.start();
+    let answer = site
+        .world
+        .post("/api/tasks", &json!({"title": "Add a greeting", "text": "Please."}))
+        .expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    let item = answer.body["item"].as_str().expect("an item").to_owned();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(site.world.get("/status").is_object(), "it answers meanwhile");
+    site.gitea.up();
+    for _ in 0..6 {
+        if site.world.show(&item)["task"]["mode"] == "escalated" || site.world.show(&item)["blockers"].to_string().contains("RUN_FAILED") {
+            site.act(&item, "retry", &json!({}));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    site.world.wait_blocker(&item, "APPROVAL_WAIT");
+}
+
+/// What is shown does not wait for a server that is down; what is decided says so.
+#[test]
+fn while_it_is_down_the_last_known_is_shown() {
+    let mut site = Site::new(Version::V1_25, "gated");
+    site.world.start();
+    let item = site.world.new_task("Add a greeting");
+    site.world.wait_blocker(&item, "CHECKS_FAILED");
+    let branch = site.branch(&item);
+    let (pull, head) = (site.gitea.open_pull(&branch), site.head(&branch));
+    site.gitea.down();
+    let begun = std::time::Instant::now();
+    let seen = site.world.show(&item);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(seen["change"]["number"], pull);
+    // A hint is enough to look, and the look finds nobody.
+    let push = json!({
+        "ref": format!("refs/heads/{branch}"), "before": "1".repeat(40), "after": "2".repeat(40),
+        "repository": {"full_name": "acme/shop"}, "sender": {"login": "bob"},
+    });
+    let body = push.to_string();
+    assert_eq!(
+        site.deliver("push", body.as_bytes(), &crate::world::gitea::signed(SECRET, body.as_bytes())),
+        200
+    );
+    site.world.wait_blocker(&item, "FORGE_UNREACHABLE");
+    site.gitea.up();
+    site.gitea.ci(&head, "ci/test", "success");
+    site.world.wait_for(&item, "review", |s| s["task"]["stage"] != "development");
+}
+
+/// Errors of every kind on the way to a request and back: each is tried again.
+#[test]
+fn every_kind_of_error_is_outlived() {
+    let mut site = Site::new(Version::Main, "gated");
+    for how in [
+        How::Status(500, ""),
+        How::Status(404, "not found"),
+        How::HangUp,
+        How::DoneThenHangUp,
+    ] {
+        site.gitea.fails("POST", "/pulls", 1, how);
+    }
+    site.gitea.fails("GET", "/status", 1, How::Malformed);
+    site.gitea.fails("GET", "/reviews", 1, How::Status(502, "bad gateway"));
+    site.gitea.fails("GET", "/user", 2, How::Status(503, "busy"));
+    site.gitea.fails("GET", "/pulls", 1, How::Slow(Duration::from_millis(500)));
+    site.world.start();
+    let item = site.world.new_task("Add a greeting");
+    site.world.wait_for(&item, "checks", |s| {
+        let blockers = s["blockers"].to_string();
+        blockers.contains("CHECKS_FAILED") || blockers.contains("FORGE_UNREACHABLE")
+    });
+    let branch = site.branch(&item);
+    assert_eq!(site.gitea.pulls(&branch).len(), 1, "one request, whatever happened");
+    let head = site.head(&branch);
+    // More contexts than a page holds, each with an older word that no longer counts.
+    for n in 0..60 {
+        site.gitea.unhook();
+        site.gitea.ci(&head, &format!("ci/other-{n}"), "failure");
+    }
+    site.gitea.hook(site.port);
+    site.gitea.ci(&head, "ci/test", "failure");
+    site.gitea.ci(&head, "ci/test", "success");
+    site.world.wait_for(&item, "deploy", |s| s["task"]["stage"] == "deploy");
+}
+
+/// A token that is refused: said by name, never shown.
+#[test]
+fn a_wrong_token_is_said_and_not_shown() {
+    let mut site = Site::new(Version::V1_25, "local");
+    site.world_token("gta_wrong_canary");
+    site.world.start();
+    let item = site.world.new_task("Add a greeting");
+    site.world
+        .wait_for(&item, "failure", |s| !s["blockers"].as_array().is_none_or(Vec::is_empty));
+    site.world
+        .until("the refusal in the log", || site.world.log().contains("could not"));
+    assert!(!site.world.log().contains("gta_wrong_canary"), "{}", site.world.tail());
+}
+
+impl Site {
+    fn world_token(&self, token: &str) {
+        std::fs::write(self.world.path("gitea-token"), token).expect("a token");
+    }
+}

@@ -1,0 +1,155 @@
+//! A board that changes under our hands, and a server that fails.
+
+use std::time::Duration;
+
+use super::*;
+use crate::world::plane::{Fault, Kind};
+
+/// A start depends on no peer; what was to be shown is shown when it is back.
+#[test]
+fn the_service_starts_while_its_tracker_is_away() {
+    let mut ground = Ground::laid_out("local", "");
+    ground.plane.fault(Fault::always(Kind::Status(502, json!({}))));
+    ground.world.start();
+    assert_eq!(ground.world.get("/health")["status"], "ok");
+    let issue = ground.started("Add a greeting");
+    ground.until_log("a delivery is tried again");
+    ground.plane.mend();
+    ground.plane.until_status(&issue, "Awaiting Deploy");
+}
+
+/// What a person put on the board meanwhile is decided before ours is shown: STOP is never erased.
+#[test]
+fn a_stop_that_nobody_told_of_is_found_before_it_is_written_over() {
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['slow:2000']");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.fault(Fault {
+        method: "PATCH",
+        path: "",
+        times: usize::MAX,
+        kind: Kind::Status(503, json!({"error": "down"})),
+    });
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground.world.wait_agent("ORCH-001", "architect", 1);
+    ground.until_log("an effect failed and is tried again");
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.plane.mend();
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    assert_eq!(ground.plane.status(&issue), "STOP");
+    let after: Vec<_> = ground.plane.moves(&issue).into_iter().skip_while(|(_, to)| to != "STOP").collect();
+    assert_eq!(after.len(), 1, "{after:?}");
+}
+
+/// A person's change between our reading and our writing is lost on the board, not on us.
+#[test]
+fn a_stop_that_we_wrote_over_in_the_same_moment_still_stops() {
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['slow:3000']");
+    let issue = ground.asked("Add a greeting");
+    ground
+        .plane
+        .fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_millis(1500))));
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground
+        .plane
+        .until("our writing", |plane| plane.asked().iter().any(|(.., status)| *status == 0));
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    assert!(
+        ground
+            .plane
+            .moves(&issue)
+            .contains(&("signalbox-bot".to_owned(), "Architecture".to_owned()))
+    );
+}
+
+/// The server did what was asked and its answer was lost: it is asked again, and done once.
+#[test]
+fn an_answer_that_is_lost_makes_nothing_twice() {
+    let mut ground = Ground::laid_out("local", "");
+    ground.plane.fault(Fault {
+        times: 3,
+        ..Fault::once("POST", "/comments/", Kind::HangUp)
+    });
+    ground.plane.fault(Fault {
+        times: 2,
+        ..Fault::once("PATCH", "", Kind::HangUp)
+    });
+    ground.world.start();
+    let issue = ground.started("Add a greeting");
+    ground.plane.until_status(&issue, "Awaiting Deploy");
+    ground.plane.until_comment(&issue, "waits for your confirmation");
+    assert_eq!(ground.said(&issue, "has started"), 1, "{:#?}", ground.plane.comments(&issue));
+    let moves = ground.plane.moves(&issue);
+    assert!(moves.windows(2).all(|w| w[0].1 != w[1].1), "{moves:?}");
+    assert!(
+        ground
+            .plane
+            .asked()
+            .iter()
+            .any(|(method, path, status)| method == "POST" && path.contains("comments") && *status == 409)
+    );
+}
+
+/// A status that the board lacks is left out with one line; the task goes on.
+#[test]
+fn a_status_that_was_renamed_is_left_out_and_the_task_goes_on() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.renames_state("Testing", "QA");
+    ground.plane.drops_state("Architecture");
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground.plane.until_status(&issue, "Awaiting Deploy");
+    ground.until_stage("ORCH-001", "deploy");
+    let log = ground.world.log();
+    assert_eq!(
+        log.matches("the board has no status \"Architecture\"").count(),
+        1,
+        "{}",
+        ground.world.tail()
+    );
+}
+
+/// An issue that was deleted: its task goes on, and people are told where they look.
+#[test]
+fn a_task_survives_its_issue() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.person("alice").deletes(&issue);
+    let gone = format!("{{\"event\": \"issue\", \"action\": \"deleted\", \"data\": {{\"id\": \"{issue}\"}}, \"activity\": null}}");
+    ground.deliver("issue", &gone);
+    ground.until_log("the issue is gone from the board: the task goes on");
+    ground.act("ORCH-001", "approve");
+    ground.until_stage("ORCH-001", "deploy");
+    ground.world.wait_blocker("ORCH-001", "APPROVAL_WAIT");
+    ground.act("ORCH-001", "approve");
+    ground.world.wait_mode("ORCH-001", "done");
+}
+
+/// Markup without words is no word; an edit of what was heard is not heard again.
+#[test]
+fn a_comment_that_says_nothing_is_no_answer() {
+    let mut ground = Ground::new("orch", "[analyst]\ndo = ['questions', 'ok']");
+    let issue = ground.started("Make it faster");
+    ground.plane.until_status(&issue, "Needs Input");
+    for html in ["<p></p>", "<p><br></p>", "<p>&nbsp;</p>", "<p><img src=\"x\"></p>"] {
+        ground.plane.person("alice").comments(&issue, html);
+    }
+    ground.still();
+    assert_eq!(ground.world.show("ORCH-001")["task"]["mode"], "question");
+    ground.plane.person("alice").comments(&issue, "<p>The <b>start</b> page.</p>");
+    ground.plane.until_status(&issue, "In Review");
+    assert_eq!(ground.runs("analyst"), 2);
+}
+
+/// A key without requests left: nobody asks until the server says so, and nothing is lost.
+#[test]
+fn a_full_minute_is_waited_out() {
+    let ground = Ground::new("orch", "");
+    ground.plane.fault(Fault::once("", "", Kind::Full(2)));
+    let begun = std::time::Instant::now();
+    let issue = ground.started("Add a greeting");
+    ground.plane.until_status(&issue, "In Review");
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert_eq!(ground.plane.asked().iter().filter(|(.., status)| *status == 429).count(), 1);
+}

@@ -1,0 +1,73 @@
+//! Who is heard.
+
+use super::*;
+
+/// A gate is passed by whoever the rules name, and others are told so.
+#[test]
+fn whoever_is_not_listed_approves_nothing_and_is_told() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.person("mallory").moves(&issue, "Approved");
+    ground.plane.until_comment(&issue, "mallory");
+    ground.plane.person("mallory").comments(&issue, "<p>:approved:</p>");
+    // Bob may stop, not approve.
+    ground.plane.person("bob").comments(&issue, "<p>:approved:</p>");
+    ground.plane.until_comment(&issue, "bob@example.com");
+    ground.still();
+    assert_eq!(ground.stage("ORCH-001"), "analysis");
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground.until_stage("ORCH-001", "deploy");
+    ground.until_log("alice answered gate `approved`");
+}
+
+/// Neither does a stranger start, stop or answer anything.
+#[test]
+fn a_stranger_neither_starts_nor_stops() {
+    let mut ground = Ground::new("orch", "[analyst]\ndo = ['questions', 'ok']");
+    let mallory = ground.plane.person("mallory");
+    let issue = mallory.creates("Mine", "<p>x</p>");
+    mallory.moves(&issue, "To Analyse");
+    ground.until_log("counts for nothing");
+    assert_eq!(ground.world.begun().len(), 0);
+    let issue = ground.started("Ours");
+    ground.plane.until_status(&issue, "Needs Input");
+    ground.plane.person("mallory").comments(&issue, "<p>Take mine.</p>");
+    ground.plane.person("mallory").moves(&issue, "STOP");
+    ground.still();
+    assert_eq!(ground.world.show("ORCH-002")["task"]["mode"], "question");
+    ground.plane.person("bob").moves(&issue, "Todo");
+    ground.plane.person("bob").moves(&issue, "STOP");
+    ground.world.wait_mode("ORCH-002", "cancelled");
+}
+
+/// Names that are shown are anyone's to choose.
+#[test]
+fn a_name_that_two_have_is_nobodys() {
+    let mut ground = Ground::laid_out("orch", "");
+    ground.plane.calls_themselves("mallory", "alice");
+    ground.world.start();
+    let bob = ground.plane.person("bob");
+    let issue = bob.creates("Add a greeting", "<p>Say hello.</p>");
+    bob.moves(&issue, "To Analyse");
+    ground.plane.until_status(&issue, "In Review");
+    ground.plane.until_comment(&issue, ":approved:");
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground.until_log("two members of the board have this display name");
+    ground.still();
+    assert_eq!(ground.stage("ORCH-001"), "analysis");
+}
+
+/// A label that passes a gate is an approval: it takes the role.
+#[test]
+fn a_standing_order_counts_from_those_who_may_give_it() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.person("mallory").labels(&issue, &["auto:approve"]);
+    ground.until_log("counts for nothing: who put it there");
+    ground.still();
+    assert_eq!(ground.stage("ORCH-001"), "analysis");
+    ground.plane.person("alice").labels(&issue, &[]);
+    ground.plane.person("alice").labels(&issue, &["auto:approve", "nice"]);
+    ground.until_stage("ORCH-001", "deploy");
+    ground.plane.until_comment(&issue, "auto:approve");
+}

@@ -1,0 +1,384 @@
+//! What the server remembers.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::hooks::{Delivery, Hooks};
+use super::{ANALYST, KEY, PROJECT};
+
+/// Something that goes wrong, the next `times` that method and path fit.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Any, where empty.
+    pub method: &'static str,
+    /// What the path contains.
+    pub path: &'static str,
+    pub times: usize,
+    pub kind: Kind,
+}
+
+impl Fault {
+    /// Every request from now on.
+    pub fn always(kind: Kind) -> Self {
+        Self {
+            method: "",
+            path: "",
+            times: usize::MAX,
+            kind,
+        }
+    }
+
+    /// The next request that fits.
+    pub fn once(method: &'static str, path: &'static str, kind: Kind) -> Self {
+        Self {
+            method,
+            path,
+            times: 1,
+            kind,
+        }
+    }
+}
+
+/// How it goes wrong.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Refused with this answer; nothing was changed.
+    Status(u16, Json),
+    /// Answered late.
+    Slow(Duration),
+    /// What was asked for is done, and the answer breaks off.
+    HangUp,
+    /// JSON that ends in the middle.
+    Broken,
+    /// A page of a proxy.
+    Page,
+    /// The key has no requests left for so many seconds.
+    Full(u64),
+}
+
+pub struct User {
+    pub id: String,
+    pub display_name: String,
+    pub email: String,
+    /// Whether it is a member of the project.
+    pub member: bool,
+}
+
+pub struct BoardState {
+    pub id: String,
+    pub name: String,
+    pub group: &'static str,
+}
+
+pub struct Label {
+    pub id: String,
+    pub name: String,
+}
+
+pub struct Item {
+    pub id: String,
+    pub number: i64,
+    pub name: String,
+    pub html: String,
+    pub state: String,
+    pub labels: Vec<String>,
+    pub created_by: String,
+    pub updated_by: Option<String>,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+pub struct Comment {
+    pub id: String,
+    pub issue: String,
+    pub actor: String,
+    pub html: String,
+    pub created_at: String,
+    pub external: Option<(String, String)>,
+}
+
+pub struct Activity {
+    pub id: String,
+    pub issue: String,
+    pub actor: String,
+    pub field: &'static str,
+    pub new_value: String,
+    pub new_identifier: Option<String>,
+    pub created_at: String,
+}
+
+pub struct Board {
+    pub users: Vec<User>,
+    pub keys: Vec<(&'static str, String)>,
+    pub states: Vec<BoardState>,
+    pub label_list: Vec<Label>,
+    /// What keys of issues begin with.
+    pub identifier: String,
+    pub archived: bool,
+    pub items: Vec<Item>,
+    pub comments: Vec<Comment>,
+    pub activities: Vec<Activity>,
+    pub hooks: Hooks,
+    pub deliveries: Vec<Delivery>,
+    pub faults: Vec<Fault>,
+    pub work_items: bool,
+    pub issues: bool,
+    pub limit: usize,
+    pub used: VecDeque<Instant>,
+    pub asked: Vec<(String, String, u16)>,
+    last: i64,
+}
+
+/// Ids that look like Plane's; the first group is a counter, so that they can be told apart.
+fn uuid(kind: u16, n: usize) -> String {
+    format!("{n:08x}-{kind:04x}-4000-8000-000000000000")
+}
+
+impl Board {
+    pub fn new(states: &[&str]) -> Self {
+        let people = ["signalbox-bot", "analyst-bot", "alice", "bob", "mallory"];
+        let users = people.iter().enumerate().map(|(n, name)| User {
+            id: uuid(1, n + 1),
+            display_name: (*name).to_owned(),
+            email: format!("{name}@example.com"),
+            member: true,
+        });
+        let group = |name: &str| match name {
+            "Backlog" => "backlog",
+            "Done" => "completed",
+            "Cancelled" | "STOP" | "Rejected" | "Duplicate" => "cancelled",
+            "Todo" | "To Analyse" => "unstarted",
+            _ => "started",
+        };
+        let own = ["Backlog", "Todo", "In Progress", "Done", "Cancelled", "Duplicate"];
+        let all = own.iter().chain(states.iter().filter(|s| !own.contains(s)));
+        Self {
+            users: users.collect(),
+            keys: vec![(KEY, uuid(1, 1)), (ANALYST, uuid(1, 2))],
+            states: all
+                .enumerate()
+                .map(|(n, name)| BoardState {
+                    id: uuid(2, n + 1),
+                    name: (*name).to_owned(),
+                    group: group(name),
+                })
+                .collect(),
+            label_list: Vec::new(),
+            identifier: "ORCH".to_owned(),
+            archived: false,
+            items: Vec::new(),
+            comments: Vec::new(),
+            activities: Vec::new(),
+            hooks: Hooks::Lost,
+            deliveries: Vec::new(),
+            faults: Vec::new(),
+            work_items: true,
+            issues: true,
+            limit: 10_000,
+            used: VecDeque::new(),
+            asked: Vec::new(),
+            last: 0,
+        }
+    }
+
+    /// Now, as Plane writes it; never the same moment twice.
+    fn now(&mut self) -> String {
+        let now = jiff::Timestamp::now().as_microsecond().max(self.last + 1000);
+        self.last = now;
+        let now = jiff::Timestamp::from_microsecond(now).expect("a time");
+        now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    }
+
+    pub fn user_named(&self, name: &str) -> String {
+        self.users
+            .iter()
+            .find(|u| u.display_name == name)
+            .unwrap_or_else(|| panic!("no {name}"))
+            .id
+            .clone()
+    }
+
+    pub fn user(&self, id: &str) -> &User {
+        self.users.iter().find(|u| u.id == id).expect("the user")
+    }
+
+    pub fn state_name(&self, id: &str) -> String {
+        self.states.iter().find(|s| s.id == id).map(|s| s.name.clone()).unwrap_or_default()
+    }
+
+    pub fn fault(&mut self, method: &str, path: &str) -> Option<Kind> {
+        let fits = |f: &&mut Fault| f.times > 0 && (f.method.is_empty() || f.method == method) && path.contains(f.path);
+        let fault = self.faults.iter_mut().find(fits)?;
+        fault.times = fault.times.saturating_sub(1);
+        Some(fault.kind.clone())
+    }
+
+    pub fn create(&mut self, by: &str, title: &str, html: &str) -> String {
+        let now = self.now();
+        let number = self.items.iter().map(|i| i.number).max().unwrap_or(0) + 1;
+        let id = uuid(3, number.unsigned_abs() as usize);
+        self.items.push(Item {
+            id: id.clone(),
+            number,
+            name: title.to_owned(),
+            html: sanitised(html),
+            state: self.states[0].id.clone(),
+            labels: Vec::new(),
+            created_by: by.to_owned(),
+            updated_by: None,
+            created_at: now.clone(),
+            updated_at: now.clone(),
+        });
+        self.act(&id, by, "", String::new(), None, &now);
+        self.tell_issue(&id, by, "created", None);
+        id
+    }
+
+    fn act(&mut self, issue: &str, by: &str, field: &'static str, new_value: String, new_identifier: Option<String>, at: &str) {
+        let id = uuid(5, self.activities.len() + 1);
+        self.activities.push(Activity {
+            id,
+            issue: issue.to_owned(),
+            actor: by.to_owned(),
+            field,
+            new_value,
+            new_identifier,
+            created_at: at.to_owned(),
+        });
+    }
+
+    fn changed(&mut self, issue: &str, by: &str) -> (&mut Item, String) {
+        let now = self.now();
+        let item = self.items.iter_mut().find(|i| i.id == issue).expect("the issue");
+        item.updated_at.clone_from(&now);
+        item.updated_by = Some(by.to_owned());
+        (item, now)
+    }
+
+    /// Moves an issue; `field` is what the writer calls it. The same state again is no change.
+    pub fn set_state(&mut self, by: &str, issue: &str, status: &str, field: &'static str) {
+        let state = self
+            .states
+            .iter()
+            .find(|s| s.name == status)
+            .unwrap_or_else(|| panic!("no state {status}"))
+            .id
+            .clone();
+        let item = self.items.iter().find(|i| i.id == issue).expect("the issue");
+        let old = item.state.clone();
+        if old == state {
+            return;
+        }
+        let (item, now) = self.changed(issue, by);
+        item.state.clone_from(&state);
+        self.act(issue, by, "state", status.to_owned(), Some(state.clone()), &now);
+        self.tell_issue(issue, by, "updated", Some((field, json!(state), json!(old))));
+    }
+
+    pub fn set_labels(&mut self, by: &str, issue: &str, names: &[&str]) {
+        let mut ids = Vec::new();
+        for name in names {
+            let known = self.label_list.iter().find(|l| l.name == *name).map(|l| l.id.clone());
+            ids.push(known.unwrap_or_else(|| {
+                let id = uuid(4, self.label_list.len() + 1);
+                self.label_list.push(Label {
+                    id: id.clone(),
+                    name: (*name).to_owned(),
+                });
+                id
+            }));
+        }
+        let (item, now) = self.changed(issue, by);
+        let old = std::mem::replace(&mut item.labels, ids.clone());
+        for id in ids.iter().filter(|id| !old.contains(id)) {
+            let name = self
+                .label_list
+                .iter()
+                .find(|l| l.id == *id)
+                .map(|l| l.name.clone())
+                .unwrap_or_default();
+            self.act(issue, by, "labels", name, Some(id.clone()), &now);
+        }
+        self.tell_issue(issue, by, "updated", Some(("label_ids", json!(ids), json!(old))));
+    }
+
+    pub fn touch(&mut self, by: &str, issue: &str, field: &'static str) {
+        self.changed(issue, by);
+        self.tell_issue(issue, by, "updated", Some((field, json!(75535.5), json!(75535.0))));
+    }
+
+    /// A comment; one of the same external id in the project is given back as the error that it is.
+    pub fn comment(&mut self, by: &str, issue: &str, html: &str, external: Option<(String, String)>) -> Result<usize, String> {
+        if external.is_some()
+            && let Some(there) = self.comments.iter().find(|c| c.external == external)
+        {
+            return Err(there.id.clone());
+        }
+        let now = self.now();
+        self.comments.push(Comment {
+            id: uuid(6, self.comments.len() + 1),
+            issue: issue.to_owned(),
+            actor: by.to_owned(),
+            html: sanitised(html),
+            created_at: now,
+            external,
+        });
+        let at = self.comments.len() - 1;
+        self.tell_comment(at, "created");
+        Ok(at)
+    }
+
+    /// The user of a key.
+    pub fn owner(&self, key: &str) -> Option<String> {
+        self.keys.iter().find(|(k, _)| *k == key).map(|(_, id)| id.clone())
+    }
+
+    /// Counts a request; how long to wait where the minute is full.
+    pub fn count(&mut self) -> Result<usize, u64> {
+        let now = Instant::now();
+        while self
+            .used
+            .front()
+            .is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(60))
+        {
+            self.used.pop_front();
+        }
+        if self.used.len() >= self.limit {
+            let first = self.used.front().map_or(60, |at| 60 - at.elapsed().as_secs().min(59));
+            return Err(first);
+        }
+        self.used.push_back(now);
+        Ok(self.limit - self.used.len())
+    }
+
+    pub fn user_json(&self, id: &str) -> Json {
+        let user = self.user(id);
+        json!({"id": user.id, "first_name": user.display_name, "last_name": "", "email": user.email,
+               "avatar": "", "avatar_url": null, "display_name": user.display_name})
+    }
+
+    pub fn state_json(&self, id: &str) -> Json {
+        let state = self.states.iter().find(|s| s.id == id);
+        state.map_or(
+            Json::Null,
+            |s| json!({"id": s.id, "name": s.name, "color": "#60646C", "group": s.group}),
+        )
+    }
+
+    pub fn comment_json(&self, at: usize) -> Json {
+        let c = &self.comments[at];
+        let (source, external) = c.external.clone().map_or((None, None), |(s, e)| (Some(s), Some(e)));
+        json!({"id": c.id, "created_at": c.created_at, "updated_at": c.created_at, "deleted_at": null, "comment_html": c.html,
+               "attachments": [], "access": "INTERNAL", "external_source": source, "external_id": external, "edited_at": null,
+               "created_by": c.actor, "updated_by": null, "project": PROJECT, "workspace": uuid(9, 1), "description": uuid(7, at + 1),
+               "issue": c.issue, "actor": c.actor, "parent": null})
+    }
+}
+
+/// Plane cleans HTML with an allow-list; here only scripts and event handlers go.
+fn sanitised(html: &str) -> String {
+    let scripts = regex::Regex::new(r"(?is)<script.*?</script>|\son\w+=\S+").expect("a pattern");
+    scripts.replace_all(html, "").into_owned()
+}
