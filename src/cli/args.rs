@@ -162,6 +162,14 @@ pub enum Command {
     },
     /// Jobs: what runs, what waits and why
     Queue,
+    /// Runs of agents and gate commands, newest first
+    Runs(super::spending::Runs),
+    /// What agents cost, and how the budgets stand
+    Cost(super::spending::Cost),
+    /// Let a task go on that its budget, or the same failure again, holds back
+    Allow(super::spending::Allow),
+    /// The breaker of an agent's command
+    Breaker(super::spending::Breaker),
     /// Have the running service read its configuration and rules again: all of it is taken over, or nothing is
     Reload,
     /// Print a completion script for your shell

@@ -25,6 +25,7 @@ pub mod run_shim;
 pub mod serve;
 pub mod setup;
 pub mod show;
+pub mod spending;
 pub mod status;
 pub mod task;
 pub mod test;
@@ -151,6 +152,10 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Why { item } => why::run(client, item, json).await,
         Command::Reload => reload::run(client, json).await,
         Command::Queue => queue::run(client, json).await,
+        Command::Runs(args) => spending::runs(client, args, json).await,
+        Command::Cost(args) => spending::cost(client, args, json).await,
+        Command::Allow(args) => spending::allow(client, args, json).await,
+        Command::Breaker(args) => spending::breaker(client, &args.command, json).await,
         Command::Logs(logs) => logs::run(client, logs, json).await,
         Command::Task(task) => task::run(client, task, json).await,
         Command::Approve { item, signal, text } => decide::approve(client, item, signal.as_deref(), text.as_deref(), json).await,

@@ -5,9 +5,11 @@
 
 pub mod admit;
 pub mod breaker;
+pub mod budget;
 pub mod explore;
 pub mod graph;
 pub mod model;
+pub mod progress;
 pub mod render;
 pub mod rules;
 pub mod scenario;

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::breaker::Command;
+pub use crate::engine::budget::Bounds;
 use crate::engine::model::{
     At, Blocker, Code, Dependency, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
+mod bounds;
 mod command;
 mod depends;
 #[cfg(test)]
@@ -71,6 +73,8 @@ pub struct Queue<'a> {
     pub project_limits: &'a BTreeMap<Name, u32>,
     /// What is known of the commands of waiting jobs that have one.
     pub commands: &'a BTreeMap<JobId, Command>,
+    /// What bounds single tasks and jobs.
+    pub bounds: &'a Bounds,
 }
 
 /// For each waiting job, in order: nothing (it may start), or all its blockers.
@@ -98,6 +102,7 @@ pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
 struct Room {
     total: u32,
     projects: BTreeMap<Name, u32>,
+    agents: BTreeMap<(Name, Name), u32>,
     checkouts: BTreeMap<(TaskId, Name), Option<RunId>>,
     entered: BTreeMap<RepoId, TaskId>,
     probes: BTreeSet<String>,
@@ -108,6 +113,7 @@ impl Room {
         let mut room = Self {
             total: 0,
             projects: BTreeMap::new(),
+            agents: BTreeMap::new(),
             checkouts: BTreeMap::new(),
             entered: BTreeMap::new(),
             probes: BTreeSet::new(),
@@ -117,6 +123,7 @@ impl Room {
             room.checkouts.insert((run.task, run.slot.clone()), Some(run.run));
             if let Some(task) = queue.tasks.get(&run.task) {
                 *room.projects.entry(task.project.clone()).or_insert(0) += 1;
+                *room.agents.entry((task.project.clone(), run.slot.clone())).or_insert(0) += 1;
             }
         }
         room
@@ -126,6 +133,7 @@ impl Room {
         self.probes.extend(probe.map(|c| c.name.clone()));
         self.total += 1;
         *self.projects.entry(task.project.clone()).or_insert(0) += 1;
+        *self.agents.entry((task.project.clone(), job.slot.clone())).or_insert(0) += 1;
         self.checkouts.insert((task.id, job.slot.clone()), None);
         if job.entry {
             self.entered.insert(task.repo, task.id);
@@ -168,7 +176,9 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     if let Some(command) = queue.commands.get(&job.id) {
         command::blockers(command, &room.probes, job, now, &mut found);
     }
+    bounds::blockers(queue, &rules, job, task, now, &mut found);
     places(queue, room, job, task, &mut found);
+    bounds::place(room, &rules, job, task, &mut found);
     found
 }
 

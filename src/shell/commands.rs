@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::breaker::{Command, Preflight, Stand};
-use crate::engine::model::{JobId, JobKind, Millis, Task};
+use crate::engine::model::{JobId, JobKind, Millis, Task, TaskId};
 use crate::engine::rules::{self, Agent, Ruleset};
 use crate::shell::clock;
 use crate::shell::process::{environment, preflight};
 use crate::shell::service::Service;
-use crate::shell::store::{Guard, QueueView, RunRow};
+use crate::shell::store::{Guard, QueueView, RunRow, StoreError};
 
 /// What was seen of programs.
 #[derive(Default)]
@@ -59,6 +59,15 @@ impl Commands {
         all.insert(program.to_owned(), Seen { at: now, cache, bad });
     }
 
+    /// The programs that cannot be used, and why.
+    pub fn unusable(&self) -> BTreeMap<String, String> {
+        let all = self.seen();
+        let bad = all
+            .iter()
+            .filter_map(|(program, s)| Some((program.clone(), s.bad.as_ref()?.0.clone())));
+        bad.collect()
+    }
+
     /// When a program that cannot be used is worth another look.
     pub fn due(&self, now: Millis) -> Option<Millis> {
         let all = self.seen();
@@ -78,6 +87,10 @@ pub struct Known {
 
 /// A look that is due.
 struct Look {
+    /// The task for which it is asked: through it people are told.
+    task: TaskId,
+    /// Whether people were told that it cannot be used.
+    told: bool,
     program: String,
     env: Vec<String>,
     check: rules::Preflight,
@@ -114,7 +127,15 @@ fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agen
         Some(check) => {
             let (state, due) = service.commands.known(&program, check.cache, half_open.unwrap_or(Millis(0)), now);
             let (program, env) = (program.clone(), agent.env.clone());
-            (state, due.then_some(Look { program, env, check }))
+            let told = view.notices.iter().any(|n| n.key == key(&program));
+            let look = Look {
+                task: task.id,
+                told,
+                program,
+                env,
+                check,
+            };
+            (state, due.then_some(look))
         }
     };
     Some(Known {
@@ -132,6 +153,29 @@ fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agen
     })
 }
 
+/// Under which key people are told that a program cannot be used.
+fn key(program: &str) -> String {
+    format!("preflight-{program}")
+}
+
+/// Tells operators once that a program cannot be used, and once that it can be again.
+async fn tell(service: &Service, program: &str, task: TaskId, told: bool, answer: &Result<(), String>) -> Result<(), StoreError> {
+    let (key, now) = (key(program), clock::now());
+    match answer {
+        Err(why) if !told => {
+            let text = format!(
+                "`{program}` cannot be used, and nothing is started with it: {why}. To mend it: {program} --version    # must end with 0"
+            );
+            service.store.raise(&key, task, &text, now).await.map(drop)
+        }
+        Ok(()) if told => {
+            let text = format!("`{program}` can be used again");
+            service.store.lower(&key, Some(&text), now).await.map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Looks at the command of a job that only waits for that, in a task of its own.
 pub fn look(service: &Arc<Service>, known: &Known) {
     let Some(look) = &known.look else { return };
@@ -139,6 +183,7 @@ pub fn look(service: &Arc<Service>, known: &Known) {
         return;
     };
     let (program, names, check) = (look.program.clone(), look.env.clone(), look.check);
+    let (task, told) = (look.task, look.told);
     let service = Arc::clone(service);
     tokio::spawn(async move {
         // A HOME that no agent has: asking for a version leaves nothing behind in one.
@@ -151,6 +196,9 @@ pub fn look(service: &Arc<Service>, known: &Known) {
             }
             Err(error) => Err(format!("{} cannot be made: {error}", home.display())),
         };
+        if let Err(error) = tell(&service, &program, task, told, &answer).await {
+            tracing::error!(%error, program, "whether an agent's command can be used could not be told");
+        }
         service.commands.note(&program, check.cache, answer, clock::now());
         drop(held);
         service.wake();

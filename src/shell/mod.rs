@@ -1,5 +1,7 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
+mod alarm;
+mod bounds;
 mod card;
 pub mod chat;
 pub mod clock;

@@ -26,4 +26,5 @@ mod process;
 mod reload;
 mod scenarios;
 mod scripted;
+mod spending;
 mod world;

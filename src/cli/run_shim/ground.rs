@@ -51,7 +51,7 @@ impl Ground {
         if bound >= Containment::Pidns {
             match namespace::enter() {
                 Ok(()) => return Ok(Self::Pidns),
-                Err(Refusal::NotHere) => {}
+                Err(Refusal::NotHere(_)) => {}
                 Err(Refusal::HalfWay(error)) => {
                     return Err(format!(
                         "a user namespace was made but cannot be used: {error}; set `containment = \"cgroup\"` in signalbox.toml"
@@ -60,7 +60,7 @@ impl Ground {
             }
         }
         if bound >= Containment::Cgroup
-            && let Ok(leaf) = Leaf::create(&format!("signalbox-run-{}-{}", me.pid, me.start))
+            && let Ok(leaf) = Leaf::create(&leaf_name(me))
         {
             // To be told now, not when the agent is to begin.
             if leaf.inside(|| ()).is_ok() {
@@ -171,18 +171,25 @@ impl Line {
 
 /// Whether this level can be had: all of it is tried, but no agent is started.
 pub(super) fn probe(level: Containment, me: &Alive) -> Result<(), String> {
-    let ground = Ground::take(level, me)?;
-    if ground.level() != level {
-        return Err("it may not be had here".to_owned());
-    }
-    match &ground {
-        Ground::Tagged => Ok(()),
-        Ground::Cgroup(leaf) => {
+    match level {
+        Containment::Tagged => Ok(()),
+        Containment::Cgroup => {
+            let leaf = Leaf::create(&leaf_name(me)).map_err(|e| format!("no cgroup can be made: {e}"))?;
+            let tried = leaf.inside(|| ());
             leaf.remove();
-            Ok(())
+            tried.map_err(|e| format!("a cgroup can be made, but not entered: {e}"))
         }
-        Ground::Pidns => runtime()?.block_on(async { init(None).map(|_| ()) }),
+        Containment::Pidns => match namespace::enter() {
+            Ok(()) => runtime()?.block_on(async { init(None).map(|_| ()) }),
+            Err(Refusal::NotHere(error)) => Err(format!("no user and PID namespace can be made: {error}")),
+            Err(Refusal::HalfWay(error)) => Err(format!("a user namespace can be made, but not used: {error}")),
+        },
     }
+}
+
+/// The name of a run's cgroup.
+fn leaf_name(me: &Alive) -> String {
+    format!("signalbox-run-{}-{}", me.pid, me.start)
 }
 
 /// One thread, and no other: see [`namespace::enter`].

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::thread::{CapabilitySet, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set, set_capabilities};
@@ -10,8 +11,8 @@ use rustix::thread::{CapabilitySet, capabilities, clear_ambient_capability_set, 
 /// Why there is no namespace.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// It may not be made here. Nothing has changed: another level can be taken.
-    NotHere,
+    /// It may not be made here, as the kernel says. Nothing has changed: another level can be taken.
+    NotHere(Errno),
     /// It was made but cannot be used; this process is of no further use either.
     HalfWay(io::Error),
 }
@@ -24,7 +25,7 @@ pub(super) fn enter() -> Result<(), Refusal> {
         return Ok(());
     }
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).map_err(|_| Refusal::NotHere)?;
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).map_err(Refusal::NotHere)?;
     let map = |file: &str, text: String| fs::write(format!("/proc/self/{file}"), text).map_err(Refusal::HalfWay);
     // Without this the kernel takes no group from someone without rights.
     map("setgroups", "deny".to_owned())?;

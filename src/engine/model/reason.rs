@@ -70,6 +70,10 @@ pub enum Code {
     UsageLimit,
     /// The agent's command cannot be used.
     Preflight,
+    /// What agents may cost is spent.
+    Budget,
+    /// The same failure again and again, or work that changes nothing.
+    NoProgress,
     /// The rules of the task cannot be used.
     RulesError,
 }
@@ -97,6 +101,8 @@ impl Code {
             Self::BreakerOpen => "BREAKER_OPEN",
             Self::UsageLimit => "USAGE_LIMIT",
             Self::Preflight => "PREFLIGHT",
+            Self::Budget => "BUDGET",
+            Self::NoProgress => "NO_PROGRESS",
             Self::RulesError => "RULES_ERROR",
         }
     }

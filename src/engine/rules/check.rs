@@ -7,6 +7,7 @@ use crate::engine::model::Name;
 use crate::engine::script::Scripts;
 
 use super::check_agents::agents;
+use super::check_classify::classifier;
 use super::check_edges::Edges;
 use super::check_flow;
 use super::check_gates::gates;
@@ -81,6 +82,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let asked: Vec<&Sp<String>> = reached.iter().flat_map(|(_, _, s)| &s.pass).collect();
     let gates = gates(draft, &asked, &scope);
     let agents = agents(draft, &reached, &scope);
+    let classify = classifier(draft, &scope);
     ambiguous(draft, &gates, &agents, sink);
     check_flow::all(draft, &reached, &gates, &scope);
     let mut edges = Edges::new(draft, &scope, flow, &gates);
@@ -120,6 +122,9 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         retry: draft.retry.clone(),
         breaker: draft.breaker,
         preflight: draft.preflight,
+        budget: draft.budget,
+        no_progress: draft.no_progress,
+        classify,
         serial_gate,
         depends: draft.depends.clone(),
         stop: stop(draft),

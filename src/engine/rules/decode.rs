@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::codes;
 use super::decode_agents::{agents, programs};
-use super::decode_commands::{breaker, preflight};
+use super::decode_commands::{breaker, budget, preflight};
 use super::decode_depends::depends;
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
@@ -36,6 +36,9 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
     let (statuses, comments) = signals(&r);
     let (serial, guards) = serial_gate(&r);
     let (auto_on, auto) = auto(&r);
+    let (retry, classify) = retry(&r);
+    let (limits, no_progress) = breaker(&r);
+    let (budget, max_runs) = budget(&r);
     let draft = Draft {
         flow,
         sink: r.text("sink"),
@@ -50,8 +53,12 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         counters: named(&r, "counters", "a counter", counter),
         agents: agents(&r),
         programs: programs(&r),
-        retry: retry(&r),
-        breaker: breaker(&r),
+        retry,
+        breaker: limits,
+        no_progress,
+        budget,
+        max_runs,
+        classify,
         preflight: preflight(&r),
         serial,
         guards,

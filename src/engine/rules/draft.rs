@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 use crate::engine::model::{FactKey, FreezeLevel, Millis};
 
 use super::diagnostic::Place;
@@ -50,6 +51,14 @@ pub struct Draft {
     pub breaker: Option<Limits>,
     /// `preflight`.
     pub preflight: Option<Preflight>,
+    /// `budget`.
+    pub budget: Budget,
+    /// `budget.task.max_runs`, and where it is said.
+    pub max_runs: Option<Sp<i64>>,
+    /// `breaker.no_progress`.
+    pub no_progress: Option<u32>,
+    /// `retry.classify`.
+    pub classify: Option<Sp<String>>,
     /// `serial_gate.enabled`.
     pub serial: bool,
     /// `serial_gate.guards`.
@@ -77,8 +86,6 @@ pub struct LaterDraft {
     pub hooks: Named<HookDraft>,
     /// `watches`: their texts with placeholders.
     pub watches: Named<Vec<Sp<String>>>,
-    /// `budget.task.max_runs`.
-    pub max_runs: Option<Sp<i64>>,
 }
 
 /// An invariant as it was written.
@@ -254,6 +261,8 @@ pub struct AgentDraft {
     pub timeout: Millis,
     /// `grace`.
     pub grace: Millis,
+    /// `max_concurrency`.
+    pub max_concurrency: Option<u32>,
     /// `writes`.
     pub writes: Sp<Vec<String>>,
     /// `artefacts`.

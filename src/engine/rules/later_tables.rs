@@ -1,7 +1,5 @@
 //! Tables without an engine that hold plain settings.
 
-use std::ops::RangeInclusive;
-
 use crate::engine::model::Millis;
 
 use super::codes;
@@ -9,9 +7,6 @@ use super::diagnostic::{Problem, list, quoted};
 use super::later::{DAY, tables_of};
 use super::reader::{Reader, Sp};
 use super::value;
-
-/// What counts as one amount of money, in dollars.
-const MONEY: RangeInclusive<f64> = 0.01..=1_000_000.0;
 
 /// The sweep for events that were lost.
 pub fn reconcile(r: &Reader) {
@@ -35,28 +30,6 @@ pub fn notify(r: &Reader) {
 pub fn freeze(r: &Reader) {
     r.int("after_failures", 1..=100);
     r.choice("level", &["merge", "all"]);
-}
-
-/// Budgets; the runs that a task may have, and where that is said.
-pub fn budget(r: &Reader) -> Option<Sp<i64>> {
-    let mut runs = None;
-    for key in ["run", "task", "day"] {
-        let Some(t) = r.table(key, format!("`budget.{key}`")) else {
-            continue;
-        };
-        t.number("max_cost_usd", &MONEY);
-        if key != "run"
-            && let Some(max) = t.int("max_runs", 1..=10_000)
-            && key == "task"
-        {
-            runs = t.entry("max_runs").map(|e| Sp {
-                v: max,
-                at: e.node.place.clone(),
-            });
-        }
-        t.finish();
-    }
-    runs
 }
 
 /// Maintenance commands; whether any is switched on.

@@ -11,6 +11,7 @@ mod allow;
 mod branches;
 mod check;
 mod check_agents;
+mod check_classify;
 mod check_edges;
 mod check_flow;
 mod check_gates;
@@ -61,6 +62,7 @@ mod tests;
 
 pub use allow::allowed;
 pub use branches::covered;
+pub use check_classify::ANSWERS;
 pub use config::{Api, Chat, Config, Forge, Gitea, InFlight, Language, Languages, People, Plane, Project, Secret, Tracker};
 pub use diagnostic::{Diagnostic, Related, Severity, clamp, suggest};
 pub use explain::explain;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 use crate::engine::model::{FactKey, Millis, Name, Source};
 use crate::engine::script::Scripts;
 
@@ -43,6 +44,12 @@ pub struct Ruleset {
     pub breaker: Option<Limits>,
     /// The check of an agent's command before it is claimed; none where it is switched off.
     pub preflight: Option<Preflight>,
+    /// What agents may cost.
+    pub budget: Budget,
+    /// So often in a row may the same happen; none where nobody counts.
+    pub no_progress: Option<u32>,
+    /// Function that classifies a failed run of an agent, `file.rhai::function`.
+    pub classify: Option<Name>,
     /// Serial gate.
     pub serial_gate: SerialGate,
     /// Dependencies between tasks.
@@ -273,6 +280,8 @@ pub struct Agent {
     pub credentials: Vec<String>,
     /// How its output is read.
     pub output: Output,
+    /// Runs of it at the same time, in its project.
+    pub max_concurrency: Option<u32>,
 }
 
 /// How an agent's output is read.

@@ -13,7 +13,10 @@ pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &Waiti
     if let Some(limit) = command.breaker.as_ref().and_then(|b| b.limited(now)) {
         let left = minutes(limit.until, now);
         let text = format!("`{name}` has reached its usage limit, which ends in {left} min: {}", limit.why);
-        found.push(blocker(Code::UsageLimit, text, limit.since, Who::Itself));
+        found.push(Blocker {
+            clear: close(name),
+            ..blocker(Code::UsageLimit, text, limit.since, Who::Itself)
+        });
     }
     match command.breaker.as_ref().map_or(Stand::Closed, |b| b.stand(now)) {
         Stand::Closed => {}
@@ -23,7 +26,10 @@ pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &Waiti
                 "`{name}` failed too often in a row; one run tries it again in {left} s: {}",
                 pause.why
             );
-            found.push(blocker(Code::BreakerOpen, text, pause.since, Who::Itself));
+            found.push(Blocker {
+                clear: close(name),
+                ..blocker(Code::BreakerOpen, text, pause.since, Who::Itself)
+            });
         }
         Stand::HalfOpen(pause) => {
             let probe = command.probing.map_or_else(|| "another run".to_owned(), |run| format!("run {run}"));
@@ -47,6 +53,17 @@ pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &Waiti
             ..blocker(Code::Preflight, format!("`{name}` cannot be used: {why}"), *since, Who::Operator)
         }),
     }
+}
+
+/// The command that lets the agent's command be used at once: an account was paid for, an outage is known to be over.
+fn close(name: &str) -> Option<String> {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    let name = if plain {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    };
+    Some(format!("signalbox breaker close {name}    # or wait"))
 }
 
 /// Whether a job of this command would be the one that tries it out.

@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::model::{Freeze, Head, Mode, Phase, Seat, Slot, Visit};
 use crate::engine::step::tests::{T0, rules_with};
 
+mod bounds;
 mod orders;
 
 struct House {
@@ -15,6 +16,7 @@ struct House {
     limit: u32,
     projects: BTreeMap<Name, u32>,
     commands: BTreeMap<JobId, Command>,
+    bounds: Bounds,
     rules: Option<Arc<Ruleset>>,
     now: Millis,
 }
@@ -36,6 +38,7 @@ impl House {
             limit: 10,
             projects: BTreeMap::new(),
             commands: BTreeMap::new(),
+            bounds: Bounds::default(),
             rules: Some(rules_with("orch", "")),
             now: T0,
         }
@@ -95,6 +98,7 @@ impl House {
             limit: self.limit,
             project_limits: &self.projects,
             commands: &self.commands,
+            bounds: &self.bounds,
         };
         schedule(&queue, self.now).into_iter().map(|(job, found)| (job.0, found)).collect()
     }
@@ -316,6 +320,7 @@ fn every_code_can_be_reached() {
     }));
     reached.extend(waits_with(|t, _| t.control.stop = StopState::Deferred));
     reached.extend(["DEPENDS_ON", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
+    reached.extend(["BREAKER_OPEN", "USAGE_LIMIT", "PREFLIGHT", "BUDGET", "NO_PROGRESS"]); // of `schedule`, in `bounds`
     reached.sort_unstable();
     reached.dedup();
     let all = [
@@ -334,6 +339,11 @@ fn every_code_can_be_reached() {
         Code::StopDeferred,
         Code::Escalated,
         Code::ActionRunning,
+        Code::BreakerOpen,
+        Code::UsageLimit,
+        Code::Preflight,
+        Code::Budget,
+        Code::NoProgress,
         Code::RulesError,
     ];
     let mut all: Vec<&str> = all.iter().map(|c| c.as_str()).collect();

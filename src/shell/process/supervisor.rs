@@ -38,11 +38,24 @@ impl Supervisor {
     /// The same, after trying out which of the levels can be had on this host.
     pub async fn probed(exe: PathBuf, bound: Containment) -> Self {
         for level in Containment::ALL.into_iter().filter(|l| *l <= bound && *l > Containment::Tagged) {
-            if probe(&exe, level).await {
-                return Self::new(exe, level);
+            match probe(&exe, level).await {
+                Ok(()) => return Self::new(exe, level),
+                Err(why) => tracing::info!(level = level.as_str(), why, "a level of containment cannot be had"),
             }
         }
         Self::new(exe, Containment::Tagged)
+    }
+
+    /// The best level up to `bound` that can be had here, and why each better one cannot.
+    pub async fn survey(exe: &Path, bound: Containment) -> (Containment, Vec<(Containment, String)>) {
+        let mut refused = Vec::new();
+        for level in Containment::ALL.into_iter().filter(|l| *l <= bound && *l > Containment::Tagged) {
+            match probe(exe, level).await {
+                Ok(()) => return (level, refused),
+                Err(why) => refused.push((level, why)),
+            }
+        }
+        (Containment::Tagged, refused)
     }
 
     /// The containment level in force: what is promised about killing.
@@ -162,20 +175,23 @@ impl Supervisor {
     }
 }
 
-async fn probe(exe: &Path, level: Containment) -> bool {
+/// Tries a level out; says why it cannot be had.
+async fn probe(exe: &Path, level: Containment) -> Result<(), String> {
     let mut command = tokio::process::Command::new(exe);
     command
         .args(["run-shim", "--probe", level.as_str()])
         .env_clear()
         .current_dir("/")
         .kill_on_drop(true);
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match tokio::time::timeout(PROBE_LIMIT, status).await {
-        Ok(Ok(status)) => status.success(),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, level = level.as_str(), "a level of containment could not be tried out");
-            false
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    match tokio::time::timeout(PROBE_LIMIT, command.output()).await {
+        Ok(Ok(done)) if done.status.success() => Ok(()),
+        Ok(Ok(done)) => {
+            let said = String::from_utf8_lossy(&done.stderr);
+            let last = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("it ended without a word");
+            Err(last.trim().chars().take(300).collect())
         }
-        Err(_) => false,
+        Ok(Err(error)) => Err(format!("{} cannot be started: {error}", exe.display())),
+        Err(_) => Err(format!("it takes longer than {} s", PROBE_LIMIT.as_secs())),
     }
 }

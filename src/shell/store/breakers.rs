@@ -21,6 +21,21 @@ pub struct Guard {
 }
 
 impl Store {
+    /// Closes a breaker by hand and forgets the usage limit; whether it held anything back. `None`
+    /// when nothing is known of the command.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn close_breaker(&self, command: &str) -> Result<Option<bool>> {
+        let command = command.to_owned();
+        self.write(move |conn| {
+            let Some(before) = load(conn, &command)? else { return Ok(None) };
+            let held = before.open.is_some() || before.limit.is_some();
+            save(conn, &command, &Breaker::default()).map(|()| Some(held))
+        })
+        .await
+    }
+
     /// The next moment at which a breaker or a usage limit lets something through.
     ///
     /// # Errors

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::Guard;
+use super::{Guard, NoticeRow, SpentTask};
 use crate::engine::breaker::Breaker;
+use crate::engine::budget::Sum;
 use crate::engine::model::{
     Actor, AgentNotes, Because, Body, Containment, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd,
     RunId, Seq, Task, TaskId, Usage,
 };
+use crate::engine::progress::Past;
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -349,6 +351,14 @@ pub struct QueueView {
     pub open_runs: Vec<RunRow>,
     /// Breakers, by command.
     pub breakers: BTreeMap<String, Breaker>,
+    /// What the tasks of waiting jobs of agents have cost.
+    pub spent: BTreeMap<TaskId, SpentTask>,
+    /// What each project has cost on the newest day (since the epoch, UTC) on which it cost anything.
+    pub days: BTreeMap<Name, (i64, Sum)>,
+    /// What is wrong now, and known to be.
+    pub notices: Vec<NoticeRow>,
+    /// What was tried before for waiting jobs.
+    pub past: BTreeMap<JobId, Past>,
     /// Jobs by state; every state is there.
     pub counts: BTreeMap<String, i64>,
 }

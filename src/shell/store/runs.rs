@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value as Json;
 
 use super::codec::{Fields, column, exec, first, json, list, one, word};
-use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox};
+use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox, spending};
 use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
 
 /// Runs with what is shown of their task.
@@ -26,6 +26,36 @@ impl Store {
     pub async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>> {
         self.read(move |conn| list(conn, &format!("{SELECT} WHERE r.task = ?1 ORDER BY r.id"), [task.0], decode))
             .await
+    }
+
+    /// Runs, newest first: of one task or of all, only open ones or all, below a run's id.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn recent_runs(&self, task: Option<TaskId>, open: bool, before: Option<RunId>, limit: u32) -> Result<Vec<RunRow>> {
+        self.read(move |conn| {
+            // Each case has an index of its own; one statement for all would use none.
+            let of = if task.is_some() { "r.task = ?1" } else { "?1 IS NULL" };
+            let state = if open { "AND r.state <> 'ended'" } else { "" };
+            let sql = format!("{SELECT} WHERE {of} {state} AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3");
+            let before = before.map_or(i64::MAX, |r| r.0);
+            list(conn, &sql, params![task.map(|t| t.0), before, limit], decode)
+        })
+        .await
+    }
+
+    /// When something last happened to the task: a decision, or a run that began or ended.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn last_activity(&self, task: TaskId) -> Result<Option<Millis>> {
+        self.read(move |conn| {
+            let sql = "SELECT MAX(at) FROM (SELECT * FROM (SELECT decided_at AS at FROM steps WHERE task = ?1 ORDER BY id DESC LIMIT 1) \
+                       UNION ALL SELECT * FROM (SELECT COALESCE(ended_at, claimed_at) FROM runs WHERE task = ?1 ORDER BY id DESC LIMIT 1))";
+            let at: Option<i64> = one(conn, sql, [task.0])?;
+            Ok(at.map(Millis))
+        })
+        .await
     }
 
     /// Runs that have not ended, oldest first.
@@ -176,6 +206,7 @@ fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option<RunReport>
     let usage = report.as_ref().map(|r| json(&r.usage)).transpose()?;
     let sql = "UPDATE runs SET state = 'ended', \"end\" = ?2, usage = ?3, ended_at = ?4 WHERE id = ?1";
     exec(conn, sql, params![run.0, json(end)?, usage, now.0])?;
+    spending::ended(conn, &row, report.as_ref().map_or(0.0, |r| r.usage.cost_usd), now)?;
     breakers::after(conn, &row, end, cause(conn, row.job)?, now)?;
     let own: bool = one(
         conn,

@@ -88,17 +88,21 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
         attention,
         containment: service.supervisor.containment().as_str().to_owned(),
         tasks: lines,
-        problems: problems(service),
+        problems: problems(service).await?,
     })
 }
 
-fn problems(service: &Service) -> Vec<ProblemView> {
+async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
     let chat = service.chat.room().and_then(|room| room.problem());
     let view = |p: crate::shell::chat::Problem| ProblemView {
         text: p.text,
         since: p.since.into(),
     };
-    chat.map(view).into_iter().collect()
+    let known = service.store.notices().await?.into_iter().map(|n| ProblemView {
+        text: n.text,
+        since: n.since.into(),
+    });
+    Ok(chat.map(view).into_iter().chain(known).collect())
 }
 
 /// Tasks, newest first; without `all` those that are not over.

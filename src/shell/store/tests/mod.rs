@@ -21,6 +21,7 @@ mod opening;
 mod over;
 mod queue;
 mod runs;
+mod spending;
 mod steps;
 
 /// A moment to count from.
