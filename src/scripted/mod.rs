@@ -142,6 +142,7 @@ fn perform(what: &str, stage: &Stage) -> Result<i32, Failure> {
         ("nothing", None) => Ok(0),
         ("exit", Some(code)) => Ok(i32::try_from(code.min(255)).unwrap_or(255)),
         ("slow", Some(ms)) => process::slow(stage, ms),
+        ("held", None) => process::held(stage),
         ("hang", None) => process::hang(),
         ("deaf", None) => process::deaf(),
         ("orphan", None) => process::orphan(stage),

@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, setsid};
@@ -17,6 +17,17 @@ const LONG: Duration = Duration::from_secs(600);
 /// Takes its time.
 pub(super) fn slow(stage: &Stage, ms: u64) -> Result<i32, Failure> {
     sleep(Duration::from_millis(ms).min(LONG));
+    ok(stage)
+}
+
+/// Is at work until the file `go` lies beside the ledger: whoever tests decides when, and no clock.
+pub(super) fn held(stage: &Stage) -> Result<i32, Failure> {
+    let ledger = super::ledger_path(stage.script)
+        .ok_or_else(|| Failure::new(USAGE, "`held` waits for a file `go` beside the ledger, and there is no ledger"))?;
+    let (go, begun) = (ledger.with_file_name("go"), Instant::now());
+    while !go.exists() && begun.elapsed() < LONG {
+        sleep(Duration::from_millis(5));
+    }
     ok(stage)
 }
 

@@ -243,7 +243,7 @@ fn a_group_that_has_become_another_room_is_followed_for_good() {
 fn a_card_that_is_deleted_unreadable_or_lost_on_the_way_is_shown_all_the_same() {
     let telegram = Telegram::start();
     telegram.faults([Fault::Markup, Fault::Lost, Fault::Status(502)]);
-    let mut world = world(&telegram, "[developer]\ndo = [\"slow:3000\"]", "");
+    let mut world = world(&telegram, "[developer]\ndo = [\"held\"]", "");
     world.start();
     let item = world.new_task("Fragile");
     // What is sent as plain text is sent with its tags left out.
@@ -253,6 +253,7 @@ fn a_card_that_is_deleted_unreadable_or_lost_on_the_way_is_shown_all_the_same() 
             .iter()
             .any(|m| m.text.starts_with(&format!("{item} · it\nFragile")))
     });
+    world.let_go();
     seen(&world, &telegram, ROOM, &item, "waits for a person's verdict");
     telegram.delete_all();
     confirm(&mut world, &item);

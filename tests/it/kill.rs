@@ -35,13 +35,15 @@ fn runs(seen: &Json) -> Vec<(i64, String, String)> {
 
 #[test]
 fn a_run_at_work_is_adopted_and_the_task_is_finished() {
-    let mut world = world("[developer]\ndo = [\"slow:1500\"]", "");
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 1);
     world.kill();
     assert!(!world.processes().is_empty(), "the agent lives on");
     world.start();
+    world.until("adoption", || world.log().contains(" adopted"));
+    world.let_go();
     done(&mut world, &item);
     assert!(world.log().contains("adopted"), "{}", world.tail());
     let begun: Vec<_> = world.begun().into_iter().filter(|e| e.agent == "developer").collect();
@@ -54,7 +56,7 @@ fn a_run_at_work_is_adopted_and_the_task_is_finished() {
 #[test]
 fn five_runs_at_work_are_all_adopted() {
     let mut world = world(
-        "[developer]\ndo = [\"slow:3000\"]",
+        "[developer]\ndo = [\"held\"]",
         "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 5",
     );
     world.start();
@@ -64,6 +66,8 @@ fn five_runs_at_work_are_all_adopted() {
     }
     world.kill();
     world.start();
+    world.until("five adoptions", || world.log().matches(" adopted").count() == 5);
+    world.let_go();
     for item in &items {
         world.wait_for(item, "development left", |seen| seen["task"]["stage"] != "development");
     }
@@ -78,11 +82,12 @@ fn five_runs_at_work_are_all_adopted() {
 
 #[test]
 fn a_run_that_ended_while_nobody_looked_is_settled_from_its_record() {
-    let mut world = world("[developer]\ndo = [\"slow:700\"]", "");
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 1);
     world.kill();
+    world.let_go();
     world.until("the end of the run", || {
         world.processes().is_empty() && world.data().join("runs/1/exit.json").exists()
     });

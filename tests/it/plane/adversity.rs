@@ -21,7 +21,7 @@ fn the_service_starts_while_its_tracker_is_away() {
 /// What a person put on the board meanwhile is decided before ours is shown: STOP is never erased.
 #[test]
 fn a_stop_that_nobody_told_of_is_found_before_it_is_written_over() {
-    let mut ground = Ground::new("orch", "[architect]\ndo = ['slow:2000']");
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
     let issue = ground.asked("Add a greeting");
     ground.plane.fault(Fault {
         method: "PATCH",
@@ -44,7 +44,7 @@ fn a_stop_that_nobody_told_of_is_found_before_it_is_written_over() {
 /// A person's change between our reading and our writing is lost on the board, not on us.
 #[test]
 fn a_stop_that_we_wrote_over_in_the_same_moment_still_stops() {
-    let mut ground = Ground::new("orch", "[architect]\ndo = ['slow:3000']");
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
     let issue = ground.asked("Add a greeting");
     ground
         .plane

@@ -152,12 +152,14 @@ fn b_adv_7_one_change_is_one_signal_doubled_late_and_in_any_order() {
 /// B-ADV 7: what a person closed is not STOP, and is left alone.
 #[test]
 fn b_adv_7_an_issue_closed_by_hand_is_not_stopped_and_left_alone() {
-    let mut ground = Ground::new("orch", "[architect]\ndo = ['slow:1500']");
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
     let issue = ground.asked("Add a greeting");
     ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
     ground.world.wait_agent("ORCH-001", "architect", 1);
     ground.plane.until_status(&issue, "Architecture");
     ground.plane.person("alice").moves(&issue, "Cancelled");
+    ground.still();
+    ground.world.let_go();
     ground.until_stage("ORCH-001", "deploy");
     ground.until_log("it is left there");
     assert_eq!(ground.plane.status(&issue), "Cancelled");

@@ -66,11 +66,13 @@ fn b_start_3_and_6_what_a_person_says_on_needs_input_is_the_answer() {
 /// B-START 3: with an active job a start is silent.
 #[test]
 fn b_start_3_a_start_while_the_analyst_is_at_work_is_silent() {
-    let mut ground = Ground::new("orch", "[analyst]\ndo = ['slow:1500']");
+    let mut ground = Ground::new("orch", "[analyst]\ndo = ['held']");
     let issue = ground.started("Add a greeting");
     ground.world.wait_agent("ORCH-001", "analyst", 1);
     ground.plane.until_status(&issue, "Analysis");
     ground.plane.person("alice").moves(&issue, "To Analyse");
+    ground.still();
+    ground.world.let_go();
     ground.plane.until_status(&issue, "In Review");
     ground.still();
     assert_eq!(ground.runs("analyst"), 1);

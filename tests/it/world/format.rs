@@ -87,6 +87,8 @@ pub struct Step {
     pub ci: Option<String>,
     /// Someone reviews the task's change on the forge: `is` approved or changes, with a `text`.
     pub review: Option<String>,
+    /// Agents that are `held` go on, now and later.
+    pub let_go: Option<bool>,
     /// The service ends by `kill` or in good `order`, and starts again.
     pub restart: Option<String>,
 

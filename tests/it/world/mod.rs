@@ -357,6 +357,11 @@ impl World {
         self.until(&format!("run {nth} of {agent}"), || self.begun().iter().filter(mine).count() >= nth);
     }
 
+    /// Agents that are `held` go on, now and later.
+    pub fn let_go(&self) {
+        write(&self.path("go"), "");
+    }
+
     /// Processes of this world: service, shims, agents.
     pub fn processes(&self) -> Vec<(i32, String)> {
         procs::of(self.dir())

@@ -1,6 +1,7 @@
 //! Plays a scenario: undisturbed, with the service killed after every event, or with every act doubled.
 
 use serde_json::{Value as Json, json};
+use signalbox::scripted::{Entry, Phase};
 
 use super::http::{self, Answer};
 use super::{Scenario, Step, World};
@@ -79,6 +80,8 @@ impl Playing<'_> {
             self.world.push(&branch, step.file.as_deref().expect("a file"), &content);
         } else if let Some(file) = &step.commit_base {
             self.world.commit_base(file, &content);
+        } else if step.let_go == Some(true) {
+            self.world.let_go();
         } else if let Some(how) = &step.restart {
             match how.as_str() {
                 "kill" => self.world.kill(),
@@ -136,11 +139,14 @@ impl Playing<'_> {
         if let Some(agent) = until.strip_prefix("agent ") {
             let nth = step.nth.unwrap_or(1);
             // Asking keeps a service alive that dies after each event.
-            self.world.wait_for(item, until, |seen| {
-                let mine = |run: &&Json| run["slot"] == agent && run["state"] != "starting";
-                seen["runs"].as_array().is_some_and(|runs| runs.iter().filter(mine).count() >= nth)
+            let begun = self.world.path("ledger");
+            self.world.wait_for(item, until, |_| {
+                let ledger = std::fs::read_to_string(&begun).unwrap_or_default();
+                let mine = |e: &Entry| e.phase == Phase::Start && e.item == item && e.agent == agent;
+                let entries = ledger.lines().filter_map(|line| serde_json::from_str(line).ok());
+                entries.filter(mine).count() >= nth
             });
-            return self.world.wait_agent(item, agent, nth);
+            return;
         }
         let what = format!("{until}{}", step.at.as_ref().map(|s| format!(" at {s}")).unwrap_or_default());
         self.world.wait_for(item, &what, |seen| {

@@ -87,6 +87,11 @@ impl Courier {
         self.shared.bag().flying == 0
     }
 
+    /// Whether nothing becomes of them but that they come.
+    pub fn is_plain(&self) -> bool {
+        self.shared.policy == Policy::Plain
+    }
+
     /// Whether one of them is to be lost.
     pub fn loses(&self) -> bool {
         matches!(self.shared.policy, Policy::Lost(_) | Policy::OwnLost(_))

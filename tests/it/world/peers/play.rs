@@ -35,6 +35,13 @@ impl Town {
         if let Some(title) = &step.new {
             return self.new_issue(title, step);
         }
+        if step.let_go == Some(true) {
+            self.world.until("what was said before told", || {
+                self.plane.all_sent() && self.gitea.all_sent() && self.courier.idle()
+            });
+            self.read_the_board();
+            return self.world.let_go();
+        }
         if !self.on_the_board(step) && !self.on_the_forge(step) {
             match step.restart.as_deref() {
                 Some("kill") => self.world.kill(),
@@ -47,7 +54,9 @@ impl Town {
 
     fn read_the_board(&self) {
         let begun = Instant::now();
-        while !(self.shown() && self.shown()) {
+        // Whoever acts undisturbed acts after what was said before is heard.
+        let heard = || !self.courier.is_plain() || (self.plane.all_sent() && self.gitea.all_sent() && self.courier.idle());
+        while !(heard() && self.shown() && heard() && self.shown()) {
             assert!(begun.elapsed() < LONG, "not everything is shown:\n{}", self.world.tail());
             std::thread::sleep(Duration::from_millis(20));
         }
