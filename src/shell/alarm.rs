@@ -16,7 +16,11 @@ const NAMED: usize = 5;
 /// # Errors
 /// As all of the store.
 pub async fn look(service: &Service) -> Result<(), StoreError> {
-    let (now, limit) = (clock::now(), service.config().stalled_after);
+    look_at(service, clock::now()).await
+}
+
+async fn look_at(service: &Service, now: Millis) -> Result<(), StoreError> {
+    let limit = service.config().stalled_after;
     let view = service.store.queue().await?;
     let blockers = service.blockers(&view.tasks).await?;
     let mut stalled = Vec::new();
@@ -70,6 +74,51 @@ fn text(items: &[&str], count: usize, idle: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::engine::model::{At, Mode, Name, SlotState};
+    use crate::shell::door::tests::World;
+
+    #[tokio::test]
+    async fn work_that_nothing_moves_and_nothing_explains_is_told_of_once_until_it_moves() {
+        let world = World::with("stalled_after = \"5m\"", "", "").await;
+        let service = &*world.service;
+        let at_work = |task: &mut crate::engine::model::Task| {
+            task.control.at = At::Work;
+            task.control.slots.entry(Name::new("developer")).or_default().state = SlotState::Queued;
+        };
+        let standing = world.task(at_work).await;
+        let parked = world
+            .task(|task| {
+                task.control.mode = Mode::Escalated;
+                task.ledger.escalated = Some(("for a person".to_owned(), Millis(0)));
+            })
+            .await;
+        let later = |minutes: i64| clock::now().plus(Millis::secs(minutes * 60));
+        let known = async || {
+            service
+                .store
+                .notices()
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|n| (n.task, n.text))
+                .collect::<Vec<_>>()
+        };
+        look_at(service, later(4)).await.unwrap();
+        assert_eq!(known().await, [], "not yet");
+        look_at(service, later(6)).await.unwrap();
+        look_at(service, later(7)).await.unwrap();
+        let found = known().await;
+        assert_eq!(found.len(), 1);
+        assert!(found[0].0 == standing.id && found[0].1.contains(&standing.item), "{found:?}");
+        assert!(
+            !found[0].1.contains(&parked.item),
+            "what waits for a person is explained: {found:?}"
+        );
+        // The clock of the last look is now: something happened a moment ago.
+        look_at(service, later(0)).await.unwrap();
+        assert_eq!(known().await, [], "it moved");
+    }
 
     fn blocker(code: Code, who: Who) -> Blocker {
         Blocker {

@@ -151,3 +151,39 @@ fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
     assert_eq!(alerts(&world, "can be used again"), 1);
     world.nothing_is_left();
 }
+
+/// The program is looked for when the run is launched; nobody looked before.
+#[test]
+fn b_q_6_a_command_that_is_not_there_fails_for_good_and_leaves_its_place_to_others() {
+    let mut world = world(
+        "[developer]\ndo = [\"ok\"]",
+        "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false",
+    );
+    let program = world.path("no-such-agent").display().to_string();
+    let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
+    let whole = format!("\"{EXE}\", \"scripted-agent\"");
+    assert!(config.contains(&whole), "{config}");
+    fs::write(
+        world.path("signalbox.toml"),
+        config.replace(&whole, &format!("\"{program}\", \"scripted-agent\"")),
+    )
+    .expect("config");
+    world.start();
+    for title in ["Number 1", "Number 2"] {
+        let item = world.new_task(title);
+        let seen = world.wait_blocker(&item, "ESCALATED");
+        let runs = seen["runs"].as_array().expect("runs");
+        assert_eq!(runs.len(), 2, "two attempts: {runs:?}");
+        for run in runs {
+            let detail = run["detail"].as_str().unwrap_or_default();
+            assert!(run["outcome"] == "failed" && detail.contains(&program), "{run}");
+        }
+    }
+    let queue = world.get("/queue");
+    assert_eq!(
+        (&queue["counts"]["running"], &queue["reaper"]["open_runs"]),
+        (&Json::from(0), &Json::from(0)),
+        "{queue}"
+    );
+    world.nothing_is_left();
+}

@@ -14,11 +14,8 @@ use super::{BudgetView, CostLine, CostView, RunsView};
 /// # Errors
 /// When the store cannot be read.
 pub async fn runs(service: &Service, found: Option<&Found>, open: bool, before: Option<i64>, limit: u32) -> Result<RunsView, DoorError> {
-    let task = match found {
-        None => None,
-        // An issue without a task has had no runs.
-        Some(found) => Some(found.task.as_ref().map_or(TaskId(-1), |t| t.id)),
-    };
+    // An issue without a task has had no runs.
+    let task = found.map(|found| found.task.as_ref().map_or(TaskId(-1), |t| t.id));
     let rows = service.store.recent_runs(task, open, before.map(RunId), limit).await?;
     let mut runs = Vec::with_capacity(rows.len());
     for row in &rows {
