@@ -172,6 +172,13 @@ pub enum Command {
     Breaker(super::spending::Breaker),
     /// Have the running service read its configuration and rules again: all of it is taken over, or nothing is
     Reload,
+    /// Copy the data directory to a new folder, while the service works
+    Backup {
+        /// The folder; it must not be there yet
+        to: PathBuf,
+    },
+    /// Put a back-up in the place of the data directory; the service must not run
+    Restore(super::backup::Restore),
     /// Print a completion script for your shell
     Completions {
         /// The shell
@@ -221,6 +228,9 @@ pub struct Serve {
     /// Write the log as JSON
     #[arg(long)]
     pub log_json: bool,
+    /// Leave the proof out, now and at reloads: rules that `validate` refuses may then be in force
+    #[arg(long)]
+    pub no_proof: bool,
 }
 
 /// Arguments of `init`.
@@ -285,6 +295,9 @@ pub struct Validate {
     /// Prove anew, whatever was proved before
     #[arg(long)]
     pub no_cache: bool,
+    /// Give a proof up after so many seconds: what is not decided by then is skipped, with a warning
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub proof_time: u64,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: super::validate::Format,

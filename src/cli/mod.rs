@@ -1,9 +1,10 @@
 //! The command line: one file per command.
 //!
-//! Every command but `init`, `validate`, `doctor`, `setup`, `test`, `table`, `graph`, `serve` and `demo` talks to a running service and holds
+//! Every command but `init`, `validate`, `doctor`, `setup`, `test`, `table`, `graph`, `backup`, `restore`, `serve` and `demo` talks to a running service and holds
 //! no logic of its own: what it may do and why not is the service's to say.
 
 pub mod args;
+pub mod backup;
 pub mod change;
 pub mod client;
 pub mod exit;
@@ -36,6 +37,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+
+use crate::shell::proof::{self, Prover};
 
 use args::{Args, Command};
 use client::Client;
@@ -83,6 +86,8 @@ fn run(args: Args) -> ExitCode {
         | Command::Table { .. }
         | Command::Graph(_)
         | Command::Show { origin: true, .. }
+        | Command::Backup { .. }
+        | Command::Restore(_)
         | Command::RunShim { .. }
         | Command::ScriptedAgent { .. } => local(&global, command),
         other => talk(&global, &other),
@@ -102,7 +107,10 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
                 strict: args.strict,
                 here: args.here,
                 no_proof: args.no_proof,
-                cache: (!args.no_cache).then(validate::cache_dir).flatten(),
+                prover: Prover {
+                    cache: (!args.no_cache).then(proof::cache_dir).flatten(),
+                    patience: std::time::Duration::from_secs(args.proof_time),
+                },
                 explain: args.explain.as_deref(),
             };
             validate::run(&request, &crate::shell::embedded::embedded())
@@ -119,11 +127,20 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
             let dir = global.dir.clone().or_else(|| find::rules(global)).unwrap_or_else(|| ".".into());
             i32::from(test::run(&dir, &args, global.json, &crate::shell::embedded::embedded()))
         }
+        Command::Backup { to } => told(backup::make(global, &to)),
+        Command::Restore(args) => told(backup::put_back(global, &args)),
         Command::RunShim { dir, init, probe } => run_shim::run(dir.as_deref(), init, probe.as_deref()),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
         _ => i32::from(exit::USAGE),
     };
     ExitCode::from(u8::try_from(status).unwrap_or(exit::FAILURE))
+}
+
+/// Tells what went wrong, if anything did; the exit code.
+fn told(outcome: Result<(), exit::Failure>) -> i32 {
+    let Err(failure) = outcome else { return i32::from(exit::OK) };
+    out::failure(&failure);
+    i32::from(failure.code)
 }
 
 /// Has the command talk to the service; whatever goes wrong is told once, here.

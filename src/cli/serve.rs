@@ -1,5 +1,6 @@
 //! `signalbox serve`: the service itself.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::engine::rules::{self, load};
+use crate::engine::rules::{self, Files, Loaded, Severity, load};
 use crate::shell::config::read_dir;
 use crate::shell::embedded::embedded;
+use crate::shell::proof::{self, Prover};
 use crate::shell::service::{Service, Settings};
 use crate::shell::{reload, web};
 
@@ -38,7 +40,8 @@ pub fn run(global: &Global, args: &Serve) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&Failure::other(format!("the runtime cannot start: {error}"))),
     };
-    match runtime.block_on(serve(settings)) {
+    let prover = (!args.no_proof).then(Prover::default);
+    match runtime.block_on(serve(settings, prover)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => refuse(&failure),
     }
@@ -67,6 +70,9 @@ fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
         refuse(&Failure::other("the rules have errors: nothing was started").help("`signalbox validate` shows them again"));
         return Err(failed);
     }
+    if !args.no_proof {
+        prove(&loaded, &files)?;
+    }
     if let (Some(listen), Some(config)) = (args.listen, loaded.config.as_mut()) {
         config.listen = listen;
     }
@@ -76,6 +82,24 @@ fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
         exe: SELF.into(),
         agent_env: std::collections::BTreeMap::new(),
     })
+}
+
+/// Proves what was loaded, as `validate` does: what it refuses is not started.
+fn prove(loaded: &Loaded, files: &Files) -> Result<(), ExitCode> {
+    let proofs = Prover::default().all(loaded, &BTreeSet::new(), &|words| anstream::eprintln!("{words}"));
+    let found = proof::found(&proofs, files);
+    if found.is_empty() {
+        return Ok(());
+    }
+    anstream::eprintln!("{}", rules::render_human(&found, files, false));
+    if !found.iter().any(|d| d.severity == Severity::Error) {
+        return Ok(());
+    }
+    refuse(
+        &Failure::other("the rules do not hold what every pipeline must: nothing was started")
+            .help("`signalbox validate` shows it again; `--no-proof` starts all the same"),
+    );
+    Err(ExitCode::from(u8::try_from(validate::ERRORS).unwrap_or(exit::FAILURE)))
 }
 
 fn log_to_stderr(json: bool) {
@@ -92,12 +116,15 @@ fn log_to_stderr(json: bool) {
     }
 }
 
-async fn serve(settings: Settings) -> Result<(), Failure> {
+async fn serve(settings: Settings, prover: Option<Prover>) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
     if let Some(config) = &settings.loaded.config {
         web::free(config.listen).await.map_err(|e| other(&e))?;
     }
     let service = Service::open(settings).await.map_err(|e| other(&e))?;
+    if let Some(prover) = prover {
+        service.prove_reloads(prover);
+    }
     let result = go(&service).await;
     service.store.clone().close().await;
     result

@@ -1,15 +1,16 @@
 //! `signalbox validate [DIR]`: checks rules, touches nothing.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::civil::Date;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::engine::explore;
 use crate::engine::rules::{self, Diagnostic, Files, Loaded, Severity, codes, load};
 use crate::shell::config::{ReadProblem, read_dir};
 use crate::shell::doctor::executable;
+use crate::shell::proof::{self, Proved, Prover};
 
 /// How findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -38,8 +39,8 @@ pub struct Request<'a> {
     pub here: bool,
     /// Whether the proof is left out.
     pub no_proof: bool,
-    /// Where proofs are kept; without it each is made anew.
-    pub cache: Option<PathBuf>,
+    /// How proofs are made.
+    pub prover: Prover,
     /// The code whose page is asked for, instead of a check.
     pub explain: Option<&'a str>,
 }
@@ -88,21 +89,17 @@ pub fn answer(request: &Request, embedded: &Files, today: Date, color: bool) -> 
     }
     let clean = !found.iter().any(|d| d.severity == Severity::Error);
     let proofs = if clean && !request.no_proof {
-        proof::all(&loaded, request.cache.as_deref())
+        request
+            .prover
+            .all(&loaded, &BTreeSet::new(), &|words| anstream::eprintln!("{words}"))
     } else {
         Vec::new()
     };
-    for one in &proofs {
-        found.extend(explore::findings(&one.pipeline, &one.proof, &files));
-    }
+    found.extend(proof::found(&proofs, &files));
     let found = rules::allowed(found, &files, today);
     let text = match request.format {
-        Format::Human => [
-            human(&loaded, &found, &files, dir, color),
-            proof::told(&proofs, clean, request.no_proof),
-        ]
-        .concat(),
-        Format::Json => proof::json(&rules::render_json(&found), &proofs, clean, request.no_proof),
+        Format::Human => [human(&loaded, &found, &files, dir, color), told(&proofs, clean, request.no_proof)].concat(),
+        Format::Json => as_json(&rules::render_json(&found), &proofs, clean, request.no_proof),
         Format::Sarif => rules::render_sarif(&found, &files),
         Format::Github => rules::render_github(&found),
     };
@@ -164,8 +161,42 @@ fn human(loaded: &Loaded, found: &[Diagnostic], files: &Files, dir: &Path, color
     out
 }
 
-mod proof;
+/// A line per proof for people.
+fn told(proofs: &[Proved], clean: bool, left_out: bool) -> String {
+    if !clean {
+        return String::new();
+    }
+    if left_out {
+        return "proof: skipped (--no-proof)\n".to_owned();
+    }
+    let mut out = String::new();
+    for one in proofs {
+        out += &format!("proof of {}: {}\n", one.name, one.proof.summary());
+    }
+    if let Some(first) = proofs.first() {
+        out += &format!("not covered: {}\n", first.proof.not_covered.join("; "));
+    }
+    out
+}
+
+/// The findings as JSON, the proofs beside them.
+fn as_json(findings: &str, proofs: &[Proved], clean: bool, left_out: bool) -> String {
+    let Ok(Value::Object(mut all)) = serde_json::from_str::<Value>(findings) else {
+        return findings.to_owned();
+    };
+    let told = match (clean, left_out) {
+        (false, _) => json!({ "skipped": "the rules do not load" }),
+        (true, true) => json!({ "skipped": "--no-proof" }),
+        (true, false) => {
+            let each = proofs
+                .iter()
+                .map(|p| (p.name.clone(), serde_json::to_value(&p.proof).unwrap_or_default()));
+            Value::Object(each.collect())
+        }
+    };
+    all.insert("proof".to_owned(), told);
+    format!("{:#}\n", Value::Object(all))
+}
+
 #[cfg(test)]
 mod tests;
-
-pub use proof::cache_dir;

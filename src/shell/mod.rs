@@ -1,6 +1,7 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
 mod alarm;
+pub mod backup;
 mod bounds;
 mod card;
 pub mod chat;
@@ -21,6 +22,7 @@ pub mod intake;
 mod launch;
 mod perform;
 pub mod process;
+pub mod proof;
 mod queue;
 pub mod reload;
 pub mod run;

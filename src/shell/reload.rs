@@ -7,17 +7,18 @@ mod compare;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::engine::admit::{Misfit, Why, admit, sentences};
-use crate::engine::model::{Actor, Body, Name, Role, Task};
+use crate::engine::model::{Actor, Body, Millis, Name, Role, Task};
 use crate::engine::rules::{Config, Files, InFlight, Inputs, Loaded, Ruleset, Severity, load, render_human};
 use crate::shell::config::read_dir;
 use crate::shell::door::{DoorError, require};
 use crate::shell::embedded::embedded;
+use crate::shell::proof::{self, Prover};
 use crate::shell::service::{Project, Service, open_room};
 use crate::shell::store::{NewEvent, StoreError, Target};
 
@@ -28,6 +29,9 @@ pub use watch::keep_up;
 pub struct Reloading {
     turn: tokio::sync::Mutex<()>,
     base: OnceLock<Files>,
+    prover: OnceLock<Prover>,
+    /// Since when the files are refused, and why.
+    refused: Mutex<Option<(Millis, String)>>,
 }
 
 /// A reload that was carried out.
@@ -81,6 +85,12 @@ pub enum ReloadError {
     Store(#[from] StoreError),
 }
 
+/// The first lines of a refusal that say something.
+fn brief(refusal: &str) -> String {
+    let lines = refusal.lines().map(str::trim).filter(|l| !l.is_empty());
+    lines.take(2).collect::<Vec<_>>().join(": ")
+}
+
 /// What was read for one project that the service has.
 struct Fresh<'a> {
     project: &'a Project,
@@ -98,6 +108,18 @@ impl Service {
         let _ = self.reloading.base.set(base);
     }
 
+    /// From now on what is reloaded is proved first.
+    pub fn prove_reloads(&self, prover: Prover) {
+        // The first word counts, as above.
+        let _ = self.reloading.prover.set(prover);
+    }
+
+    /// Since when the files on disk are not those in force because they were refused, and why.
+    #[must_use]
+    pub fn refused_rules(&self) -> Option<(Millis, String)> {
+        self.reloading.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// An operator asks for a reload.
     ///
     /// # Errors
@@ -110,6 +132,21 @@ impl Service {
     /// Reloads for whoever need not be asked: a signal of the system, a changed file.
     pub(super) async fn reload_by(&self, actor: &Actor) -> Result<Reloaded, ReloadError> {
         let _turn = self.reloading.turn.lock().await;
+        let outcome = self.reload_now(actor).await;
+        let mut refused = self.reloading.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match &outcome {
+            Ok(_) if refused.take().is_some() => tracing::info!("the files of rules are right again, and in force"),
+            Err(error @ (ReloadError::Invalid(_) | ReloadError::Stranded(_))) => {
+                let since = refused.as_ref().map_or_else(|| self.now(), |(since, _)| *since);
+                *refused = Some((since, brief(&error.to_string())));
+            }
+            _ => {}
+        }
+        drop(refused);
+        outcome
+    }
+
+    async fn reload_now(&self, actor: &Actor) -> Result<Reloaded, ReloadError> {
         let (loaded, warnings) = self.read_aside().await?;
         let Some(config) = loaded.config.clone() else {
             return Err(ReloadError::Invalid("there is no signalbox.toml any more".to_owned()));
@@ -159,11 +196,23 @@ impl Service {
     async fn read_aside(&self) -> Result<(Loaded, usize), ReloadError> {
         let dir = self.dir.clone();
         let base = self.reloading.base.get().cloned().unwrap_or_else(embedded);
+        let prover = self.reloading.prover.get().cloned();
+        // What is in force has been proved.
+        let known: BTreeSet<String> = self.projects.values().map(|p| p.rules().hash.clone()).collect();
         let read = tokio::task::spawn_blocking(move || {
             let files = read_dir(&dir, &base).map_err(|e| e.to_string())?;
             let loaded = load(&files);
             if loaded.failed() {
                 return Err(render_human(&loaded.diagnostics, &files, false));
+            }
+            let mut loaded = loaded;
+            if let Some(prover) = prover {
+                let proofs = prover.all(&loaded, &known, &|words| tracing::info!("{words}"));
+                let found = proof::found(&proofs, &files);
+                if found.iter().any(|d| d.severity == Severity::Error) {
+                    return Err(render_human(&found, &files, false));
+                }
+                loaded.diagnostics.extend(found);
             }
             Ok(loaded)
         });

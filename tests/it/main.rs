@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod backup;
 mod breaker;
 mod chaos;
 mod chat;

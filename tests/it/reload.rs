@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use signalbox::engine::model::{Actor, At, Body, Phase, Task};
+use signalbox::shell::proof::Prover;
 use signalbox::shell::reload::{ReloadError, Reloaded};
 use signalbox::shell::service::Service;
 
@@ -244,6 +245,55 @@ async fn what_is_broken_changes_nothing_and_only_operators_reload() {
     }
     let refusal = running.service.reload(&actor).await.unwrap_err();
     assert!(refusal.to_string().contains("operator"), "{refusal}");
+    running.close().await;
+}
+
+/// What `validate` refuses never runs: neither by a reload nor at a start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_that_the_proof_refuses_reach_no_service() {
+    let house = house("", "", "");
+    let cache = house.path("cache");
+    let running = house.start().await;
+    running.service.prove_reloads(Prover {
+        cache: Some(cache.join("signalbox/proof")),
+        ..Prover::default()
+    });
+    // Review asks a person, and nothing there takes the answer.
+    edited(
+        &house,
+        "",
+        "[stages.review]\non.\"verdict.changes\" = { ask = \"questions\", status = \"Needs Input\" }\n",
+    );
+    let told = refused(&running).await.to_string();
+    assert!(told.contains("SB0801") && told.contains("review"), "{told}");
+    let (_, why) = running.service.refused_rules().expect("it is known that they are refused");
+    assert!(why.contains("SB0801"), "{why}");
+    running.close().await;
+
+    let serve = |more: &[&str]| {
+        let mut command = Command::new(EXE);
+        command
+            .arg("serve")
+            .args(more)
+            .current_dir(house.path("."))
+            .env("XDG_CACHE_HOME", &cache);
+        command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    };
+    let out = serve(&[]).output().expect("it ends by itself");
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(10), "{told}");
+    assert!(told.contains("SB0801") && told.contains("--no-proof"), "{told}");
+
+    edited(&house, "", "");
+    let running = house.start().await;
+    running.service.prove_reloads(Prover {
+        cache: Some(cache),
+        ..Prover::default()
+    });
+    edited(&house, "", "[counters.rework]\nmax = 3\n");
+    assert_eq!(reload(&running).await.projects.len(), 1);
+    assert_eq!(running.service.refused_rules(), None);
     running.close().await;
 }
 

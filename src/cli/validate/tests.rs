@@ -286,7 +286,7 @@ fn scripts_and_texts_without_an_end_are_bounded() {
 }
 
 /// A pipeline that is proved at once.
-const SMALL: &str = include_str!("../../../tests/configs/invalid/SB0801-approved-by-stop/pipelines/mine.toml");
+const SMALL: &str = include_str!("../../../tests/configs/invalid/SB0801-asked-where-nobody-hears/pipelines/mine.toml");
 
 #[test]
 fn the_proof_is_an_error_of_its_own_and_is_kept() {
@@ -300,7 +300,10 @@ fn the_proof_is_an_error_of_its_own_and_is_kept() {
             dir: Some(dir.path()),
             format,
             no_proof,
-            cache: Some(cache.path().join("deep/er")),
+            prover: Prover {
+                cache: Some(cache.path().join("deep/er")),
+                ..Prover::default()
+            },
             ..Request::default()
         };
         answer(&request, &embedded(), jiff::civil::date(2026, 6, 1), false)

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use super::expand::{Expander, Fault, Leaf, Taken, When, first};
 use super::state::Local;
 
+/// After how many states it is asked whether to go on.
+const ASKED: usize = 256;
 /// No state here.
 const NONE: u32 = u32::MAX;
 
@@ -37,8 +39,9 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Explores from the beginning, up to `limit` states.
-    pub fn explore(expander: &Expander<'_>, limit: usize) -> Self {
+    /// Explores from the beginning, up to `limit` states and as long as `go_on`, told how many there
+    /// are, says so.
+    pub fn explore(expander: &Expander<'_>, limit: usize, go_on: &dyn Fn(usize) -> bool) -> Self {
         let (mut radix, mut size) = (Vec::new(), 1_u32);
         for (_, max) in &expander.counters {
             radix.push((size, u32::from(*max)));
@@ -65,7 +68,8 @@ impl Graph {
         let mut next = 0;
         while next < graph.states.len() {
             // Room for as many combinations of counters as there are is taken at once.
-            if graph.states.len() > limit || graph.table.len() > limit.saturating_mul(16) {
+            let late = next.is_multiple_of(ASKED) && !go_on(graph.states.len());
+            if late || graph.states.len() > limit || graph.table.len() > limit.saturating_mul(16) {
                 graph.whole = false;
                 return graph;
             }

@@ -35,14 +35,20 @@ pub const LIMIT: usize = 2_000_000;
 /// Proves one pipeline. `origins` tells where its values were written.
 #[must_use]
 pub fn prove(rules: &Ruleset, origins: Option<&Origins>, limit: usize) -> Proof {
-    prove_by(rules, origins, limit, &step_by)
+    prove_while(rules, origins, limit, &|_| true)
+}
+
+/// [`prove`], given up when `go_on`, told from time to time how many states there are, says no.
+#[must_use]
+pub fn prove_while(rules: &Ruleset, origins: Option<&Origins>, limit: usize, go_on: &dyn Fn(usize) -> bool) -> Proof {
+    prove_by(rules, origins, limit, go_on, &step_by)
 }
 
 /// [`prove`] of another step function: tests break the engine's own.
-fn prove_by(rules: &Ruleset, origins: Option<&Origins>, limit: usize, step: StepFn<'_>) -> Proof {
+fn prove_by(rules: &Ruleset, origins: Option<&Origins>, limit: usize, go_on: &dyn Fn(usize) -> bool, step: StepFn<'_>) -> Proof {
     let quiet = quiet(rules);
     let expander = Expander::new(&quiet, step);
-    let graph = Graph::explore(&expander, limit);
+    let graph = Graph::explore(&expander, limit, go_on);
     let (properties, bound) = properties::all(&graph, &expander, origins);
     Proof {
         states: graph.states.len(),

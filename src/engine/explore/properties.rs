@@ -163,7 +163,7 @@ impl Court<'_, '_> {
     }
 
     fn too_many(&self) -> String {
-        format!("more than {} states: not all were looked at", self.graph.len().saturating_sub(1))
+        format!("{} states were looked at, and there are more", self.graph.len())
     }
 
     /// The first state that is so, when everything was explored: a part of a graph proves nothing

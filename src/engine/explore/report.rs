@@ -120,6 +120,13 @@ impl Proof {
             if count(verdict) > 0 {
                 words += &format!(", {} {word}", count(verdict));
             }
+            if verdict == Verdict::Vacuous {
+                let of = self.properties.iter().filter(|p| p.verdict == verdict).map(|p| p.claim.as_str());
+                let of: Vec<&str> = of.collect();
+                if !of.is_empty() {
+                    words += &format!(" ({})", of.join("; "));
+                }
+            }
         }
         let bound = self.bound.map_or_else(String::new, |b| {
             format!(

@@ -1,13 +1,12 @@
 //! A counter-example told as a story, with the places in the rules that it goes by.
 
-use crate::engine::model::Name;
 use crate::engine::rules::{Origin, Origins};
 use crate::engine::step::Outcome;
 
 use super::expand::{Expander, Taken};
 use super::graph::Graph;
 use super::report::{At, Story};
-use super::state::Local;
+use super::state::VISIT;
 
 /// The story of a way through the graph, and of what is found at its end.
 pub(super) fn tell(graph: &Graph, expander: &Expander<'_>, origins: Option<&Origins>, way: &[(u32, u32)], end: &str) -> Story {
@@ -23,12 +22,15 @@ pub(super) fn tell(graph: &Graph, expander: &Expander<'_>, origins: Option<&Orig
             count += 1;
         });
         let Some(taken) = found else { continue };
-        let place = origins.and_then(|o| place(o, graph.local(*state), &taken));
+        let place = origins.and_then(|o| place(o, &taken));
         let shown = place.as_ref().map_or_else(String::new, |p| format!("  [{}:{}]", p.file, p.line));
         lines.push(format!("{}. {}{shown}", n + 1, line(&taken)));
         at = place.or(at);
     }
     lines.push(end.to_owned());
+    let last = way.last().map(|(state, _)| graph.local(*state).control.stage.as_str());
+    let stage = || first(origins?, &format!("stages.{}", last?)).map(At::of);
+    let at = at.or_else(stage);
     Story { lines, at }
 }
 
@@ -50,11 +52,19 @@ fn line(taken: &Taken) -> String {
         .map(|b| b.0.as_str())
         .filter(|b| !b.starts_with("gate `"))
         .collect();
-    format!("{words} → {}", why.join("; "))
+    let mut told = format!("{words} → {}", why.join("; "));
+    // Visits are not counted here: each is the present one, or before or behind it.
+    for visit in [VISIT - 1, VISIT, VISIT + 1] {
+        told = told
+            .replace(&format!(" (visit {visit})"), "")
+            .replace(&format!("visit {visit}"), "the visit");
+    }
+    // The task of a story has no name.
+    told.replace("  ", " ").trim_end_matches([':', ' ']).to_owned()
 }
 
-/// The edge that was taken, else the gate that decided, else the stage.
-fn place(origins: &Origins, before: &Local, taken: &Taken) -> Option<At> {
+/// The edge that was taken, else the gate that decided.
+fn place(origins: &Origins, taken: &Taken) -> Option<At> {
     let edge = taken.step.took.iter().rev().find_map(|took| {
         let edge = took.edge.as_ref()?;
         let own = format!("stages.{}.on.\"{edge}\"", took.stage);
@@ -68,16 +78,18 @@ fn place(origins: &Origins, before: &Local, taken: &Taken) -> Option<At> {
             .find(|s| s.outcome != Outcome::Ok)
             .and_then(|s| first(origins, &format!("gates.{}", s.by)))
     };
-    let stage = |name: &Name| first(origins, &format!("stages.{name}"));
-    let found = edge
-        .or_else(gate)
-        .or_else(|| stage(&taken.step.task.control.stage))
-        .or_else(|| stage(&before.control.stage))?;
-    Some(At {
-        file: found.file.clone(),
-        line: found.line,
-        column: found.column,
-    })
+    let found = edge.or_else(gate)?;
+    Some(At::of(found))
+}
+
+impl At {
+    fn of(found: &Origin) -> Self {
+        Self {
+            file: found.file.clone(),
+            line: found.line,
+            column: found.column,
+        }
+    }
 }
 
 /// Where the first line of a table, or a value, was written.

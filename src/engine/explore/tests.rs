@@ -83,6 +83,15 @@ fn what_is_not_decided_is_skipped_and_never_held() {
     assert!(proof.skipped().count() > 5 && proof.bound.is_none());
 }
 
+#[test]
+fn one_that_is_given_up_is_skipped() {
+    let proof = prove_while(&small(), None, LIMIT, &|states| states < 100);
+    assert!(
+        proof.states < 2000 && proof.properties.iter().all(|p| p.verdict != Verdict::Held),
+        "{proof:#?}"
+    );
+}
+
 /// Each mutant of the engine is caught by the property that it breaks.
 #[test]
 fn a_broken_engine_is_found_out() {
@@ -143,7 +152,7 @@ fn a_broken_engine_is_found_out() {
     let rules = small();
     for (name, kind, spoil) in mutants {
         let step = broken(spoil);
-        let proof = prove_by(&rules, None, LIMIT, &step);
+        let proof = prove_by(&rules, None, LIMIT, &|_| true, &step);
         assert!(kinds(&proof).contains(&kind), "{name}: {proof:#?}");
     }
 }

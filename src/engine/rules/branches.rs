@@ -42,6 +42,18 @@ pub fn covered(protected: &[String], branch: &str) -> bool {
     })
 }
 
+/// Takes `branch` as it is: the projects that use the pipeline judge it, by their own names.
+pub fn unjudged(draft: &Draft) -> Option<BranchRules> {
+    Some(BranchRules {
+        task: draft.branch.as_ref()?.v.clone(),
+        protected: draft
+            .protected
+            .as_ref()
+            .map(|list| list.v.iter().map(|p| p.v.clone()).collect())
+            .unwrap_or_default(),
+    })
+}
+
 /// Checks `branch`; `default` is the default branch, where a project names it.
 pub fn check(draft: &Draft, prefix: Option<&str>, default: Option<&str>, sink: &Sink) -> Option<BranchRules> {
     let before = sink.errors();

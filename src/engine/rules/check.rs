@@ -7,6 +7,7 @@ use crate::engine::model::Name;
 use crate::engine::script::Scripts;
 
 use super::check_agents::agents;
+use super::check_artefacts;
 use super::check_classify::classifier;
 use super::check_edges::Edges;
 use super::check_flow;
@@ -34,6 +35,8 @@ pub struct Scope<'a> {
     pub compiled: Scripts,
     /// Whether everything could be read; else what is unused may only be misread.
     pub clean: bool,
+    /// Whether a project uses the pipeline: what depends on a project is judged there.
+    pub used: bool,
     /// The pipeline's own file.
     pub file: Arc<str>,
     /// The project, where the pipeline is bound to one.
@@ -64,7 +67,11 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let sink = scope.sink;
     let before = sink.errors();
     let bound = scope.bound.as_ref();
-    let branch = branches::check(draft, bound.map(|b| b.prefix), bound.map(|b| b.default_branch), sink);
+    let branch = if bound.is_none() && scope.used {
+        branches::unjudged(draft)
+    } else {
+        branches::check(draft, bound.map(|b| b.prefix), bound.map(|b| b.default_branch), sink)
+    };
     let artefacts = artefacts(draft, sink);
     let end = sink_stage(draft, flow, &scope);
     let sound = sink.errors();
@@ -85,6 +92,9 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let classify = classifier(draft, &scope);
     ambiguous(draft, &gates, &agents, sink);
     check_flow::all(draft, &reached, &gates, &scope);
+    if sound {
+        check_artefacts::written(draft, &reached, &scope);
+    }
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
     stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));

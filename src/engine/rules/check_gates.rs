@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::model::{FactKey, Name};
 
 use super::check::Scope;
+use super::check_artefacts;
 use super::check_scripts;
 use super::codes;
 use super::diagnostic::{Problem, quoted};
@@ -140,6 +141,7 @@ fn simple(kind: &KindDraft, draft: &Draft, scope: &Scope) -> Option<Gate> {
         } => {
             check_function(function, reads, scope)?;
             check_scripts::check(function, reads, returns, scope);
+            check_artefacts::arguments(function, args, scope);
             let outcomes = returns.iter().map(|o| o.v.as_str()).chain(["error"]).collect();
             let facts: BTreeSet<FactKey> = reads.values().cloned().collect();
             let kind = GateKind::Script {
@@ -217,7 +219,18 @@ fn clause(c: &ClauseDraft) -> FilesClause {
     }
 }
 
+/// Signals that mean something wherever a task stands: none of them passes a gate.
+const OWN: [&str; 4] = ["start", "stop", "reject", "answer"];
+
 fn human(signal: &Sp<String>, from: &str, quorum: u32, auto: Option<&Sp<String>>, draft: &Draft, scope: &Scope) -> Option<Gate> {
+    if OWN.contains(&signal.v.as_str()) {
+        let words = format!("{} is a signal of the engine's own: it cannot pass a gate", quoted(&signal.v));
+        let problem = Problem::error(codes::OWN_SIGNAL, &signal.at, words).label("means something else");
+        scope
+            .sink
+            .push(problem.help("wait for `approve`, `confirm_deploy` or a signal of your own"));
+        return None;
+    }
     let sources = || draft.statuses.values().chain(draft.comments.values());
     if !sources().any(|s| s.v.v == signal.v) {
         let words = format!("no status and no comment produces the signal {}", quoted(&signal.v));

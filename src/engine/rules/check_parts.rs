@@ -211,7 +211,15 @@ pub fn unused(
         .chain(auto)
         .filter(|(_, _, at)| at.file == scope.file)
     {
-        let problem = Problem::warning(codes::UNUSED, at, format!("the {what} {} is never used", quoted(name)));
+        let words = format!("the {what} {} is never used", quoted(name));
+        if let Some(near) = misspelt(what, name, flow, draft, at) {
+            let words = format!("{words}, and {} stays as it is", quoted(near));
+            let problem = Problem::error(codes::UNUSED, at, words).label("misspelt?");
+            let help = format!("did you mean {}? Else give it a name that is not so much like it", quoted(near));
+            scope.sink.push(problem.help(help));
+            continue;
+        }
+        let problem = Problem::warning(codes::UNUSED, at, words);
         let help = if what == "stage" {
             format!(
                 "add it to `flow`, or remove it; the flow is {}",
@@ -222,4 +230,21 @@ pub fn unused(
         };
         scope.sink.push(problem.label("never used").help(help));
     }
+}
+
+/// A name of the same kind that is inherited and nearly this one: what was meant to change it does not.
+fn misspelt<'a>(what: &str, name: &str, flow: &'a [Sp<String>], draft: &'a Draft, at: &Place) -> Option<&'a str> {
+    let elsewhere = |place: &Place| place.file != at.file;
+    let near = |other: &str| other != name && name.len() > 3 && strsim::damerau_levenshtein(name, other) <= 2;
+    match what {
+        "stage" => flow.iter().map(|s| s.v.as_str()).find(|s| near(s)),
+        "gate" => named(draft.gates.iter().filter(|(_, d)| elsewhere(&d.at)), near),
+        "agent" => named(draft.agents.iter().filter(|(_, d)| elsewhere(&d.at)), near),
+        "counter" => named(draft.counters.iter().filter(|(_, d)| elsewhere(&d.at)), near),
+        _ => None,
+    }
+}
+
+fn named<'a, T: 'a>(mut all: impl Iterator<Item = (&'a String, &'a T)>, near: impl Fn(&str) -> bool) -> Option<&'a str> {
+    all.find(|(name, _)| near(name)).map(|(name, _)| name.as_str())
 }

@@ -34,6 +34,14 @@ fn returned(function: &Sp<String>, returns: &[Sp<String>], scope: &Scope) {
         );
         scope.sink.push(problem.help(help));
     }
+    for (what, line, column) in &found.others {
+        let words = format!("{} returns {what}, and an outcome is a text", quoted(&function.v));
+        let at = place(function, *line, *column, 1, scope);
+        let problem = Problem::error(codes::UNDECLARED_OUTCOME, &at, words)
+            .label("no outcome")
+            .related(&function.at, "the gate");
+        scope.sink.push(problem.help(format!("return one of {}", list(&declared))));
+    }
     if found.open {
         return;
     }

@@ -106,6 +106,8 @@ codes! {
     INVARIANT = "SB0319";
     /// A human gate that wants more people than there are.
     QUORUM = "SB0320";
+    /// A human gate that waits for a signal of the engine's own.
+    OWN_SIGNAL = "SB0321";
 
     /// Not a duration.
     DURATION = "SB0401";
@@ -141,6 +143,8 @@ codes! {
     UNKNOWN_VAR = "SB0416";
     /// A maintenance command that removes what is in use.
     PRUNE = "SB0417";
+    /// A gate asks for a file that nobody may write.
+    UNWRITTEN = "SB0418";
 
     /// A script does not compile.
     SCRIPT = "SB0501";
@@ -164,6 +168,8 @@ codes! {
     SCRIPT_LIMIT = "SB0510";
     /// An outcome is declared and never returned.
     NEVER_RETURNED = "SB0511";
+    /// A script's own arguments are not those that it reads.
+    SCRIPT_ARGS = "SB0512";
 
     /// Two projects share a prefix or a repository.
     SHARED = "SB0601";

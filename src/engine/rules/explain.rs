@@ -105,6 +105,8 @@ A change is merged once. A stage behind the merge that merges again would take t
 It speaks of a gate, outcome, action or stage that this flow does not have, so it would hold whatever happens, and you would believe in a promise that nobody keeps. Name what there is; an inherited one that does not fit is taken away by `\"unset\"`."),
     ("SB0320", "a human gate with too few people
 The gate wants `quorum` different people of a role, and [people] lists fewer. As soon as somebody is listed, only the lists count; where nobody is, the owner of the service decides alone."),
+    ("SB0321", "a human gate that waits for a signal of the engine's own
+`start`, `stop`, `reject` and `answer` mean something wherever a task stands. A gate that waited for one of them would be passed by what people say to the opposite effect: a rejection would approve. Wait for `approve`, `confirm_deploy` or a signal of your own, and map it under [signals]."),
     ("SB0401", "not a duration
 A whole number and a unit: 500ms, 90s, 20m, 24h, 7d."),
     ("SB0402", "out of range
@@ -139,6 +141,8 @@ The service writes this status and also takes it for a person's act. It could no
 A template, hook or probe of this project's pipeline asks for `vars.NAME` (or `{var.NAME}`), and the project does not define it. The text could not be made when it is needed. Define it under `vars`, or ask in the template whether it is defined."),
     ("SB0417", "a maintenance command that removes what is in use
 Pruning images, containers, volumes or the whole system, or everything regardless of age, takes away what running work needs. A build cache with an age filter (until=24h) may be pruned."),
+    ("SB0418", "a file that nobody may write
+The gate asks for an artefact, and no agent that works in this flow may write a file of that name. It would never be there: the gate would never pass, or, where absence means `ok`, always. Look for a misspelt name, in the gate or in the agent's `artefacts`."),
     ("SB0501", "a script does not compile
 Scripts are Rhai without imports, loops over time or output. The message says what the parser met."),
     ("SB0502", "parameters that do not match
@@ -161,6 +165,8 @@ The facts have fixed fields; the help line lists them. Only front-matter and JSO
 Files have 64 KiB at most, expressions 64 levels (32 within functions), texts 16 KiB, lists 1024 and maps 256 entries. A call is ended after 100 000 operations or 16 nested calls; that is seen only when the gate is asked."),
     ("SB0511", "an outcome that is never returned (warning)
 `returns` declares it, but the function can be seen never to return it. Its edge answers nothing; perhaps a word is misspelt."),
+    ("SB0512", "a script's own arguments
+The function reads a field of `args` that the gate does not give, or the gate gives one that the function never reads. What is not given reads as `()`, so the script would decide on nothing."),
     ("SB0601", "two projects share something
 With one prefix, ids would collide; with one repository, there would be two serial gates and two merge leases for one default branch."),
     ("SB0602", "a project's pipeline
@@ -170,7 +176,7 @@ Files of rules are read, diffed, stored and shown. Refer to secrets: { env = \"N
     ("SB0604", "an agent without a command
 Pipelines leave `run` to the project, because the same pipeline runs with different agents. Set it for all: set = { \"agents.*.run\" = [\"./agent.sh\"] }."),
     ("SB0605", "a `set` key leads nowhere
-Keys of `set` are paths in the pipeline, joined by dots; `*` stands for every key at its place; a key with dots in double quotes. `schema` and `extends` belong to the pipeline."),
+Keys of `set` are paths in the pipeline, joined by dots; `*` stands for every key at its place; a key with dots in double quotes. `schema` and `extends` belong to the pipeline. The stage, gate, agent, counter or table that a path begins with must be there: new ones are defined in a pipeline of your own."),
     ("SB0606", "the listen address
 It is no address, or it can be reached from other machines while [api] has no token: everybody there could approve and merge."),
     ("SB0607", "a command that cannot be executed here (warning, with --here)

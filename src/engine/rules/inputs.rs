@@ -148,6 +148,7 @@ pub fn revive(stored: &Json) -> Result<Ruleset, Vec<Diagnostic>> {
     let shared = Shared::gather(&files, inputs.languages, &sink);
     let placed = inputs.settings.as_ref().map(|s| placed(&inputs.pipeline, s));
     let unit = Unit {
+        used: true,
         pipeline: inputs.pipeline.clone(),
         settings: placed.as_ref().map(|p| (&p.project, p)),
     };

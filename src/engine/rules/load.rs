@@ -1,6 +1,6 @@
 //! THE one loader: what `validate` passes, `serve` loads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::model::Name;
@@ -60,11 +60,12 @@ pub fn load(files: &Files) -> Loaded {
     let small = size(files, &sink);
     let trees = Trees::read(&small, &sink);
     texts::check_all(&small, &sink);
-    let (languages, shared) = configure(&small, &trees, &mut loaded, &sink);
+    let (languages, shared, used) = configure(&small, &trees, &mut loaded, &sink);
     for name in trees.0.keys() {
         let project = Unit {
             pipeline: Name::new(name),
             settings: None,
+            used: used.contains(name.as_str()),
         };
         if let Some(built) = build(&small, &trees, &shared, &project, languages, &sink) {
             loaded.pipelines.insert(Name::new(name), Arc::new(built.rules));
@@ -103,11 +104,15 @@ fn size(files: &Files, sink: &Sink) -> Files {
 
 /// Reads `signalbox.toml`, if there is one, and binds its projects. What all pipelines share is
 /// read once, in the language that it names.
-fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> (Languages, Shared) {
+fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> (Languages, Shared, BTreeSet<Name>) {
     let path: Arc<str> = Arc::from("signalbox.toml");
     let root = files.get(&path).and_then(|source| parse(&path, &source.text, sink));
     let Some(table) = root.as_ref().and_then(Node::table) else {
-        return (Languages::default(), Shared::gather(files, Languages::default(), sink));
+        return (
+            Languages::default(),
+            Shared::gather(files, Languages::default(), sink),
+            BTreeSet::new(),
+        );
     };
     secrets::scan(table, sink);
     let (config, projects) = decode_config::config(&path, table, sink);
@@ -123,6 +128,7 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
         let unit = Unit {
             pipeline: placed.project.pipeline.clone(),
             settings: Some((&placed.project, placed)),
+            used: true,
         };
         if let Some(built) = build(files, trees, &shared, &unit, languages, sink) {
             let rules = built.rules;
@@ -147,7 +153,8 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
         }
     }
     loaded.config = config;
-    (languages, shared)
+    let used = projects.iter().map(|(_, placed)| placed.project.pipeline.clone()).collect();
+    (languages, shared, used)
 }
 
 /// The parsed pipelines by name; `None` where the syntax is broken.
@@ -218,6 +225,8 @@ pub struct Unit<'a> {
     pub pipeline: Name,
     /// The project, and where it was written.
     pub settings: Option<(&'a Project, &'a decode_config::Placed)>,
+    /// Whether a project uses it: what depends on a project is judged there.
+    pub used: bool,
 }
 
 /// A ruleset and what belongs to it.
@@ -259,6 +268,7 @@ pub fn build(files: &Files, trees: &Trees, shared: &Shared, unit: &Unit, languag
         scripts: &scripts,
         compiled: compiled.scripts,
         clean: sink.errors() == before && !broken,
+        used: unit.used,
         file: own,
         bound: unit.settings.map(|(project, placed)| Bound {
             prefix: &project.prefix,

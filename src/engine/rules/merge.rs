@@ -88,10 +88,37 @@ pub fn split(path: &str) -> Option<Vec<String>> {
 /// Applies the overrides: those with `*` first, so that a named one wins.
 pub fn apply(root: &mut Table, overrides: &[Override], sink: &Sink) {
     let (wide, named): (Vec<_>, Vec<_>) = overrides.iter().partition(|o| o.path.iter().any(|k| k == "*"));
-    for over in wide.into_iter().chain(named) {
+    let sound = |over: &&Override| leads_somewhere(root, over, sink);
+    let all: Vec<&Override> = wide.into_iter().chain(named).filter(sound).collect();
+    for over in all {
         make_room(root, over, overrides);
         put(root, &over.path, over, sink);
     }
+}
+
+/// What a path names must be there: a misspelt name would define something that nobody uses, and
+/// leave in force what was to be changed.
+fn leads_somewhere(root: &Table, over: &Override, sink: &Sink) -> bool {
+    const DEFINED: [&str; 7] = ["stages", "gates", "agents", "counters", "hooks", "watches", "auto"];
+    let [table, name, rest @ ..] = over.path.as_slice() else {
+        return true;
+    };
+    // `[auto]` has a switch of its own besides its entries.
+    if !DEFINED.contains(&table.as_str()) || name == "*" || (rest.is_empty() && table == "auto") {
+        return true;
+    }
+    let Some(Value::Table(found)) = root.get(table).map(|e| &e.node.value) else {
+        return true;
+    };
+    if found.get(name).is_some() {
+        return true;
+    }
+    let words = format!("{} has no {}: nothing is changed by this", quoted(table), quoted(name));
+    let known: Vec<&str> = found.0.iter().map(|e| e.key.as_str()).filter(|k| *k != "*").collect();
+    let problem = Problem::error(codes::SET_KEY, &over.place, words).label("leads nowhere");
+    let help = sink.suggest(name, known.iter().copied());
+    sink.push(problem.maybe_help(help));
+    false
 }
 
 /// An agent has a command of its own or a program: one that is set takes the other away, unless

@@ -11,6 +11,7 @@ mod allow;
 mod branches;
 mod check;
 mod check_agents;
+mod check_artefacts;
 mod check_classify;
 mod check_edges;
 mod check_flow;

@@ -13,8 +13,16 @@ use super::{File, ProblemKind, ScriptProblem};
 pub struct Literals {
     /// Texts that it returns literally: text, line, column, both from 1.
     pub texts: Vec<(String, usize, usize)>,
+    /// What it returns that is no text: what, line, column.
+    pub others: Vec<(&'static str, usize, usize)>,
     /// Whether it may return something that is not written out.
     pub open: bool,
+}
+
+impl Literals {
+    fn other(&mut self, what: &'static str, at: Position) {
+        self.others.push((what, at.line().unwrap_or(0), at.position().unwrap_or(0)));
+    }
 }
 
 /// A field that a function reads from a parameter.
@@ -223,9 +231,10 @@ pub(super) fn literals(ast: &AST, function: &str) -> Literals {
         if let Some(ASTNode::Stmt(Stmt::Return(value, flags, _))) = path.last()
             && !flags.contains(ASTFlags::BREAK)
         {
-            match value {
-                Some(value) => tail_expr(value, &mut found),
-                None => found.open = true,
+            match (value, path.last()) {
+                (Some(value), _) => tail_expr(value, &mut found),
+                (None, Some(ASTNode::Stmt(stmt))) => found.other("nothing", stmt.position()),
+                (None, _) => found.open = true,
             }
         }
         true
@@ -243,18 +252,22 @@ fn tail(stmt: &Stmt, found: &mut Literals) {
         Stmt::Return(..) => {}
         Stmt::Expr(expr) => tail_expr(expr, found),
         Stmt::Block(block) => tail_block(block.statements(), found),
-        Stmt::If(flow, _) => {
-            tail_block(flow.body.statements(), found);
-            tail_block(flow.branch.statements(), found);
+        Stmt::If(flow, at) => {
+            for branch in [flow.body.statements(), flow.branch.statements()] {
+                if branch.is_empty() {
+                    found.other("nothing where the condition leads elsewhere", *at);
+                }
+                tail_block(branch, found);
+            }
         }
+        Stmt::Var(..) | Stmt::Assignment(..) => found.other("nothing", stmt.position()),
         _ => found.open = true,
     }
 }
 
 fn tail_block(statements: &[Stmt], found: &mut Literals) {
-    match statements.last() {
-        Some(stmt) => tail(stmt, found),
-        None => found.open = true,
+    if let Some(stmt) = statements.last() {
+        tail(stmt, found);
     }
 }
 
@@ -265,7 +278,14 @@ fn tail_expr(expr: &Expr, found: &mut Literals) {
                 .texts
                 .push((text.to_string(), position.line().unwrap_or(0), position.position().unwrap_or(0)));
         }
+        Expr::Stmt(block) if block.statements().is_empty() => found.other("nothing", expr.position()),
         Expr::Stmt(block) => tail_block(block.statements(), found),
+        Expr::BoolConstant(..) => found.other("a boolean", expr.position()),
+        Expr::IntegerConstant(..) | Expr::FloatConstant(..) => found.other("a number", expr.position()),
+        Expr::CharConstant(..) => found.other("a character", expr.position()),
+        Expr::Array(..) => found.other("a list", expr.position()),
+        Expr::Map(..) => found.other("a record", expr.position()),
+        Expr::Unit(..) => found.other("nothing", expr.position()),
         _ => found.open = true,
     }
 }
@@ -296,6 +316,20 @@ pub(super) fn fields(ast: &AST, function: &str, parameter: &str) -> Vec<FieldRea
         true
     });
     found
+}
+
+/// Whether the function does nothing with its parameter but read fields of it.
+pub(super) fn only_fields(ast: &AST, function: &str, parameter: &str) -> bool {
+    let (mut named, mut read) = (0_usize, 0_usize);
+    only(ast, function).walk(&mut |path| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::Variable(variable, ..))) if variable.1 == parameter => named += 1,
+            Some(ASTNode::Expr(expr)) if field(expr, parameter).is_some() => read += 1,
+            _ => {}
+        }
+        true
+    });
+    named == read
 }
 
 fn sides(call: &FnCallExpr, parameter: &str) -> Option<(String, Option<String>)> {

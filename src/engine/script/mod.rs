@@ -193,6 +193,17 @@ impl Scripts {
             .unwrap_or_default()
     }
 
+    /// The fields of its `args` that a function reads, and whether it does nothing else with them;
+    /// `None` where it takes none.
+    #[must_use]
+    pub fn arguments(&self, key: &str) -> Option<(Vec<String>, bool)> {
+        let (file, name, takes) = self.find(key)?;
+        takes.iter().any(|p| p == "args").then(|| {
+            let fields = check::fields(&file.ast, name, "args").into_iter().map(|read| read.field);
+            (fields.collect(), check::only_fields(&file.ast, name, "args"))
+        })
+    }
+
     /// Calls a function with its parameters in order; `args` is passed last where the function
     /// takes one more parameter than are given.
     ///

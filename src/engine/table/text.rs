@@ -1,11 +1,11 @@
-//! The table as text: one row a line, aligned within its stage, so that a change of one row is a change of one line.
+//! The table as text: one row a line, in columns of fixed width, so that a change of one row is a change of one line.
 
 use super::Row;
 
-/// Widest that a column is made for the sake of others; what is longer stands out.
-const WIDEST: usize = 60;
+/// How wide the columns are, whatever stands in them; what is longer stands out.
+const WIDTHS: [usize; 4] = [14, 26, 44, 30];
 
-/// The table as aligned text; every line can be read by itself.
+/// The table as text; every line can be read by itself.
 #[must_use]
 pub fn text(rows: &[Row]) -> String {
     let mut out = String::new();
@@ -49,18 +49,9 @@ fn lay(block: &[Row], out: &mut String) {
         };
         [row.stage.clone(), row.standing.clone(), row.when.clone(), given]
     };
-    let mut widths = [0; 4];
     for row in block {
-        for (width, cell) in widths.iter_mut().zip(cells(row)) {
-            *width = cell.chars().count().min(WIDEST).max(*width);
-        }
-    }
-    for row in block {
-        for (width, cell) in widths.iter().zip(cells(row)) {
-            // An empty column takes no room.
-            if *width > 0 {
-                out.push_str(&format!("{cell:width$}  "));
-            }
+        for (width, cell) in WIDTHS.iter().zip(cells(row)) {
+            out.push_str(&format!("{cell:width$}  "));
         }
         out.push_str(&format!("=> {}\n", row.then.replace('\n', " ")));
     }

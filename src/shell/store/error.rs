@@ -112,7 +112,7 @@ pub enum OpenError {
         why: String,
     },
     /// The database is damaged.
-    #[error("{} is damaged ({why}): keep a copy of it with its -wal and -shm files, then put the last back-up in their place", path.display())]
+    #[error("{} is damaged ({why}): put a back-up in its place with `signalbox restore FOLDER --replace`, which keeps what is there", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -144,6 +144,22 @@ pub enum OpenError {
         path: PathBuf,
         /// Its kind.
         kind: &'static str,
+    },
+    /// Work that was committed is missing from the write-ahead log.
+    #[error(
+        "{}: work that was committed is missing ({why}). Nothing was started. Put a back-up in its place with \
+         `signalbox restore FOLDER --replace`; if you know that another program has closed the database in good order since, or \
+         accept the loss, remove {} and start again",
+        path.display(),
+        mark.display()
+    )]
+    LogMissing {
+        /// The log.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+        /// The file that says that the database was in use.
+        mark: PathBuf,
     },
     /// This build or system cannot run the store.
     #[error("the database {} cannot be set up ({why})", path.display())]

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 mod breakers;
 mod chat;
 mod codec;
+mod copy;
 mod deliveries;
 mod depends;
 mod effect;
@@ -46,6 +47,7 @@ mod tasks;
 mod timers;
 mod tracker;
 mod upkeep;
+mod witness;
 mod writer;
 
 #[cfg(test)]
@@ -53,6 +55,7 @@ mod tests;
 
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
+pub use copy::{KeptOut, check_database, copy_database, keep_out};
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
@@ -91,7 +94,7 @@ impl Store {
     /// [`OpenError`]; whatever it is, nothing was changed.
     pub fn open(data: &Path, host: &str) -> Result<Self, OpenError> {
         let opened = open::open(data, reader::READERS)?;
-        let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock).map_err(|e| OpenError::Unsupported {
+        let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock, data).map_err(|e| OpenError::Unsupported {
             path: data.to_owned(),
             why: format!("no thread can be started: {e}"),
         })?;

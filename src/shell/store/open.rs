@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::statfs;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::lock::{Lock, unusable};
+use super::witness::Witness;
 use super::{OpenError, migrations};
 
 /// The database's name in the data directory.
-const FILE: &str = "signalbox.db";
+pub(super) const FILE: &str = "signalbox.db";
 /// The oldest SQLite that does not damage the file when the write-ahead log is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long SQLite waits for a program that holds the file.
@@ -41,7 +43,9 @@ pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
     local(data)?;
     let lock = Lock::take(data)?;
     let fresh = sniff(&path)?;
-    let opened = set_up(&path).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
+    let witness = Witness::look(data, &path)?;
+    let opened =
+        set_up(&path, witness).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
     match opened {
         Ok((writer, readers)) => Ok(Opened { lock, writer, readers }),
         Err(e) => {
@@ -95,11 +99,14 @@ fn sniff(path: &Path) -> Result<bool, OpenError> {
     })
 }
 
-fn set_up(path: &Path) -> Result<Connection, OpenError> {
+fn set_up(path: &Path, witness: Witness) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let mut conn = Connection::open_with_flags(path, flags).map_err(refuse)?;
     conn.busy_timeout(BUSY).map_err(refuse)?;
+    // Until all is found right, closing must not take what is left of the log into the database.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(refuse)?;
     ours(path, &conn)?;
     conn.pragma_update(None, "foreign_keys", true).map_err(refuse)?;
     // The answer is what counts: the pragma reports no error where it did not take.
@@ -123,6 +130,9 @@ fn set_up(path: &Path) -> Result<Connection, OpenError> {
             why: found,
         });
     }
+    witness.compare(&conn, path)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(refuse)?;
     migrations::run(&mut conn).map_err(refuse)?;
     // A real write: shows now, not later, that the file can be written and nobody holds it.
     conn.execute("UPDATE meta SET opens = opens + 1", []).map_err(refuse)?;
@@ -130,7 +140,7 @@ fn set_up(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Refuses a database of another program or of a newer signalbox.
-fn ours(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+pub(super) fn ours(path: &Path, conn: &Connection) -> Result<(), OpenError> {
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let found = migrations::version(conn).map_err(refuse)?;
     let known = migrations::known();
@@ -163,7 +173,7 @@ fn reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
-fn refused(path: &Path, e: &rusqlite::Error) -> OpenError {
+pub(super) fn refused(path: &Path, e: &rusqlite::Error) -> OpenError {
     let (path, why): (PathBuf, String) = (path.to_owned(), e.to_string());
     match e.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Busy { path, why },

@@ -2,13 +2,14 @@
 //! out in a savepoint of its own, commits all of them with one flush to the disk, and only then answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lock::Lock;
-use super::{Result, StoreError};
+use super::{Result, StoreError, witness};
 
 /// Requests that one commit takes at most.
 const BATCH: usize = 256;
@@ -74,11 +75,17 @@ pub(super) struct News {
 
 impl Writer {
     /// Starts the thread. It keeps `lock` until its connection is closed.
-    pub fn start(conn: Connection, lock: Lock) -> std::io::Result<(Self, News, JoinHandle<()>)> {
+    pub fn start(conn: Connection, lock: Lock, data: &Path) -> std::io::Result<(Self, News, JoinHandle<()>)> {
         let (send, receive) = mpsc::channel(QUEUE);
         let (commits, seen) = watch::channel(0);
         let (trouble, troubled) = watch::channel(None);
-        let state = State { conn, commits, trouble };
+        let data = data.to_owned();
+        let state = State {
+            conn,
+            commits,
+            trouble,
+            data,
+        };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             state.serve(receive);
             drop(lock);
@@ -126,6 +133,7 @@ struct State {
     conn: Connection,
     commits: watch::Sender<u64>,
     trouble: watch::Sender<Option<String>>,
+    data: PathBuf,
 }
 
 impl State {
@@ -145,6 +153,7 @@ impl State {
                 batch = self.commit(batch);
             }
         }
+        witness::closing(&self.data);
         // Only this thread moves the log into the database; a failure is made good at the next start.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         let _ = self.conn.close();

@@ -102,7 +102,11 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: n.text,
         since: n.since.into(),
     });
-    Ok(chat.map(view).into_iter().chain(known).collect())
+    let rules = service.refused_rules().map(|(since, why)| ProblemView {
+        text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
+        since: since.into(),
+    });
+    Ok(chat.map(view).into_iter().chain(rules).chain(known).collect())
 }
 
 /// Tasks, newest first; without `all` those that are not over.

@@ -17,6 +17,7 @@ mod effects;
 mod events;
 mod local;
 mod matrix;
+mod model;
 mod opening;
 mod over;
 mod queue;

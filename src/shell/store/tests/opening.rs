@@ -173,3 +173,92 @@ async fn readers_cannot_write() {
     let refused = world.store.read(|conn| codec::exec(conn, "UPDATE meta SET opens = 0", [])).await;
     assert!(refused.is_err());
 }
+
+const LEFT: [&str; 4] = ["signalbox.db", "signalbox.db-wal", "signalbox.db-shm", "signalbox.open"];
+
+/// A data directory as `kill -9` leaves it, with work that is in the log alone.
+async fn killed() -> (tempfile::TempDir, Task) {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    world.running(&task).await;
+    let left = tempfile::tempdir().unwrap();
+    for file in LEFT {
+        fs::copy(world.dir.path().join(file), left.path().join(file)).unwrap();
+    }
+    world.store.close().await;
+    (left, task)
+}
+
+fn bytes(data: &Path) -> Vec<Option<Vec<u8>>> {
+    LEFT.iter().map(|file| fs::read(data.join(file)).ok()).collect()
+}
+
+#[tokio::test]
+async fn what_a_kill_leaves_is_taken_up_and_a_good_end_leaves_no_mark() {
+    let (left, task) = killed().await;
+    // Its shared index is made anew from the log.
+    fs::remove_file(left.path().join("signalbox.db-shm")).unwrap();
+    let store = Store::open(left.path(), "box").unwrap();
+    assert_eq!(store.task(task.id).await.unwrap().unwrap(), task);
+    assert_eq!(store.open_runs().await.unwrap().len(), 1);
+    store.close().await;
+    assert!(!left.path().join("signalbox.open").exists());
+    Store::open(left.path(), "box").unwrap();
+}
+
+/// Paid work that is missing is told, not done again: ★ a log that is deleted, cut off or damaged.
+#[tokio::test]
+async fn committed_work_that_is_missing_from_the_log_is_noticed() {
+    type Spoil = fn(&Path);
+    let spoils: [(&str, Spoil); 4] = [
+        ("deleted", |wal| fs::remove_file(wal).unwrap()),
+        ("emptied", |wal| fs::write(wal, "").unwrap()),
+        ("cut off", |wal| {
+            let half = fs::metadata(wal).unwrap().len() / 2;
+            fs::File::options().write(true).open(wal).unwrap().set_len(half).unwrap();
+        }),
+        ("one bit", |wal| {
+            let mut all = fs::read(wal).unwrap();
+            let at = all.len() * 2 / 3;
+            all[at] ^= 4;
+            fs::write(wal, all).unwrap();
+        }),
+    ];
+    for (what, spoil) in spoils {
+        let (left, _) = killed().await;
+        spoil(&left.path().join("signalbox.db-wal"));
+        let before = bytes(left.path());
+        let refused = refusal(left.path());
+        assert!(matches!(refused, OpenError::LogMissing { .. }), "{what}: {refused}");
+        assert!(refused.to_string().contains("signalbox restore"), "{refused}");
+        assert_eq!(bytes(left.path())[0], before[0], "{what}: the database is as it was");
+        assert_eq!(bytes(left.path())[1].is_some(), before[1].is_some(), "{what}: so is its log");
+        assert_eq!(
+            refusal(left.path()).to_string().split('(').next(),
+            refused.to_string().split('(').next(),
+            "{what}: it stays refused"
+        );
+        // Whoever accepts the loss may go on.
+        fs::remove_file(left.path().join("signalbox.open")).unwrap();
+        Store::open(left.path(), "box").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_bit_of_the_header_is_noticed() {
+    for at in [3, 16, 20, 68] {
+        let World { dir, store, .. } = World::new().await;
+        store.close().await;
+        let path = dir.path().join("signalbox.db");
+        let mut all = fs::read(&path).unwrap();
+        all[at] ^= 0x41;
+        fs::write(&path, &all).unwrap();
+        let refused = refusal(dir.path());
+        let told = matches!(
+            refused,
+            OpenError::Damaged { .. } | OpenError::NotADatabase { .. } | OpenError::Unsupported { .. }
+        );
+        assert!(told, "byte {at}: {refused}");
+        assert_eq!(fs::read(&path).unwrap(), all);
+    }
+}

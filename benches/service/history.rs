@@ -1,0 +1,125 @@
+//! P9 and P11: start and answers with a long history, at 1×, 10× and 100× of a small one.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction};
+
+use crate::figures::Times;
+use crate::world::World;
+use crate::{Outcome, number, town};
+
+/// P9: start to ready with so many rows of history and so many live runs to adopt.
+pub fn adopt() -> Outcome<()> {
+    let live = number("SIGNALBOX_BENCH_RUNS", 50).min(64);
+    let whole = number("SIGNALBOX_BENCH_HISTORY", 100_000);
+    let mut world = town::many("", "");
+    world.start();
+    let first = town::tasks(&world, 1).remove(0);
+    world.wait_mode(&first, "done");
+    town::play(&world, "[developer]\ndo = ['hang']")?;
+    let items = town::tasks(&world, live);
+    for item in &items {
+        world.wait_agent(item, "developer", 1);
+    }
+    let mut have = 0;
+    for history in [whole / 100, whole / 10, whole] {
+        world.kill();
+        lengthen(&world, have, history)?;
+        have = history;
+        let before = world.log().matches(" adopted").count();
+        let began = Instant::now();
+        world.start();
+        let ready = began.elapsed();
+        world.until("all adopted", || world.log().matches(" adopted").count() - before == items.len());
+        println!(
+            "P9: start to ready, {history:>8} rows, {live} live runs    {:>8.1} ms; all adopted {:>8.1} ms   goal ≤ 500 ms",
+            ready.as_secs_f64() * 1e3,
+            began.elapsed().as_secs_f64() * 1e3
+        );
+    }
+    Ok(())
+}
+
+/// P11: what the API answers with a long history.
+pub fn answers() -> Outcome<()> {
+    let whole = number("SIGNALBOX_BENCH_HISTORY", 100_000);
+    let mut world = town::many("", "");
+    world.start();
+    let item = town::tasks(&world, 1).remove(0);
+    world.wait_mode(&item, "done");
+    let mut have = 0;
+    for history in [whole / 100, whole / 10, whole] {
+        world.stop();
+        lengthen(&world, have, history)?;
+        have = history;
+        world.start();
+        println!("{history} jobs, runs, steps; {} tasks", history / 100);
+        let one = format!("/api/tasks/{item}");
+        let why = format!("/api/tasks/{item}/why");
+        let (tasks, queue, line) = ("/api/tasks".to_owned(), "/api/queue".to_owned(), "/api/timeline".to_owned());
+        for path in ["/api/status".to_owned(), tasks, queue, one, why, line] {
+            let times = (0..100).map(|_| {
+                let began = Instant::now();
+                let answer = world.get(&path);
+                assert!(answer["refused"].is_null(), "{path}: {answer}");
+                began.elapsed()
+            });
+            let times: Vec<Duration> = times.collect();
+            Times::of(times).show(&format!("P11: {path}"), "goal p99 ≤ 50 ms");
+        }
+    }
+    Ok(())
+}
+
+/// Lays more history down, behind the service's back: events, steps, jobs and ended runs like those
+/// of the first task, which is done, and a hundredth as many tasks like it.
+fn lengthen(world: &World, have: u64, want: u64) -> Outcome<()> {
+    let mut conn = Connection::open(world.data().join("signalbox.db"))?;
+    let tx = conn.transaction()?;
+    let base: i64 = tx.query_row("SELECT MAX(seq) FROM inbox", [], |row| row.get(0))?;
+    let seq = format!("{base} + i");
+    let visit = "1000 + i";
+    copy(
+        &tx,
+        "inbox",
+        (have, want),
+        "",
+        &[("seq", &seq), ("dedupe", "NULL"), ("state", "'applied'"), ("closed_at", "at")],
+    )?;
+    copy(&tx, "steps", (have, want), "", &[("seq", &seq)])?;
+    copy(&tx, "jobs", (have, want), "state = 'done'", &[("visit", visit)])?;
+    copy(&tx, "runs", (have, want), "state = 'ended'", &[("visit", visit)])?;
+    let one = [
+        ("item", "item || '-' || i"),
+        ("item_number", "NULL"),
+        ("issue", "issue || '-' || i"),
+        ("branch", "branch || '-' || i"),
+    ];
+    copy(&tx, "tasks", (have / 100, want / 100), "phase = 'done'", &one)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Copies the first row that `of` chooses, numbered from `have` to `want`, with these values changed.
+fn copy(tx: &Transaction<'_>, table: &str, (have, want): (u64, u64), of: &str, change: &[(&str, &str)]) -> Outcome<()> {
+    let columns: Vec<String> = tx
+        .prepare(&format!("SELECT name FROM pragma_table_info('{table}') WHERE name <> 'id'"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let value = |c: &String| {
+        change
+            .iter()
+            .find(|(name, _)| name == c)
+            .map_or_else(|| format!("\"{c}\""), |(_, v)| (*v).to_owned())
+    };
+    let values: Vec<String> = columns.iter().map(value).collect();
+    let names: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
+    let of = if of.is_empty() { "1" } else { of };
+    tx.execute_batch(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT {have} + 1 UNION ALL SELECT i + 1 FROM n WHERE i < {want}) \
+         INSERT INTO {table} ({}) SELECT {} FROM n, (SELECT * FROM {table} WHERE {of} LIMIT 1)",
+        names.join(", "),
+        values.join(", ")
+    ))?;
+    Ok(())
+}

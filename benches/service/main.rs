@@ -1,0 +1,54 @@
+//! What the running service costs: the real binary, loaded from outside, beside what the machine
+//! can do at all, in one run.
+//!
+//! `cargo bench --bench service` measures everything; `-- stop adopt` only what is named. Environment:
+//! `SIGNALBOX_BENCH_SECONDS` (5) of load, `SIGNALBOX_BENCH_HISTORY` (100000) rows of history,
+//! `SIGNALBOX_BENCH_RUNS` (50) runs at a time. Worlds are laid out in the temporary folder: TMPDIR
+//! names another one, on the disk in question. Ratios count, absolute times drift.
+
+mod deliveries;
+mod figures;
+mod history;
+mod load;
+mod runs;
+mod town;
+
+#[allow(dead_code, unused_imports, reason = "the tests use more of it")]
+#[path = "../../tests/it/world/mod.rs"]
+mod world;
+
+/// What went wrong.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What is measured, by the name that chooses it.
+const ALL: [(&str, fn() -> Outcome<()>); 6] = [
+    ("deliveries", deliveries::accepted),
+    ("start", runs::start),
+    ("idle", runs::idle),
+    ("stop", runs::stop),
+    ("adopt", history::adopt),
+    ("answers", history::answers),
+];
+
+fn main() -> Outcome<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, file, rest @ ..] = args.as_slice()
+        && flag == "--stamp"
+    {
+        return runs::stamp(file, rest);
+    }
+    let chosen: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
+    println!("{} cores", std::thread::available_parallelism()?);
+    for (name, measure) in ALL {
+        if chosen.is_empty() || chosen.iter().any(|c| c.as_str() == name) {
+            println!("\n== {name}");
+            measure()?;
+        }
+    }
+    Ok(())
+}
+
+/// A number from the environment.
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
+}

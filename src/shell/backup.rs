@@ -1,0 +1,300 @@
+//! Back-up and restore of a data directory.
+//!
+//! A back-up is a folder: the database as of one moment, the vaults, the local forge's
+//! repositories, logs and archives, and a manifest. The database is copied first. What the
+//! repositories hold beyond it is what a service finds after a crash, and is dealt with as then.
+//! Checkouts are not in it: they are made anew.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::clock;
+use super::store::{OpenError, check_database, copy_database, keep_out};
+
+/// The manifest's name.
+const MANIFEST: &str = "backup.json";
+/// The database's name.
+const DATABASE: &str = "signalbox.db";
+/// Folders of bare repositories.
+const REPOSITORIES: [&str; 2] = ["vaults", "forge"];
+/// Folders that are copied as they are.
+const FOLDERS: [&str; 2] = ["runs", "archive"];
+/// Version of the layout.
+const LAYOUT: u32 = 1;
+
+/// What a back-up says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of its layout.
+    pub layout: u32,
+    /// Version of the signalbox that made it.
+    pub signalbox: String,
+    /// Version of the database's schema.
+    pub schema: i64,
+    /// When it was made: milliseconds since the Unix epoch.
+    pub made_at: i64,
+    /// Files in it, the manifest aside.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// Why it was not done; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// A file or folder cannot be used.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The target exists.
+    #[error("{} is there already: name a folder that is not, nothing is written over", .0.display())]
+    Exists(PathBuf),
+    /// The data directory is in use by what would be restored over.
+    #[error("{} holds a database: `--replace` moves what is there aside and restores", .0.display())]
+    Occupied(PathBuf),
+    /// It is no back-up, or one of a newer version.
+    #[error("{} is no back-up that this version can restore: {why}", path.display())]
+    Unknown {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+type Result<T> = std::result::Result<T, BackupError>;
+
+/// Copies the data directory `data` to the new folder `to`, while the service works.
+///
+/// # Errors
+/// What cannot be read or written; an unfinished copy is taken away again.
+pub fn back_up(data: &Path, to: &Path) -> Result<Manifest> {
+    if to.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists(to.to_owned()));
+    }
+    let partial = beside(to, "partial");
+    fs::create_dir_all(&partial).map_err(failed(&partial))?;
+    let made = collect(data, &partial).and_then(|manifest| {
+        fs::rename(&partial, to).map_err(failed(to))?;
+        sync(to.parent().unwrap_or(Path::new("/")))?;
+        Ok(manifest)
+    });
+    if made.is_err() {
+        // What is left of a failed copy is of no use to anyone.
+        let _ = fs::remove_dir_all(&partial);
+    }
+    made
+}
+
+fn collect(data: &Path, to: &Path) -> Result<Manifest> {
+    let schema = copy_database(data, &to.join(DATABASE))?;
+    let mut tally = Tally::default();
+    tally.count(&to.join(DATABASE))?;
+    for folder in REPOSITORIES {
+        for repository in entries(&data.join(folder))? {
+            let target = to.join(folder).join(repository.file_name().unwrap_or_default());
+            copy_repository(&repository, &target, &mut tally)?;
+        }
+    }
+    for folder in FOLDERS {
+        copy(&data.join(folder), &to.join(folder), &mut tally)?;
+    }
+    let manifest = Manifest {
+        layout: LAYOUT,
+        signalbox: env!("CARGO_PKG_VERSION").to_owned(),
+        schema,
+        made_at: clock::now().0,
+        files: tally.files,
+        bytes: tally.bytes,
+    };
+    let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
+    fs::write(to.join(MANIFEST), text).map_err(failed(to))?;
+    sync(&to.join(MANIFEST))?;
+    sync(to)?;
+    Ok(manifest)
+}
+
+/// Puts the back-up `from` in the place of the data directory `data`. What is there is moved aside,
+/// where `replace` allows it; gives the folder that it was moved to.
+///
+/// # Errors
+/// What makes it impossible; `data` is as it was then.
+pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Option<PathBuf>)> {
+    let manifest = look(from)?;
+    fs::create_dir_all(data).map_err(failed(data))?;
+    let kept_out = keep_out(data)?;
+    let parts: Vec<&str> = [DATABASE].into_iter().chain(REPOSITORIES).chain(FOLDERS).collect();
+    let companions = ["signalbox.db-wal", "signalbox.db-shm", "signalbox.db-journal", "signalbox.open"];
+    let old: Vec<PathBuf> = companions
+        .iter()
+        .map(|name| data.join(name))
+        .chain(parts.iter().map(|part| data.join(part)))
+        .chain([data.join("checkouts")])
+        .filter(|path| path.symlink_metadata().is_ok())
+        .collect();
+    if data.join(DATABASE).exists() && !replace {
+        return Err(BackupError::Occupied(data.to_owned()));
+    }
+    let fresh = data.join(".restoring");
+    let _ = fs::remove_dir_all(&fresh);
+    let mut tally = Tally::default();
+    for part in &parts {
+        copy(&from.join(part), &fresh.join(part), &mut tally).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&fresh);
+        })?;
+    }
+    let aside = data.join(format!("replaced-{}", clock::now().0));
+    if !old.is_empty() {
+        fs::create_dir_all(&aside).map_err(failed(&aside))?;
+    }
+    for path in &old {
+        fs::rename(path, aside.join(path.file_name().unwrap_or_default())).map_err(failed(path))?;
+    }
+    // The database last: until it is there, no service takes the rest for its own.
+    for part in parts.iter().rev().filter(|part| fresh.join(part).exists()) {
+        fs::rename(fresh.join(part), data.join(part)).map_err(failed(&data.join(part)))?;
+    }
+    fs::remove_dir_all(&fresh).map_err(failed(&fresh))?;
+    sync(data)?;
+    drop(kept_out);
+    Ok((manifest, (!old.is_empty()).then_some(aside)))
+}
+
+/// Reads the manifest and looks at the database.
+fn look(from: &Path) -> Result<Manifest> {
+    let unknown = |why: String| BackupError::Unknown {
+        path: from.to_owned(),
+        why,
+    };
+    let text = fs::read_to_string(from.join(MANIFEST)).map_err(|e| unknown(format!("{MANIFEST}: {e}")))?;
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| unknown(format!("{MANIFEST}: {e}")))?;
+    if manifest.layout != LAYOUT {
+        return Err(unknown(format!(
+            "its layout is {}, this version knows {LAYOUT}: use signalbox {}",
+            manifest.layout, manifest.signalbox
+        )));
+    }
+    let mut tally = Tally::default();
+    tally.tree(from)?;
+    // The manifest itself is not in its own count.
+    if tally.files != manifest.files + 1 {
+        return Err(unknown(format!(
+            "it has {} files, its manifest says {}",
+            tally.files - 1,
+            manifest.files
+        )));
+    }
+    check_database(&from.join(DATABASE))?;
+    Ok(manifest)
+}
+
+/// Copies a bare repository that is in use: its refs first, and then the objects that they name,
+/// which are never deleted.
+fn copy_repository(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
+    for first in ["HEAD", "packed-refs", "refs"] {
+        copy(&from.join(first), &to.join(first), tally)?;
+    }
+    for rest in entries(from)? {
+        let name = rest.file_name().unwrap_or_default();
+        if ["HEAD", "packed-refs", "refs"].iter().all(|first| name != *first) {
+            copy(&rest, &to.join(name), tally)?;
+        }
+    }
+    Ok(())
+}
+
+/// Files in use that are of no meaning once whoever wrote them is gone.
+fn passing(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".lock") || name.starts_with("tmp_")
+}
+
+fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
+    let Ok(found) = from.symlink_metadata() else { return Ok(()) };
+    if found.is_dir() {
+        fs::create_dir_all(to).map_err(failed(to))?;
+        for entry in entries(from)? {
+            copy(&entry, &to.join(entry.file_name().unwrap_or_default()), tally)?;
+        }
+        return sync(to);
+    }
+    // Links, sockets and pipes are nobody's data.
+    if !found.is_file() || passing(from) {
+        return Ok(());
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(failed(parent))?;
+    }
+    match fs::copy(from, to) {
+        Ok(_) => {
+            sync(to)?;
+            tally.count(to)
+        }
+        // It was renamed or put into a pack meanwhile; what it held is copied from there.
+        Err(e) if e.kind() == ErrorKind::NotFound && !from.exists() => Ok(()),
+        Err(e) => Err(failed(from)(e)),
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    files: u64,
+    bytes: u64,
+}
+
+impl Tally {
+    fn count(&mut self, path: &Path) -> Result<()> {
+        self.files += 1;
+        self.bytes += path.metadata().map_err(failed(path))?.len();
+        Ok(())
+    }
+
+    fn tree(&mut self, path: &Path) -> Result<()> {
+        for entry in entries(path)? {
+            if entry.is_dir() {
+                self.tree(&entry)?;
+            } else {
+                self.count(&entry)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is in a folder, in order; nothing where there is none.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let read = match fs::read_dir(dir) {
+        Ok(read) => read,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(dir)(e)),
+    };
+    let mut all: Vec<PathBuf> = read.flatten().map(|e| e.path()).collect();
+    all.sort();
+    Ok(all)
+}
+
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    path.with_file_name(format!(".{name}.{what}"))
+}
+
+fn sync(path: &Path) -> Result<()> {
+    fs::File::open(path).and_then(|f| f.sync_all()).map_err(failed(path))
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {
+    |e| BackupError::File {
+        path: path.to_owned(),
+        why: e.to_string(),
+    }
+}

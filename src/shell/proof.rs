@@ -1,0 +1,153 @@
+//! The proof beside the load: of each project, and of pipelines that no project uses. `validate`,
+//! `serve` and `reload` make it alike. Proofs are kept in the user's cache folder by what they are
+//! of; a kept one that cannot be read is none.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::explore::{LIMIT, Proof, Verdict, findings, prove_while};
+use crate::engine::model::Name;
+use crate::engine::rules::{Diagnostic, Files, Loaded, Origins, Ruleset};
+
+/// Raised whenever a proof means something else.
+const VERSION: u32 = 1;
+
+/// The proof of one ruleset.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// The project, or the pipeline's own name.
+    pub name: String,
+    /// The pipeline.
+    pub pipeline: Name,
+    /// Its proof.
+    pub proof: Proof,
+}
+
+/// How proofs are made.
+#[derive(Debug, Clone)]
+pub struct Prover {
+    /// Where they are kept; without it each is made anew.
+    pub cache: Option<PathBuf>,
+    /// How long one may take: what is not decided by then is skipped, with a warning.
+    pub patience: Duration,
+}
+
+/// How long a proof may take, where nobody says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How often somebody who waits is told how far a proof is.
+const NEWS: Duration = Duration::from_secs(3);
+
+impl Default for Prover {
+    /// With the user's cache.
+    fn default() -> Self {
+        Self {
+            cache: cache_dir(),
+            patience: PATIENCE,
+        }
+    }
+}
+
+/// What a file of the cache holds.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    key: String,
+    proof: Proof,
+}
+
+/// The folder of proofs: `$XDG_CACHE_HOME/signalbox/proof`, else below `~/.cache`.
+#[must_use]
+pub fn cache_dir() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    Some(base.join("signalbox/proof"))
+}
+
+impl Prover {
+    /// Proves every project, and every pipeline that no project uses, built-in ones only where there
+    /// is no project at all. Rules whose hash is `known` are left out. Whoever waits is told by `tell` how far it is.
+    #[must_use]
+    pub fn all(&self, loaded: &Loaded, known: &BTreeSet<String>, tell: &dyn Fn(&str)) -> Vec<Proved> {
+        let used: BTreeSet<&Name> = loaded.rulesets.values().map(|r| &r.pipeline).collect();
+        let own = |name: &Name| {
+            let origins = loaded.pipeline_origins.get(name);
+            let flow = origins.and_then(|o| o.0.get("flow"));
+            loaded.rulesets.is_empty() || flow.is_some_and(|o| !o.file.ends_with("(built in)"))
+        };
+        let projects = loaded.rulesets.iter().map(|(n, r)| (n, r, loaded.origins.get(n)));
+        let others = loaded.pipelines.iter().filter(|(n, _)| !used.contains(n) && own(n));
+        let others = others.map(|(n, r)| (n, r, loaded.pipeline_origins.get(n)));
+        let each: Vec<(&Name, &Arc<Ruleset>, Option<&Origins>)> =
+            projects.chain(others).filter(|(_, r, _)| !known.contains(&r.hash)).collect();
+        let proved = each.into_iter().map(|(name, rules, origins)| Proved {
+            name: name.to_string(),
+            pipeline: rules.pipeline.clone(),
+            proof: self.one(name, rules, origins, tell),
+        });
+        proved.collect()
+    }
+
+    fn one(&self, name: &Name, rules: &Ruleset, origins: Option<&Origins>, tell: &dyn Fn(&str)) -> Proof {
+        let key = format!(
+            "{}/{}/{VERSION}/{}/{name}/{}/{LIMIT}",
+            env!("CARGO_PKG_VERSION"),
+            crate::engine::SEMANTICS,
+            rules.hash,
+            rules.pipeline
+        );
+        let path = self.cache.as_ref().map(|dir| dir.join(file(&key)));
+        if let Some(kept) = path.as_deref().and_then(|p| read(p, &key)) {
+            return kept;
+        }
+        let (began, told) = (Instant::now(), std::cell::Cell::new(Instant::now()));
+        let go_on = |states: usize| {
+            if told.get().elapsed() > NEWS {
+                told.set(Instant::now());
+                tell(&format!("proof of {name}: {states} states so far, {} s", began.elapsed().as_secs()));
+            }
+            began.elapsed() < self.patience
+        };
+        let proof = prove_while(rules, origins, LIMIT, &go_on);
+        // One that was given up depends on the machine's mood.
+        let given_up = proof.states < LIMIT && proof.properties.iter().any(|p| p.verdict == Verdict::Skipped);
+        if let Some(path) = path.filter(|_| !given_up) {
+            // A cache that cannot be written costs time, nothing else.
+            let _ = write(&path, &key, &proof);
+        }
+        proof
+    }
+}
+
+/// What the proofs found, as findings with places.
+#[must_use]
+pub fn found(proofs: &[Proved], files: &Files) -> Vec<Diagnostic> {
+    proofs.iter().flat_map(|one| findings(&one.pipeline, &one.proof, files)).collect()
+}
+
+fn file(key: &str) -> String {
+    use sha2::{Digest, Sha256};
+    format!("{}.json", hex::encode(Sha256::digest(key.as_bytes())))
+}
+
+fn read(path: &Path, key: &str) -> Option<Proof> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    (kept.key == key).then_some(kept.proof)
+}
+
+fn write(path: &Path, key: &str, proof: &Proof) -> std::io::Result<()> {
+    let Some(dir) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(dir)?;
+    let kept = Kept {
+        key: key.to_owned(),
+        proof: proof.clone(),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(&serde_json::to_vec(&kept)?)?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Back-up and restore: taken while agents work, put back on another disk, and gone on with.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use crate::world::{Setup, World};
+
+fn world() -> World {
+    World::new(&Setup {
+        agents: "[reviewer]\ndo = ['held']".parse().expect("agents"),
+        ..Setup::default()
+    })
+}
+
+fn run(world: &World, args: &[&str]) -> Output {
+    world.command(args).output().expect("it runs")
+}
+
+fn refusal(world: &World, args: &[&str]) -> String {
+    let out = run(world, args);
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {out:?}");
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+fn good(world: &World, args: &[&str]) -> String {
+    let out = run(world, args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// A world with one task done and one under review, and a back-up of it.
+fn backed_up() -> (World, String, String) {
+    let mut world = world();
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "reviewer", 1);
+    let folder = world.path("copy").display().to_string();
+    let told = good(&world, &["backup", &folder]);
+    assert!(told.contains("files") && told.contains("signalbox restore"), "{told}");
+    (world, item, folder)
+}
+
+/// Ends everything, as the loss of a machine does.
+fn lose(world: &mut World) {
+    world.kill();
+    for (pid, _) in world.processes() {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    fs::remove_dir_all(world.data()).expect("the data directory");
+}
+
+#[test]
+fn what_is_put_back_goes_on_where_the_copy_was_made() {
+    let (mut world, item, folder) = backed_up();
+    lose(&mut world);
+    world.let_go();
+    good(&world, &["restore", &folder]);
+    world.start();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let begun = world.begun();
+    let count = |agent: &str| begun.iter().filter(|e| e.agent == agent).count();
+    assert_eq!(count("developer"), 1, "what was paid for is not paid for again: {begun:?}");
+    assert_eq!(count("reviewer"), 2, "what was under way is tried again: {begun:?}");
+}
+
+#[test]
+fn what_is_there_is_moved_aside_and_kept() {
+    let (mut world, item, folder) = backed_up();
+    world.let_go();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let told = refusal(&world, &["restore", &folder, "--replace"]);
+    assert!(
+        told.contains("in use") || told.contains("another"),
+        "a running service is left alone: {told}"
+    );
+    world.stop();
+    assert!(refusal(&world, &["restore", &folder]).contains("--replace"));
+    let told = good(&world, &["restore", &folder, "--replace"]);
+    assert!(told.contains("replaced-"), "{told}");
+    let aside = fs::read_dir(world.data()).expect("data").flatten().map(|e| e.path());
+    let aside = aside.filter(|p| p.to_string_lossy().contains("replaced-")).collect::<Vec<_>>();
+    assert!(aside.len() == 1 && aside[0].join("signalbox.db").exists(), "{aside:?}");
+    world.start();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+}
+
+#[test]
+fn what_cannot_be_copied_or_put_back_is_told_and_nothing_is_changed() {
+    let (mut world, _, folder) = backed_up();
+    assert!(refusal(&world, &["backup", &folder]).contains("is there already"));
+    lose(&mut world);
+    assert!(refusal(&world, &["restore", "nowhere"]).contains("no back-up"));
+    let spoil = |name: &str, how: &dyn Fn(&Path)| {
+        let bad = world.path(name);
+        let out = std::process::Command::new("cp")
+            .arg("-r")
+            .arg(&folder)
+            .arg(&bad)
+            .output()
+            .expect("cp");
+        assert!(out.status.success());
+        how(&bad);
+        refusal(&world, &["restore", &bad.display().to_string()])
+    };
+    let layout = |dir: &Path| {
+        let text = fs::read_to_string(dir.join("backup.json")).expect("a manifest");
+        fs::write(dir.join("backup.json"), text.replace("\"layout\": 1", "\"layout\": 9")).expect("a manifest");
+    };
+    assert!(spoil("newer", &layout).contains("its layout is 9"));
+    let cut = |dir: &Path| fs::remove_file(dir.join("vaults").join("1.git").join("HEAD")).expect("a file");
+    assert!(spoil("incomplete", &cut).contains("its manifest says"));
+    let damage = |dir: &Path| {
+        let mut bytes = fs::read(dir.join("signalbox.db")).expect("a database");
+        let (from, to) = (bytes.len() / 3, bytes.len() / 2);
+        bytes[from..to].fill(0x5a);
+        fs::write(dir.join("signalbox.db"), bytes).expect("a database");
+    };
+    assert!(spoil("damaged", &damage).contains("damaged"));
+    assert!(!world.data().join("signalbox.db").exists(), "nothing was put in place");
+    good(&world, &["restore", &folder]);
+    world.start();
+}
