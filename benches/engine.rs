@@ -68,6 +68,7 @@ fn repo() -> Repo {
         task: TaskId(1),
         item: "ORCH-001".to_owned(),
         inside: true,
+        passed: Vec::new(),
         since: T0,
     };
     Repo {
@@ -285,6 +286,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
             task: one.id,
             item: one.item.clone(),
             inside: false,
+            passed: Vec::new(),
             since: T0,
         };
         repo.lane.push(seat);
@@ -293,7 +295,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
             id: JobId(id),
             task: TaskId(id),
             slot: "analyst".into(),
-            entry: true,
+            stage: "analysis".into(),
             available_at: T0,
             since: T0,
         });

@@ -183,6 +183,7 @@ impl Producer {
             task: TaskId(0),
             item: task.item.clone(),
             inside: true,
+            passed: Vec::new(),
             since: T0,
         });
         let mut step = commit(seq, task.clone(), repo.version, next, vec![Decision::Create]);

@@ -3,7 +3,7 @@
 //! It looks at where each task stands: its stage, its agents, the commands of its gates, the action at work,
 //! its counters, an open question, its id and branch. It can refuse a reload, never a start.
 
-use crate::engine::model::{At, Mode, Name, Phase, SlotState, StopState, Task};
+use crate::engine::model::{At, Life, Mode, Name, SlotState, StopState, Task};
 use crate::engine::rules::{GateKind, Ruleset, Stage, covered};
 
 /// A task that other rules would strand.
@@ -109,7 +109,7 @@ pub fn admit(rules: &Ruleset, tasks: &[Task]) -> Vec<Misfit> {
 #[must_use]
 pub fn misfits(rules: &Ruleset, task: &Task) -> Vec<Why> {
     let control = &task.control;
-    if control.phase != Phase::Live || control.stop == StopState::Cleaning {
+    if control.phase.life() != Life::Live || control.stop == StopState::Cleaning {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -190,7 +190,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::model::{RepoId, Slot};
+    use crate::engine::model::{Phase, RepoId, Slot};
     use crate::engine::rules::load;
     use crate::shell::embedded::embedded;
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::engine::breaker::Command;
 pub use crate::engine::budget::Bounds;
 use crate::engine::model::{
-    At, Blocker, Code, Dependency, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, SlotState, StopState, Task, TaskId, Who,
+    At, Blocker, Code, Dependency, Freeze, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, Seat, SlotState, StopState, Task,
+    TaskId, Who,
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
@@ -30,8 +31,8 @@ pub struct WaitingJob {
     pub task: TaskId,
     /// Agent, or gate for a gate's command.
     pub slot: Name,
-    /// Whether its claim is the task's entry past the serial gate.
-    pub entry: bool,
+    /// The stage it belongs to: where that is guarded, its claim may be the task's entry.
+    pub stage: Name,
     /// Not before.
     pub available_at: Millis,
     /// Since when it is queued.
@@ -104,7 +105,6 @@ struct Room {
     projects: BTreeMap<Name, u32>,
     agents: BTreeMap<(Name, Name), u32>,
     checkouts: BTreeMap<(TaskId, Name), Option<RunId>>,
-    entered: BTreeMap<RepoId, TaskId>,
     probes: BTreeSet<String>,
 }
 
@@ -115,7 +115,6 @@ impl Room {
             projects: BTreeMap::new(),
             agents: BTreeMap::new(),
             checkouts: BTreeMap::new(),
-            entered: BTreeMap::new(),
             probes: BTreeSet::new(),
         };
         for run in queue.open {
@@ -135,9 +134,6 @@ impl Room {
         *self.projects.entry(task.project.clone()).or_insert(0) += 1;
         *self.agents.entry((task.project.clone(), job.slot.clone())).or_insert(0) += 1;
         self.checkouts.insert((task.id, job.slot.clone()), None);
-        if job.entry {
-            self.entered.insert(task.repo, task.id);
-        }
     }
 }
 
@@ -159,8 +155,19 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
         found.push(blocker(Code::StopDeferred, "its task is being stopped", job.since, Who::Itself));
     }
     if let Some(repo) = queue.repos.get(&task.repo) {
-        frozen(repo, job, &mut found);
-        lane(&rules, repo, (room, open), job, task, &mut found);
+        let guard = rules.gate(repo, task.id, &job.stage);
+        found.extend(
+            repo.freeze
+                .as_ref()
+                .filter(|f| f.level == FreezeLevel::All || guard.is_some())
+                .map(frozen),
+        );
+        if let (Some(guard), true) = (guard, rules.serial_gate.enabled) {
+            found.extend(
+                open.earlier(&rules, repo, task, guard)
+                    .map(|seat| lane_held(seat, guard, job.since)),
+            );
+        }
     }
     open.blockers(job, task, &mut found);
     if job.available_at > now {
@@ -182,32 +189,21 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     found
 }
 
-fn frozen(repo: &Repo, job: &WaitingJob, found: &mut Vec<Blocker>) {
-    let Some(freeze) = &repo.freeze else { return };
-    if freeze.level == FreezeLevel::All || job.entry {
-        let text = format!("the repository is frozen by {}: {}", freeze.by, freeze.reason);
-        found.push(blocker(Code::Frozen, text, freeze.since, Who::Operator));
+fn frozen(freeze: &Freeze) -> Blocker {
+    let text = format!("the repository is frozen by {}: {}", freeze.by, freeze.reason);
+    Blocker {
+        clear: Some("signalbox unfreeze \"why it is safe now\"".to_owned()),
+        ..blocker(Code::Frozen, text, freeze.since, Who::Operator)
     }
 }
 
-/// The serial gate: first in, first out by task id; whoever is inside is not held, and whoever
-/// waits for a task outside holds nobody.
-fn lane(rules: &Ruleset, repo: &Repo, (room, open): (&Room, &Open<'_>), job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
-    if !rules.serial_gate.enabled || !job.entry {
-        return;
-    }
-    let earlier = repo.lane.iter().find(|seat| seat.task < task.id && open.holds(seat));
-    let racing = room.entered.get(&task.repo).filter(|other| **other != task.id);
-    if let Some(seat) = earlier.or_else(|| racing.and_then(|id| repo.seat(*id))) {
-        let text = format!(
-            "{} came first and is not finished: one task of this repository at a time",
-            seat.item
-        );
-        let clear = format!("signalbox stop {}    # or wait until it is done", seat.item);
-        found.push(Blocker {
-            clear: Some(clear),
-            ..blocker(Code::LaneHeld, text, job.since, Who::OtherTask)
-        });
+/// The serial gate: an earlier task is not over.
+fn lane_held(seat: &Seat, guard: &Name, since: Millis) -> Blocker {
+    let text = format!("{} came first and is not finished: one task at a time enters {guard}", seat.item);
+    let clear = format!("signalbox stop {}    # or wait until it is done", seat.item);
+    Blocker {
+        clear: Some(clear),
+        ..blocker(Code::LaneHeld, text, since, Who::OtherTask)
     }
 }
 
@@ -314,10 +310,7 @@ fn retry(task: &Task) -> String {
 
 fn action_waits(task: &Task, repo: &Repo, entered: Millis) -> Vec<Blocker> {
     let mut found = Vec::new();
-    if let Some(freeze) = &repo.freeze {
-        let text = format!("the repository is frozen by {}: {}", freeze.by, freeze.reason);
-        found.push(blocker(Code::Frozen, text, freeze.since, Who::Operator));
-    }
+    found.extend(repo.freeze.as_ref().map(frozen));
     if let Some(lease) = repo.lease.as_ref().filter(|l| l.task != task.id) {
         let text = format!("{} holds the merge lease", lease.item);
         let clear = Some(format!("signalbox stop {}    # or wait until it is done", lease.item));

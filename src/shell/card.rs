@@ -147,29 +147,41 @@ fn cost(runs: &[RunRow]) -> String {
 
 fn links(service: &Service, task: &Task, change: i64) -> Vec<Link> {
     let config = service.config();
-    let Some(project) = config.projects.get(&task.project) else {
-        return Vec::new();
-    };
+    let project = config.projects.get(&task.project);
+    project.map(|p| addresses(&p.tracker, &p.forge, task, change)).unwrap_or_default()
+}
+
+/// Where people see a task's issue, and its change request or, before there is one, its branch.
+fn addresses(tracker: &Tracker, forge: &Forge, task: &Task, change: i64) -> Vec<Link> {
     let mut found = Vec::new();
-    let mut add = |name: &str, url: String| {
+    let mut add = |name: &str, url: Option<String>| {
         let name = name.to_owned();
-        found.push(Link { name, url });
+        found.extend(url.map(|url| Link { name, url }));
     };
-    if let Tracker::Plane(plane) = &project.tracker {
-        add(
-            "issue",
-            format!("{}/{}/projects/{}/issues/{}", plane.url, plane.workspace, plane.project, task.issue),
-        );
+    if let Tracker::Plane(plane) = tracker {
+        let path = [plane.workspace.as_str(), "projects", &plane.project, "issues", &task.issue];
+        add("issue", below(&plane.url, &path));
     }
-    if let Forge::Gitea(gitea) = &project.forge {
-        let base = format!("{}/{}/{}", gitea.url, gitea.owner, gitea.repo);
+    if let Forge::Gitea(gitea) = forge {
+        let number = change.to_string();
+        let repo = [gitea.owner.as_str(), gitea.repo.as_str()];
         match (change, task.branch.as_str()) {
-            (1.., _) => add("change", format!("{base}/pulls/{change}")),
+            (1.., _) => add("change", below(&gitea.url, &[&repo[..], &["pulls", &number]].concat())),
             (_, "") => {}
-            (_, branch) => add("branch", format!("{base}/src/branch/{branch}")),
+            (_, branch) => {
+                let parts: Vec<&str> = repo.into_iter().chain(["src", "branch"]).chain(branch.split('/')).collect();
+                add("branch", below(&gitea.url, &parts));
+            }
         }
     }
     found
+}
+
+/// An address below a server's, which may have a path of its own; what an address cannot hold is escaped.
+fn below(base: &str, segments: &[&str]) -> Option<String> {
+    let mut url = reqwest::Url::parse(base).ok()?;
+    url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
+    Some(url.into())
 }
 
 fn seconds(span: Millis) -> i64 {
@@ -186,6 +198,7 @@ fn utc(at: Millis) -> String {
 mod tests {
     use super::*;
     use crate::engine::model::{Name, RepoId};
+    use crate::engine::rules::{Gitea, Plane, Secret};
 
     #[test]
     fn time_in_a_stage_adds_up_over_its_visits() {
@@ -205,6 +218,45 @@ mod tests {
         assert_eq!(told(None), left, "the present one goes on");
         let over = [left, vec![("done".to_owned(), 0, 1)]].concat();
         assert_eq!(told(Some(Millis(100_000))), over);
+    }
+
+    #[test]
+    fn links_lead_to_the_issue_and_to_the_request_or_the_branch() {
+        let secret = || Secret::Env("X".to_owned());
+        let tracker = Tracker::Plane(Plane {
+            url: "https://plane.example".to_owned(),
+            workspace: "acme".to_owned(),
+            project: "59e3".to_owned(),
+            token: secret(),
+            secret: secret(),
+            agents: [].into(),
+        });
+        let forge = Forge::Gitea(Gitea {
+            url: "https://example.org/git/".to_owned(),
+            owner: "acme".to_owned(),
+            repo: "shop".to_owned(),
+            default_branch: "main".to_owned(),
+            token: secret(),
+            secret: secret(),
+        });
+        let local = || Forge::Local {
+            source: "../shop".to_owned(),
+            default_branch: "main".to_owned(),
+        };
+        let mut task = Task::unborn(Name::new("p"), RepoId(1), "775c", "r");
+        let to = |tracker: &Tracker, forge: &Forge, task: &Task, change| -> Vec<String> {
+            let links = addresses(tracker, forge, task, change).into_iter();
+            links.map(|l| format!("{} {}", l.name, l.url)).collect()
+        };
+        let issue = "issue https://plane.example/acme/projects/59e3/issues/775c".to_owned();
+        assert_eq!(to(&tracker, &forge, &task, 0), vec![issue.clone()], "no branch yet");
+        task.branch = "feature/ORCH-1-50%#a".to_owned();
+        let branch = "branch https://example.org/git/acme/shop/src/branch/feature/ORCH-1-50%25%23a".to_owned();
+        assert_eq!(to(&tracker, &forge, &task, 0), [issue.clone(), branch]);
+        let change = "change https://example.org/git/acme/shop/pulls/12".to_owned();
+        assert_eq!(to(&tracker, &forge, &task, 12), [issue, change.clone()]);
+        assert_eq!(to(&Tracker::Local, &forge, &task, 12), [change]);
+        assert_eq!(to(&Tracker::Local, &local(), &task, 12), Vec::<String>::new());
     }
 
     #[test]

@@ -164,7 +164,7 @@ async fn tell(service: &Service, program: &str, task: TaskId, told: bool, answer
     match answer {
         Err(why) if !told => {
             let text = format!(
-                "`{program}` cannot be used, and nothing is started with it: {why}. To mend it: {program} --version    # must end with 0"
+                "`{program}` cannot be used, and nothing is started with it: {why}. To mend it: signalbox doctor    # `{program} --version` must end with 0"
             );
             service.store.raise(&key, task, &text, now).await.map(drop)
         }

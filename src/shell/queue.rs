@@ -48,11 +48,11 @@ async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow, guard: Op
     let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else {
         return Ok(());
     };
-    let repo = if job.entry {
-        view.repos.iter().find(|r| r.id == task.repo).map(|r| inside(r, task))
-    } else {
-        None
-    };
+    let rules = service.rules_of(task).await;
+    let repo = view.repos.iter().find(|r| r.id == task.repo);
+    let repo = repo
+        .zip(rules.as_ref())
+        .and_then(|(repo, rules)| entered(repo, task, rules.gate(repo, task.id, &job.stage)?));
     let nonce = service.nonce();
     let checkout = format!("t{}/{}", task.id, job.slot);
     let run = service
@@ -72,13 +72,11 @@ async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow, guard: Op
     Ok(())
 }
 
-/// The repository with the task past the serial gate.
-fn inside(repo: &Repo, task: &Task) -> Repo {
+/// The repository with the task past this guard of the serial gate.
+fn entered(repo: &Repo, task: &Task, guard: &Name) -> Option<Repo> {
     let mut repo = repo.clone();
-    for seat in repo.lane.iter_mut().filter(|seat| seat.task == task.id) {
-        seat.inside = true;
-    }
-    repo
+    repo.lane.iter_mut().find(|seat| seat.task == task.id)?.enter(guard);
+    Some(repo)
 }
 
 type Verdicts = Vec<(JobId, Vec<Blocker>)>;
@@ -148,7 +146,7 @@ fn waiting(job: &JobRow) -> WaitingJob {
         id: job.id,
         task: job.task,
         slot: job.slot.clone(),
-        entry: job.entry,
+        stage: job.stage.clone(),
         available_at: job.available_at,
         since: job.created_at,
     }

@@ -261,6 +261,7 @@ impl Service {
         self.chat_begins().await?;
         let tracker = TaskTracker::new();
         tracker.spawn(intake::run(Arc::clone(self), stop.clone()));
+        tracker.spawn(intake::plane::catch_up(Arc::clone(self), stop.clone()));
         tracker.spawn(run::run(Arc::clone(self), stop));
         tracker.close();
         tracker.wait().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::world::gitea::{Gitea, How, SECRET, TOKEN, Version};
+use crate::world::gitea::{BOT, Gitea, How, SECRET, TOKEN, Version};
 use crate::world::{Setup, World};
 
 mod hooks;
@@ -214,10 +214,27 @@ fn a_stop_deletes_the_branch_only_where_the_service_left_it() {
     let mut site = Site::new(Version::V1_25, "local");
     let (item, branch) = site.at_deploy();
     let pull = site.gitea.open_pull(&branch);
+    // Somebody quotes what the service would write: that is not its word.
+    site.gitea.person("eve").says(pull, "<!-- signalbox: stopped t1 -->");
+    // The first try is written, and its answer is lost with the answer to the closing.
+    site.gitea.fails("POST", "/comments", 1, How::DoneThenHangUp);
+    site.gitea.fails("PATCH", "/pulls/", 1, How::Status(502, "bad gateway"));
     site.act(&item, "stop", &json!({}));
     site.world.wait_mode(&item, "cancelled");
     assert_eq!(site.gitea.branch(&branch), None, "its own branch is deleted");
     assert_eq!(site.gitea.pulls(&branch), [(pull, false, false)]);
+    let said: Vec<String> = site
+        .gitea
+        .comments(pull)
+        .into_iter()
+        .filter(|(who, _)| who == BOT)
+        .map(|(_, text)| text)
+        .collect();
+    assert_eq!(said.len(), 1, "said once: {said:?}");
+    assert!(
+        said[0].starts_with(&format!("**{item}** was stopped")) && said[0].contains(&branch),
+        "{said:?}"
+    );
 
     let second = site.world.new_task("Add another");
     site.world.wait_blocker(&second, "APPROVAL_WAIT");
@@ -232,8 +249,21 @@ fn a_stop_deletes_the_branch_only_where_the_service_left_it() {
     site.world.wait_blocker(&third, "APPROVAL_WAIT");
     let branch = site.branch(&third);
     site.gitea.protect(&branch);
+    // A conversation that is locked holds up no stop.
+    site.gitea.fails("POST", "/comments", 99, How::Status(403, "issue is locked"));
     site.act(&third, "stop", &json!({}));
     site.world.wait_mode(&third, "cancelled");
     assert!(site.gitea.branch(&branch).is_some(), "what the forge protects is left alone");
     assert!(site.world.show(&third).to_string().contains("protected on the forge") || site.world.log().contains("protected on the forge"));
+
+    let fourth = site.world.new_task("Add a fourth");
+    site.world.wait_blocker(&fourth, "APPROVAL_WAIT");
+    let branch = site.branch(&fourth);
+    site.gitea.settings(json!({ "default_branch": branch }));
+    site.act(&fourth, "stop", &json!({}));
+    site.world.wait_mode(&fourth, "cancelled");
+    assert!(
+        site.gitea.branch(&branch).is_some(),
+        "what became the default branch there is left alone"
+    );
 }

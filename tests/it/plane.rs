@@ -3,7 +3,9 @@
 mod adversity;
 mod deliveries;
 mod people;
+mod relations;
 mod start;
+mod stopping;
 
 use std::net::{SocketAddr, TcpListener};
 

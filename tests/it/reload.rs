@@ -262,7 +262,7 @@ async fn rules_that_the_proof_refuses_reach_no_service() {
     edited(
         &house,
         "",
-        "[stages.review]\non.\"verdict.changes\" = { ask = \"questions\", status = \"Needs Input\" }\n",
+        "[stages.review]\non.\"verdict.changes\" = { to = \"unset\", uses = \"unset\", note = \"unset\", ask = \"questions\", status = \"Needs Input\" }\n",
     );
     let told = refused(&running).await.to_string();
     assert!(told.contains("SB0801") && told.contains("review"), "{told}");

@@ -115,9 +115,12 @@ scenarios! {
     body_quotes
     ci_and_forge_review
     conflict
+    depends_stop
+    depends_text
     enduro_whole_way
     entry_check
     forged_verdict
+    guard_in_the_middle
     inserted_stage
     local_tests_red
     local_whole_way

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::engine::model::{Body, Decision, Event, Facts, Mode, Name, Phase, Repo, StopState, Task};
+use crate::engine::model::{Body, Decision, Event, Facts, Life, Mode, Name, Phase, Repo, StopState, Task};
 use crate::engine::rules::{Moment, Ruleset};
 use crate::engine::script::Scripts;
 use crate::engine::step::{Answers, Outcome, Step};
@@ -261,7 +261,7 @@ impl<'r> Expander<'r> {
         if local.live() && local.control.stop != StopState::No && after.plain() {
             faults.push(Fault::StopUndone);
         }
-        let entered = step.task.control.stage != local.control.stage && step.task.control.phase == Phase::Live;
+        let entered = step.task.control.stage != local.control.stage && step.task.control.phase.life() == Life::Live;
         for (name, one) in &rules.invariants {
             let due = match &one.moment {
                 Moment::Action(action) => step.decisions.iter().any(|d| matches!(d, Decision::Act(i) if i.action == *action)),

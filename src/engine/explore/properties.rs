@@ -307,7 +307,7 @@ impl Court<'_, '_> {
             id: JobId(1),
             task: TASK,
             slot,
-            entry: false,
+            stage: local.control.stage.clone(),
             available_at: NOW,
             since: NOW,
         }];

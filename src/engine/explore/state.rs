@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::model::{
-    Approval, At, Card, CommandResult, Control, Decision, Freeze, FreezeLevel, Head, JobKind, Lease, Millis, Mode, Name, Phase, Repo,
+    Approval, At, Card, CommandResult, Control, Decision, Freeze, FreezeLevel, Head, JobKind, Lease, Life, Millis, Mode, Name, Phase, Repo,
     RepoId, RunId, RunRef, Seat, Signal, SlotState, StopState, Task, TaskId, Visit,
 };
 use crate::engine::rules::{GateKind, Ruleset};
@@ -79,12 +79,12 @@ pub(super) struct Local {
 impl Local {
     /// Whether the task is on its way.
     pub fn live(&self) -> bool {
-        self.control.phase == Phase::Live
+        self.control.phase.life() == Life::Live
     }
 
     /// Whether it is over.
     pub fn over(&self) -> bool {
-        matches!(self.control.phase, Phase::Done) || self.control.phase == Phase::Cancelled
+        self.control.phase.life() == Life::Over
     }
 
     /// Whether it moves by itself, nobody having asked for a stop.
@@ -201,11 +201,12 @@ impl<'r> Frame<'r> {
             id: RepoId(1),
             ..Repo::default()
         };
-        if local.control.phase == Phase::Live {
+        if local.live() {
             repo.lane.push(Seat {
                 task: TASK,
                 item: "TASK-001".to_owned(),
                 inside: true,
+                passed: Vec::new(),
                 since: NOW,
             });
         }
@@ -261,7 +262,7 @@ impl<'r> Frame<'r> {
         let earlier = |s: &Name| self.judges.contains(s) && self.rules.flow[..at].contains(s);
         let (jobs, stray) = jobs(before, step);
         let rests = task.control.mode == Mode::Active && matches!(task.control.at, At::Gates | At::Work);
-        let live = task.control.phase == Phase::Live && task.control.stop != StopState::Cleaning;
+        let live = task.control.phase.life() == Life::Live && task.control.stop != StopState::Cleaning;
         let merging = live && matches!(task.control.at, At::Action { running: false, .. });
         let ledger = &task.ledger;
         let kept = |on: bool| live && on;

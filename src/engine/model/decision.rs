@@ -105,7 +105,7 @@ pub struct JobSpec {
     pub note: Option<String>,
     /// Not before.
     pub available_at: Millis,
-    /// Whether its first claim is the task's entry past the serial gate.
+    /// Whether its claim is to take the task past a guard of the serial gate, for the record.
     pub entry: bool,
 }
 

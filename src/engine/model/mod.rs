@@ -22,4 +22,6 @@ pub use ids::{JobId, Millis, Name, RepoId, RunId, Seq, TaskId};
 pub use reason::{Because, Blocker, Code, Who};
 pub use repo::{Freeze, FreezeLevel, Lease, Repo, Seat};
 pub use run::{AgentNotes, Head, RunEnd, RunReport, Usage};
-pub use task::{Approval, At, Card, CommandResult, Control, Ledger, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit};
+pub use task::{
+    Approval, At, Card, CommandResult, Control, Ledger, Life, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit,
+};

@@ -37,7 +37,7 @@ pub enum Code {
     /// An earlier task of the repository holds the lane.
     LaneHeld,
     /// A task that it depends on is not over.
-    DependsOn,
+    DepOpen,
     /// Another task holds the merge lease.
     LeaseHeld,
     /// The repository is frozen.
@@ -84,7 +84,7 @@ impl Code {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LaneHeld => "LANE_HELD",
-            Self::DependsOn => "DEPENDS_ON",
+            Self::DepOpen => "DEP_OPEN",
             Self::LeaseHeld => "LEASE_HELD",
             Self::Frozen => "FROZEN",
             Self::GateWait => "GATE_WAIT",

@@ -157,10 +157,14 @@ pub(super) fn check_placeholders(template: &str, known: &[&str]) -> Result<BTree
         let all = format!("; there are: {}", known.join(", "));
         return Err(format!("there is no placeholder `{name}`{}", hint.unwrap_or(all)));
     }
-    let asked = compiled.undeclared_variables(true).into_iter();
-    Ok(asked
-        .filter_map(|name| Some((name.strip_prefix("vars.")?.to_owned(), "x".to_owned())))
-        .collect())
+    Ok(fields(template, "vars"))
+}
+
+/// Sample values for the fields of `of` that a template asks for.
+pub(super) fn fields(template: &str, of: &str) -> BTreeMap<String, String> {
+    let asked = placeholders(template).into_iter();
+    let field = |name: String| name.strip_prefix(of)?.strip_prefix('.').map(str::to_owned);
+    asked.filter_map(field).map(|name| (name, "x".to_owned())).collect()
 }
 
 fn sentence(error: &Error) -> String {

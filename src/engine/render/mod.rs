@@ -53,6 +53,8 @@ pub struct Words<'a> {
     pub max: u32,
     /// The stage it came from.
     pub previous: &'a str,
+    /// What the board calls each signal; a signal that the board cannot give is not among them.
+    pub board: &'a BTreeMap<String, String>,
     /// Free values of the project.
     pub vars: &'a BTreeMap<String, String>,
 }
@@ -74,6 +76,7 @@ impl Default for Words<'_> {
             attempt: 0,
             max: 0,
             previous: "",
+            board: &NO_VARS,
             vars: &NO_VARS,
         }
     }
@@ -81,7 +84,7 @@ impl Default for Words<'_> {
 
 /// Placeholders of texts for people.
 const WORDS: &[&str] = &[
-    "item", "title", "stage", "to", "branch", "who", "outcome", "detail", "text", "attempt", "max", "previous", "vars",
+    "item", "title", "stage", "to", "branch", "who", "outcome", "detail", "text", "attempt", "max", "previous", "board", "vars",
 ];
 
 impl Words<'_> {
@@ -89,9 +92,16 @@ impl Words<'_> {
         context! {
             item => self.item, title => self.title, stage => self.stage, to => self.to, branch => self.branch,
             who => self.who, outcome => self.outcome, detail => self.detail, text => self.text,
-            attempt => self.attempt, max => self.max, previous => self.previous, vars => self.vars,
+            attempt => self.attempt, max => self.max, previous => self.previous, board => self.board, vars => self.vars,
         }
     }
+}
+
+/// What the board calls each signal: of several statuses that mean the same, the first.
+#[must_use]
+pub fn board(rules: &Ruleset) -> BTreeMap<String, String> {
+    let statuses = rules.signals.status.iter().rev();
+    statuses.map(|(status, signal)| (signal.to_string(), status.clone())).collect()
 }
 
 /// The text of a message, `section.key`. It never fails: where the template is missing or
@@ -124,7 +134,8 @@ fn plain(key: &str, words: &Words<'_>) -> String {
 /// What is wrong with it: its syntax, an unknown placeholder, or what fails when it is tried out.
 pub fn check_message(text: &str) -> Result<(), String> {
     let vars = environment::check_placeholders(text, WORDS)?;
-    for (filled, number) in [("x", 2), ("", 0)] {
+    let board = environment::fields(text, "board");
+    for (filled, number, board) in [("x", 2, &board), ("", 0, &NO_VARS)] {
         let words = Words {
             item: filled,
             title: filled,
@@ -138,6 +149,7 @@ pub fn check_message(text: &str) -> Result<(), String> {
             attempt: number,
             max: number,
             previous: filled,
+            board,
             vars: &vars,
         };
         environment::render(text, words.context())?;

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::engine::model::{FactKey, Millis, Name};
 use crate::engine::rules::{
-    Agent, BranchRules, DependRules, Entry, FilesClause, Gate, GateKind, Input, Output, Retry, SerialGate, Signals, Stage, StopRules,
+    Agent, BranchRules, DependRules, Entry, FilesClause, Gate, GateKind, Input, LaneScope, Output, Retry, SerialGate, Signals, Stage,
+    StopRules,
 };
 use crate::engine::script::Scripts;
 
@@ -175,7 +176,9 @@ fn rules(source: &str) -> Ruleset {
         serial_gate: SerialGate {
             enabled: true,
             guards: Vec::new(),
+            scope: LaneScope::Repository,
         },
+        freeze: None,
         stop: StopRules {
             enabled: true,
             critical: BTreeMap::new(),
@@ -228,10 +231,13 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
         (
             "comment",
             "started no_artefacts please_approve please_confirm conflict tests_failed entry_failed relaunch_hole relaunch_hole_done \
-             auto_passed auto_suspended approval_void not_allowed escalated spent run_failed stopped stopped_after_done stop_deferred done gate_reason merged depends_circle",
+             auto_passed auto_suspended approval_void not_allowed escalated spent run_failed stopped change_closed stopped_after_done stop_deferred done gate_reason merged depends_circle",
         ),
         ("ask", "questions"),
-        ("alert", "escalated run_failed stop_deferred stopped gate_error refused"),
+        (
+            "alert",
+            "escalated run_failed stop_deferred stopped sent_back stays frozen gate_error refused",
+        ),
         ("card", "task"),
     ];
     let wanted = sections

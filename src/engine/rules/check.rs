@@ -92,9 +92,6 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let classify = classifier(draft, &scope);
     ambiguous(draft, &gates, &agents, sink);
     check_flow::all(draft, &reached, &gates, &scope);
-    if sound {
-        check_artefacts::written(draft, &reached, &scope);
-    }
     let mut edges = Edges::new(draft, &scope, flow, &gates);
     let mut stages: BTreeMap<Name, Stage> = BTreeMap::new();
     stages.extend(draft.stages.get(end.as_str()).map(|s| (end.clone(), bare(&s.v))));
@@ -111,6 +108,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let shown_by = stages.values().flat_map(|s| s.on.values()).chain(on.values());
     check_texts::variables(agents.values(), shown_by.chain(counters.values().map(|c| &c.spent)), &scope);
     if scope.clean && sink.errors() == before {
+        check_artefacts::written(draft, &reached, &scope);
         unused(draft, flow, &gates, &agents, &counters, &scope);
     }
     if sink.errors() != before {
@@ -136,6 +134,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         no_progress: draft.no_progress,
         classify,
         serial_gate,
+        freeze: draft.freeze,
         depends: draft.depends.clone(),
         stop: stop(draft),
         auto: auto(draft),

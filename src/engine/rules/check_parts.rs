@@ -110,44 +110,40 @@ pub fn signals(draft: &Draft, gates: &BTreeMap<Name, Gate>, scope: &Scope) -> Si
     out
 }
 
-/// The serial gate.
+/// The serial gate. A guard holds back the agents of its stage: where none work, nothing is held.
 pub fn serial(draft: &Draft, reached: &Reached, scope: &Scope) -> SerialGate {
     let first = reached.iter().find(|(_, _, s)| !s.work.is_empty()).map(|(_, n, _)| n.v.as_str());
     let mut guards = Vec::new();
-    for guard in &draft.guards {
-        if Some(guard.v.as_str()) == first {
+    for guard in &draft.serial.guards {
+        let Some((_, stage, found)) = reached.iter().find(|(_, n, _)| n.v == guard.v) else {
+            if scope.own(&guard.at) {
+                let words = format!("the flow has no stage {}", quoted(&guard.v));
+                let problem = Problem::error(codes::UNKNOWN_STAGE, &guard.at, words).label("unknown stage");
+                let known = reached.iter().map(|(_, n, _)| n.v.as_str());
+                scope.sink.push(problem.maybe_help(scope.sink.suggest(&guard.v, known)));
+            }
+            continue;
+        };
+        if !found.work.is_empty() {
             guards.push(guard.name());
-        } else if let Some((_, stage, _)) = reached.iter().find(|(_, n, _)| n.v == guard.v) {
-            let words = format!(
-                "the serial gate can guard the first stage with work only, and {} is not that",
-                quoted(&guard.v)
-            );
-            let problem = Problem::error(codes::GUARD, &guard.at, words)
-                .label("not the first one")
-                .related(&stage.at, "it stands here");
-            scope
-                .sink
-                .push(problem.help(first.map_or_else(|| "guards = []".to_owned(), |f| format!("guards = [\"{f}\"]"))));
-        } else if scope.own(&guard.at) {
-            let problem = Problem::error(
-                codes::UNKNOWN_STAGE,
-                &guard.at,
-                format!("the flow has no stage {}", quoted(&guard.v)),
-            );
-            scope.sink.push(
-                problem
-                    .label("unknown stage")
-                    .maybe_help(scope.sink.suggest(&guard.v, reached.iter().map(|(_, n, _)| n.v.as_str()))),
-            );
+            continue;
         }
+        let words = format!("the serial gate holds agents back, and none work in {}", quoted(&guard.v));
+        let problem = Problem::error(codes::GUARD, &guard.at, words).label("nothing to hold back");
+        let help = "guard a stage with `work`; merges of one repository come one after the other without a guard, under the merge lease";
+        scope.sink.push(problem.related(&stage.at, "it stands here").help(help));
     }
     // What was inherited and does not fit this flow means its counterpart here.
     if guards.is_empty() {
         guards.extend(first.map(Name::new));
     }
+    let place = |guard: &Name| reached.iter().position(|(_, n, _)| n.v == *guard.as_str());
+    guards.sort_by_key(place);
+    guards.dedup();
     SerialGate {
-        enabled: draft.serial,
+        enabled: draft.serial.enabled,
         guards,
+        scope: draft.serial.scope,
     }
 }
 

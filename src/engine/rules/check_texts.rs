@@ -11,10 +11,11 @@ use super::codes;
 use super::diagnostic::{Place, Problem, quoted};
 use super::{Agent, Edge};
 
-/// Texts that the engine itself uses, whatever the edges say.
+/// Texts that are used by themselves, whatever the edges say.
 const ENGINE: &[&str] = &[
     "comment.approval_void",
     "comment.auto_passed",
+    "comment.change_closed",
     "comment.depends_circle",
     "comment.done",
     "comment.entry_failed",

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::codes;
 use super::decode_agents::{agents, programs};
+use super::decode_brakes::{depends, freeze, serial_gate};
 use super::decode_commands::{breaker, budget, preflight};
-use super::decode_depends::depends;
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{auto, entry_check, retry, stop};
@@ -34,7 +34,6 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         b.finish();
     }
     let (statuses, comments) = signals(&r);
-    let (serial, guards) = serial_gate(&r);
     let (auto_on, auto) = auto(&r);
     let (retry, classify) = retry(&r);
     let (limits, no_progress) = breaker(&r);
@@ -60,8 +59,8 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         max_runs,
         classify,
         preflight: preflight(&r),
-        serial,
-        guards,
+        serial: serial_gate(&r),
+        freeze: freeze(&r),
         depends: depends(&r),
         stop: stop(&r),
         auto_on,
@@ -147,14 +146,4 @@ fn mapped(entries: Vec<&Entry>, sink: &Sink) -> Mapped {
         }
     }
     out
-}
-
-fn serial_gate(r: &Reader) -> (bool, Vec<Sp<String>>) {
-    let Some(g) = r.table("serial_gate", "`serial_gate`") else {
-        return (false, Vec::new());
-    };
-    let enabled = g.truth("enabled").unwrap_or(true);
-    let guards = g.texts("guards").map(|t| t.v).unwrap_or_default();
-    g.finish();
-    (enabled, guards)
 }

@@ -9,7 +9,7 @@ use crate::engine::model::{FactKey, FreezeLevel, Millis};
 use super::diagnostic::Place;
 use super::later::HookDraft;
 use super::reader::Sp;
-use super::{AutoRule, DependRules, Entry, Input, Output, Preflight, Retry};
+use super::{AutoRule, DependRules, Entry, FreezeRules, Input, LaneScope, Output, Preflight, Retry};
 
 /// Things by name, each with the place where its name was written.
 pub type Named<T> = BTreeMap<String, Sp<T>>;
@@ -59,10 +59,10 @@ pub struct Draft {
     pub no_progress: Option<u32>,
     /// `retry.classify`.
     pub classify: Option<Sp<String>>,
-    /// `serial_gate.enabled`.
-    pub serial: bool,
-    /// `serial_gate.guards`.
-    pub guards: Vec<Sp<String>>,
+    /// `serial_gate`.
+    pub serial: SerialDraft,
+    /// `freeze`.
+    pub freeze: Option<FreezeRules>,
     /// `depends`.
     pub depends: DependRules,
     /// `stop`.
@@ -77,6 +77,17 @@ pub struct Draft {
     pub invariants: Named<Option<InvariantDraft>>,
     /// Tables that have no engine yet.
     pub later: LaterDraft,
+}
+
+/// The serial gate as it was written.
+#[derive(Debug, Default)]
+pub struct SerialDraft {
+    /// `enabled`.
+    pub enabled: bool,
+    /// `guards`.
+    pub guards: Vec<Sp<String>>,
+    /// `scope`.
+    pub scope: LaneScope,
 }
 
 /// Tables that have no engine yet, as far as others refer to them.

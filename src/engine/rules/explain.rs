@@ -86,7 +86,7 @@ No status and no comment in [signals] produces the signal that this gate waits f
     ("SB0310", "something to do in `created` or `done`
 These two stages mark the ends; nobody works there and no gate is asked. Put work into a stage between them."),
     ("SB0311", "the serial gate's stage
-The serial gate lets one task at a time enter the first stage in which agents work. It cannot guard a later one: the tasks before it would already hold each other up."),
+The serial gate holds back the agents of a guarded stage until every earlier task of the repository is over. In a stage without agents there is nothing to hold back; what is irreversible there is done by one task at a time anyway, under the merge lease."),
     ("SB0312", "a waiting outcome that leads somewhere
 `pending`, `waiting` and `unreachable` mean that nothing has come out yet. Such an edge may show a status, write a comment and alert; it cannot move the task."),
     ("SB0313", "no previous stage

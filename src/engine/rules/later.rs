@@ -7,7 +7,7 @@ use super::codes;
 use super::decode::named;
 use super::diagnostic::{Problem, quoted};
 use super::draft::LaterDraft;
-use super::later_tables::{freeze, maintenance, notify, reconcile};
+use super::later_tables::{maintenance, notify, reconcile};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Value};
 
@@ -23,7 +23,7 @@ pub fn tables(r: &Reader) -> LaterDraft {
         hooks: named(r, "hooks", "a hook", hook),
         watches: named(r, "watches", "a watch", watch),
     };
-    for (name, table) in [("reconcile", reconcile as fn(&Reader)), ("notify", notify), ("freeze", freeze)] {
+    for (name, table) in [("reconcile", reconcile as fn(&Reader)), ("notify", notify)] {
         if let Some(t) = r.table(name, quoted(name)) {
             let on = t.truth("enabled").unwrap_or(true);
             table(&t);

@@ -26,12 +26,6 @@ pub fn notify(r: &Reader) {
     }
 }
 
-/// Freezing after failures.
-pub fn freeze(r: &Reader) {
-    r.int("after_failures", 1..=100);
-    r.choice("level", &["merge", "all"]);
-}
-
 /// Maintenance commands; whether any is switched on.
 pub fn maintenance(r: &Reader) -> bool {
     let (on, entries) = tables_of(r, "maintenance");

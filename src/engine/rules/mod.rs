@@ -8,6 +8,7 @@
 //! allow; `report` and `sarif` write findings down.
 
 mod allow;
+mod brakes;
 mod branches;
 mod check;
 mod check_agents;
@@ -25,9 +26,9 @@ mod config;
 mod decode;
 mod decode_agents;
 mod decode_bound;
+mod decode_brakes;
 mod decode_commands;
 mod decode_config;
-mod decode_depends;
 mod decode_gates;
 mod decode_projects;
 mod decode_stages;
@@ -62,6 +63,7 @@ mod value;
 mod tests;
 
 pub use allow::allowed;
+pub use brakes::{DependRules, FreezeRules, LaneScope, SerialGate};
 pub use branches::covered;
 pub use check_classify::ANSWERS;
 pub use config::{Api, Chat, Config, Forge, Gitea, InFlight, Language, Languages, People, Plane, Project, Secret, Tracker};

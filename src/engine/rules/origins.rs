@@ -109,6 +109,7 @@ impl Origins {
         self.or("serial_gate.enabled", json!(rules.serial_gate.enabled));
         let guards: Vec<&str> = rules.serial_gate.guards.iter().map(|g| g.as_str()).collect();
         self.or("serial_gate.guards", json!(guards));
+        self.or("serial_gate.scope", json!(rules.serial_gate.scope.word()));
         self.or("stop.enabled", json!(rules.stop.enabled));
         for (name, agent) in &rules.agents {
             let path = |key: &str| format!("agents.{name}.{key}");

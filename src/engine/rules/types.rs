@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::engine::breaker::Limits;
 use crate::engine::budget::Budget;
-use crate::engine::model::{FactKey, Millis, Name, Source};
+use crate::engine::model::{FactKey, FreezeLevel, Millis, Name};
 use crate::engine::script::Scripts;
 
-use super::Patterns;
+use super::{DependRules, FreezeRules, Patterns, SerialGate};
 
 /// A pipeline bound to a project, resolved, checked and compiled. Immutable.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Ruleset {
     pub classify: Option<Name>,
     /// Serial gate.
     pub serial_gate: SerialGate,
+    /// Freezing after failures in a row, where that is switched on.
+    pub freeze: Option<FreezeRules>,
     /// Dependencies between tasks.
     pub depends: DependRules,
     /// STOP.
@@ -156,7 +158,7 @@ pub struct Edge {
     /// Park the task for a person.
     pub escalate: bool,
     /// Freeze the repository at this level.
-    pub freeze: Option<crate::engine::model::FreezeLevel>,
+    pub freeze: Option<FreezeLevel>,
 }
 
 /// A gate.
@@ -373,34 +375,6 @@ pub struct Preflight {
     pub timeout: Millis,
     /// How long an answer holds.
     pub cache: Millis,
-}
-
-/// The serial gate.
-#[derive(Debug, Clone)]
-pub struct SerialGate {
-    /// Off means: as if it were absent.
-    pub enabled: bool,
-    /// Stages that only one task at a time may enter; the first working stage today.
-    pub guards: Vec<Name>,
-}
-
-/// Dependencies between tasks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DependRules {
-    /// Off means: as if it were absent.
-    pub enabled: bool,
-    /// Where dependencies may be declared.
-    pub sources: Vec<Source>,
-    /// How a line of an issue begins that names what it waits for; letter case does not matter.
-    pub lines: Vec<String>,
-}
-
-impl DependRules {
-    /// Whether dependencies declared there count.
-    #[must_use]
-    pub fn counts(&self, source: Source) -> bool {
-        self.enabled && self.sources.contains(&source)
-    }
 }
 
 /// STOP.

@@ -47,7 +47,7 @@ pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &Waiti
         }
         Preflight::Bad { why, since } => found.push(Blocker {
             clear: Some(format!(
-                "{name} --version    # must end with 0: install it, or set `run` of {}",
+                "signalbox doctor    # `{name} --version` must end with 0: install it, or set `run` of {}",
                 job.slot
             )),
             ..blocker(Code::Preflight, format!("`{name}` cannot be used: {why}"), *since, Who::Operator)

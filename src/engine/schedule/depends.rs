@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::model::{Blocker, Code, Dependency, Repo, Seat, Task, TaskId, Who};
+use crate::engine::model::{Blocker, Code, Dependency, Name, Repo, Seat, Task, TaskId, Who};
+use crate::engine::rules::{LaneScope, Ruleset};
 
 use super::{Queue, WaitingJob, blocker};
 
@@ -48,21 +49,46 @@ impl<'a> Open<'a> {
             let clear = format!("signalbox depend {} --remove {name}    # or wait until {name} is over", task.item);
             found.push(Blocker {
                 clear: Some(clear),
-                ..blocker(Code::DependsOn, text, dependency.since.max(job.since), who)
+                ..blocker(Code::DepOpen, text, dependency.since.max(job.since), who)
             });
         }
     }
 
-    /// Whether an earlier task holds the lane for later ones.
+    /// The earlier task that keeps `task` from passing `guard`: first in, first out by task id;
+    /// of its own repository, or of any where the rules of both say so.
+    pub fn earlier(&self, rules: &Ruleset, repo: &'a Repo, task: &Task, guard: &Name) -> Option<&'a Seat> {
+        // A lane is in order of ids: the first that holds is the earliest.
+        let own = repo
+            .lane
+            .iter()
+            .take_while(|seat| seat.task < task.id)
+            .find(|seat| self.holds(seat, seat.past(guard)));
+        if rules.serial_gate.scope == LaneScope::Repository {
+            return own;
+        }
+        let others = self.queue.repos.values().filter(|other| other.id != repo.id);
+        let others = others.flat_map(|other| other.lane.iter().take_while(|seat| seat.task < task.id));
+        let others = others.filter(|seat| self.everywhere(seat.task) && self.holds(seat, seat.inside));
+        others.chain(own).min_by_key(|seat| seat.task)
+    }
+
+    /// Whether the task's rules hold back tasks of other repositories.
+    fn everywhere(&self, task: TaskId) -> bool {
+        let rules = self.queue.tasks.get(&task).and_then(|task| (self.queue.rules)(task));
+        rules.is_some_and(|rules| rules.serial_gate.enabled && rules.serial_gate.scope == LaneScope::Service)
+    }
+
+    /// Whether an earlier task, which has `passed` the guard in question or not, holds later ones.
     ///
-    /// One that has not entered and waits for a dependency does not: it takes its turn when the
-    /// dependency is over. Nor does one inside whose dependency, or a dependency of that, has yet
-    /// to enter a lane: else the two could wait for each other for ever.
-    pub fn holds(&self, seat: &Seat) -> bool {
+    /// One that has not passed it and waits for a dependency does not: it takes its turn when the
+    /// dependency is over. Nor does one past it whose dependency, or a dependency of that, may still
+    /// have to wait at a guard: else the two could wait for each other for ever. So whoever is held
+    /// here is held by a task that nothing holds, or by an earlier one in its turn; ids go down only.
+    fn holds(&self, seat: &Seat, passed: bool) -> bool {
         if !self.of.contains_key(&seat.task) {
             return true;
         }
-        seat.inside && self.reached(seat.task).into_iter().all(|on| on.is_some_and(|on| self.entered(on)))
+        passed && self.reached(seat.task).into_iter().all(|on| on.is_some_and(|on| self.clear(on)))
     }
 
     /// Everything that the task waits for, through others, too; none stands for what is not started.
@@ -79,10 +105,14 @@ impl<'a> Open<'a> {
         found
     }
 
-    /// Whether the task is past the serial gate.
-    fn entered(&self, task: TaskId) -> bool {
-        let repo = self.queue.tasks.get(&task).and_then(|t| self.queue.repos.get(&t.repo));
-        repo.and_then(|repo: &Repo| repo.seat(task)).is_some_and(|seat| seat.inside)
+    /// Whether no guard can hold the task any more.
+    fn clear(&self, task: TaskId) -> bool {
+        let known = self.queue.tasks.get(&task);
+        let Some((task, rules)) = known.and_then(|task| Some((task, (self.queue.rules)(task)?))) else {
+            return false;
+        };
+        let seat = self.queue.repos.get(&task.repo).and_then(|repo| repo.seat(task.id));
+        !rules.serial_gate.enabled || seat.is_some_and(|seat| rules.serial_gate.guards.iter().all(|guard| seat.past(guard)))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::engine::model::{Freeze, Head, Mode, Phase, Seat, Slot, Visit};
 use crate::engine::step::tests::{T0, rules_with};
 
 mod bounds;
+mod lanes;
 mod orders;
 
 struct House {
@@ -63,13 +64,14 @@ impl House {
             task: TaskId(id),
             item: format!("ORCH-{id:03}"),
             inside,
+            passed: Vec::new(),
             since: T0,
         });
         self.waiting.push(WaitingJob {
             id: JobId(id),
             task: TaskId(id),
             slot: slot.into(),
-            entry: !inside,
+            stage: if inside { "development" } else { "analysis" }.into(),
             available_at: T0,
             since: T0,
         });
@@ -100,7 +102,9 @@ impl House {
             commands: &self.commands,
             bounds: &self.bounds,
         };
-        schedule(&queue, self.now).into_iter().map(|(job, found)| (job.0, found)).collect()
+        let found = schedule(&queue, self.now);
+        found.iter().flat_map(|(_, all)| all).for_each(names_the_command);
+        found.into_iter().map(|(job, found)| (job.0, found)).collect()
     }
 
     /// Each job with the codes of what holds it.
@@ -264,10 +268,16 @@ fn waits_with(how: impl FnOnce(&mut Task, &mut Repo)) -> Vec<&'static str> {
         subject: "s".to_owned(),
     });
     how(&mut task, house.repo());
-    waits(&rules_with("orch", ""), &task, &house.repos[&RepoId(1)])
-        .iter()
-        .map(|b| b.code.as_str())
-        .collect()
+    let found = waits(&rules_with("orch", ""), &task, &house.repos[&RepoId(1)]);
+    found.iter().for_each(names_the_command);
+    found.iter().map(|b| b.code.as_str()).collect()
+}
+
+/// `why`: whoever must act is told the command; what clears by itself needs none.
+fn names_the_command(found: &Blocker) {
+    let command = found.clear.as_deref().unwrap_or_default();
+    let due = found.who != Who::Itself;
+    assert!(command.starts_with("signalbox ") || (!due && command.is_empty()), "{found:?}");
 }
 
 fn waiting(task: &mut Task, sentence: &str) {
@@ -319,13 +329,13 @@ fn every_code_can_be_reached() {
         t.ledger.escalated = Some(("spent".to_owned(), T0));
     }));
     reached.extend(waits_with(|t, _| t.control.stop = StopState::Deferred));
-    reached.extend(["DEPENDS_ON", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
+    reached.extend(["DEP_OPEN", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
     reached.extend(["BREAKER_OPEN", "USAGE_LIMIT", "PREFLIGHT", "BUDGET", "NO_PROGRESS"]); // of `schedule`, in `bounds`
     reached.sort_unstable();
     reached.dedup();
     let all = [
         Code::LaneHeld,
-        Code::DependsOn,
+        Code::DepOpen,
         Code::LeaseHeld,
         Code::Frozen,
         Code::GateWait,
@@ -371,7 +381,7 @@ fn waits_for(task: i64, on: Option<i64>, name: &str) -> Dependency {
 fn b_sg_3_no_job_starts_before_what_its_task_waits_for_is_over() {
     let mut house = House::new().task(1, "developer", true).task(2, "reviewer", true);
     house.depends = vec![waits_for(2, Some(1), "ORCH-001")];
-    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["DEPENDS_ON"])]);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["DEP_OPEN"])]);
     let found = &house.verdicts()[1].1[0];
     assert!(found.text.contains("ORCH-001") && found.text.contains("analysis"), "{found:?}");
     assert!(
@@ -410,7 +420,7 @@ fn b_sg_3_what_nobody_has_started_is_waited_for_and_named() {
 fn b_sg_1_who_waits_outside_for_another_does_not_hold_the_lane() {
     let mut house = House::new().task(1, "analyst", false).task(2, "analyst", false);
     house.depends = vec![waits_for(1, Some(2), "ORCH-002")];
-    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec![])]);
+    assert_eq!(house.codes(), [(1, vec!["DEP_OPEN"]), (2, vec![])]);
 }
 
 #[test]
@@ -421,11 +431,10 @@ fn b_sg_1_who_waits_inside_for_one_outside_does_not_hold_the_lane() {
         .task(2, "analyst", false)
         .task(3, "analyst", false);
     house.depends = vec![waits_for(1, Some(3), "ORCH-003")];
-    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec![]), (3, vec!["LANE_HELD"])]);
+    assert_eq!(house.codes(), [(1, vec!["DEP_OPEN"]), (2, vec![]), (3, vec!["LANE_HELD"])]);
     // While what it waits for is inside itself, it holds the lane like any other.
     house.repo().lane[2].inside = true;
-    house.waiting[2].entry = false;
-    assert_eq!(house.codes(), [(1, vec!["DEPENDS_ON"]), (2, vec!["LANE_HELD"]), (3, vec![])]);
+    assert_eq!(house.codes(), [(1, vec!["DEP_OPEN"]), (2, vec!["LANE_HELD"]), (3, vec![])]);
 }
 
 #[test]
@@ -436,4 +445,107 @@ fn b_sg_3_switched_off_or_of_another_source_it_is_absent() {
     assert_eq!(house.codes()[1], (2, vec![]));
     house.rules = Some(rules_with("orch", ", \"depends.sources\" = [\"command\"]"));
     assert_eq!(house.codes()[1], (2, vec![]));
+}
+
+/// A house whose repository is guarded at these stages.
+fn guarded(guards: &str) -> House {
+    let mut house = House::new();
+    house.rules = Some(rules_with("orch", &format!(", \"serial_gate.guards\" = {guards}")));
+    house
+}
+
+/// Puts the waiting job of a task at a stage, past these guards.
+fn stands(house: &mut House, task: i64, stage: &str, passed: &[&str]) {
+    let seat = house.repo().lane.iter_mut().find(|s| s.task == TaskId(task)).unwrap();
+    seat.inside = !passed.is_empty();
+    seat.passed = passed.iter().map(|p| Name::new(p)).collect();
+    house.waiting.iter_mut().find(|j| j.task == TaskId(task)).unwrap().stage = stage.into();
+}
+
+#[test]
+fn b_sg_1_a_guard_in_the_middle_lets_tasks_work_side_by_side_before_it() {
+    let mut house = guarded("[\"testing\"]").task(1, "analyst", false).task(2, "analyst", false);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec![])], "before the guard nobody is held");
+    stands(&mut house, 2, "testing", &[]);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["LANE_HELD"])], "the earlier one is not over");
+    assert!(house.verdicts()[1].1[0].text.contains("enters testing"));
+    stands(&mut house, 1, "testing", &[]);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["LANE_HELD"])]);
+    stands(&mut house, 2, "testing", &["testing"]);
+    assert_eq!(
+        house.codes(),
+        [(1, vec![]), (2, vec![])],
+        "whoever is inside is not held, nor holds an earlier one"
+    );
+}
+
+#[test]
+fn b_sg_1_each_guard_is_passed_once() {
+    let mut house = guarded("[\"analysis\", \"testing\"]")
+        .task(1, "analyst", true)
+        .task(2, "tester", true);
+    stands(&mut house, 1, "testing", &["analysis", "testing"]);
+    stands(&mut house, 2, "testing", &["analysis"]);
+    assert_eq!(
+        house.codes(),
+        [(1, vec![]), (2, vec!["LANE_HELD"])],
+        "the second guard holds it, too"
+    );
+    stands(&mut house, 2, "analysis", &["analysis"]);
+    assert_eq!(house.codes()[1], (2, vec![]), "sent back behind a guard that it has passed");
+}
+
+#[test]
+fn b_sg_1_rules_changed_meanwhile_let_nobody_slip_by() {
+    // Not inside, and past the only guard by its stage: the rules got a stage in front of it.
+    let mut house = guarded("[\"analysis\"]").task(1, "analyst", true).task(2, "architect", false);
+    stands(&mut house, 2, "architecture", &[]);
+    assert_eq!(house.codes()[1], (2, vec!["LANE_HELD"]));
+    // Inside since before there were several guards: past all of them.
+    let mut house = guarded("[\"analysis\", \"testing\"]")
+        .task(1, "analyst", true)
+        .task(2, "tester", true);
+    house.waiting[1].stage = "testing".into();
+    assert_eq!(house.codes()[1], (2, vec![]));
+}
+
+#[test]
+fn b_sg_2_a_freeze_of_level_merge_holds_the_entry_to_every_guard() {
+    let mut house = guarded("[\"analysis\", \"testing\"]").task(1, "tester", true);
+    house.repo().freeze = Some(Freeze {
+        level: FreezeLevel::Merge,
+        reason: "tree".to_owned(),
+        since: T0,
+        by: "olga".to_owned(),
+    });
+    stands(&mut house, 1, "review", &["analysis"]);
+    assert_eq!(house.codes(), [(1, vec![])]);
+    stands(&mut house, 1, "testing", &["analysis"]);
+    assert_eq!(house.codes(), [(1, vec!["FROZEN"])]);
+}
+
+#[test]
+fn b_sg_1_a_lane_over_all_repositories() {
+    let scope = ", \"serial_gate.scope\" = \"service\"";
+    let mut house = House::new().task(1, "analyst", false).task(2, "analyst", false);
+    house.rules = Some(rules_with("orch", scope));
+    // The first one is of another repository.
+    let seat = house.repo().lane.remove(0);
+    house.tasks.get_mut(&TaskId(1)).unwrap().repo = RepoId(2);
+    let other = Repo {
+        id: RepoId(2),
+        lane: vec![seat],
+        ..Repo::default()
+    };
+    house.repos.insert(RepoId(2), other);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["LANE_HELD"])]);
+    house.rules = Some(rules_with("orch", ""));
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec![])], "each repository has its own lane");
+    house.rules = Some(rules_with("orch", scope));
+    house.depends = vec![waits_for(1, Some(2), "ORCH-002")];
+    assert_eq!(
+        house.codes(),
+        [(1, vec!["DEP_OPEN"]), (2, vec![])],
+        "who waits outside holds nobody elsewhere either"
+    );
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::engine::model::{
-    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Repo, Slot, SlotState, Task, Visit,
+    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Phase, Repo, Slot, SlotState, StopState,
+    Task, Visit,
 };
 use crate::engine::render::{self, Words};
 use crate::engine::rules::{Edge, GateKind, Ruleset, Stage};
@@ -38,6 +39,8 @@ pub(super) struct Draft<'a> {
     follow: Option<Body>,
     took: Vec<Took>,
     texts: u32,
+    /// The task stood escalated when the step began: the board may say so.
+    parked: bool,
     /// The head moved in this very step: what was gathered is about the old one.
     stale: bool,
 }
@@ -56,11 +59,13 @@ impl<'a> Draft<'a> {
             follow: None,
             took: Vec::new(),
             texts: 0,
+            parked: task.control.mode == Mode::Escalated,
             stale: false,
         }
     }
 
-    pub fn finish(self) -> Step {
+    pub fn finish(mut self) -> Step {
+        self.show_again();
         Step {
             task: self.task,
             repo: match self.repo {
@@ -71,6 +76,20 @@ impl<'a> Draft<'a> {
             because: self.because,
             follow: self.follow,
             took: self.took,
+        }
+    }
+
+    /// Out of an escalation, the board shows the stage again: what it shows now may be that a person was needed.
+    fn show_again(&mut self) {
+        let control = &self.task.control;
+        let moves = control.phase == Phase::Live && control.mode == Mode::Active && control.stop == StopState::No;
+        // Entering a stage shows its status by itself.
+        if !self.parked || !moves || control.at == At::Entering {
+            return;
+        }
+        let told = self.decisions.iter().any(|d| matches!(d, Decision::ShowStatus { .. }));
+        if let (Some(status), false) = (self.stage().and_then(|s| s.status.clone()), told) {
+            self.decisions.insert(0, Decision::ShowStatus { status });
         }
     }
 
@@ -282,7 +301,7 @@ impl<'a> Draft<'a> {
     /// Queues the job of an agent of the present stage.
     pub fn enqueue(&mut self, slot: &Name, kind: JobKind, note: Option<String>) {
         self.task.control.slots.insert(slot.clone(), Slot::default());
-        let entry = self.repo.seat(self.task.id).is_some_and(|seat| !seat.inside);
+        let entry = self.rules.gate(&self.repo, self.task.id, &self.task.control.stage).is_some();
         let job = JobSpec {
             visit: self.visit(),
             slot: slot.clone(),
@@ -449,12 +468,14 @@ impl<'a> Draft<'a> {
 
     pub fn render(&self, section: &str, message: &str, say: Say<'_>) -> String {
         let actor = self.event.actor.label();
+        let board = render::board(self.rules);
         let words = Words {
             item: &self.task.item,
             title: &self.task.title,
             stage: &self.task.control.stage,
             branch: &self.task.branch,
             previous: "",
+            board: &board,
             vars: &self.rules.vars,
             to: say.to,
             who: if say.who.is_empty() { &actor } else { say.who },

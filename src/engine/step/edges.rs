@@ -1,6 +1,6 @@
 //! Edges: what follows from an outcome that is not `ok`.
 
-use crate::engine::model::{ActionIntent, At, Decision, Freeze, JobKind, Mode, Name};
+use crate::engine::model::{ActionIntent, At, Decision, Freeze, FreezeLevel, JobKind, Mode, Name};
 use crate::engine::rules::{Edge, Ruleset, To};
 
 use super::draft::{Draft, Say, clip};
@@ -215,7 +215,19 @@ pub(super) fn tell(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
         draft.told_by_agent(first);
     }
     if edge.alert {
-        draft.alert("gate_error", say);
+        draft.alert(alarm(edge, key), say);
+    }
+}
+
+/// The alert of an edge: what has come of the outcome, in words of its own.
+fn alarm(edge: &Edge, key: &str) -> &'static str {
+    let outcome = key.split_once('.').map_or(key, |(_, outcome)| outcome);
+    match outcome {
+        "unreadable" | "error" | "unreachable" => "gate_error",
+        _ if edge.freeze.is_some() => "frozen",
+        _ if edge.escalate => "escalated",
+        _ if edge.to.is_some() || edge.rerun.is_some() => "sent_back",
+        _ => "stays",
     }
 }
 
@@ -272,13 +284,18 @@ pub(super) fn warn(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answ
             text: &answer.text,
             ..Say::default()
         };
-        draft.alert("gate_error", say);
+        draft.alert(alarm(edge, key), say);
     }
 }
 
-fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: &Name, answer: &Answer) {
+fn freeze(draft: &mut Draft<'_>, level: FreezeLevel, key: &Name, answer: &Answer) {
     let item = draft.task.item.clone();
     let reason = format!("{item}: {key}: {}", answer.detail);
+    hold(draft, level, reason);
+}
+
+/// Freezes the repository; one that is frozen already stays as it is.
+fn hold(draft: &mut Draft<'_>, level: FreezeLevel, reason: String) {
     draft.because(format!("the repository is frozen: {reason}"));
     let now = draft.now();
     draft.repo_mut().freeze.get_or_insert(Freeze {
@@ -287,6 +304,30 @@ fn freeze(draft: &mut Draft<'_>, level: crate::engine::model::FreezeLevel, key: 
         since: now,
         by: "signalbox".to_owned(),
     });
+}
+
+/// A job failed for good. So many in a row, and no stage of any task of the repository passed
+/// between them, are no accident of one task: where the rules say so, the repository is frozen.
+pub(super) fn one_more_failure(draft: &mut Draft<'_>, slot: &Name, detail: &str) {
+    let Some(policy) = draft.rules.freeze else { return };
+    let failures = draft.repo().failures.saturating_add(1);
+    draft.repo_mut().failures = failures;
+    if failures > 1 {
+        draft.because(format!("{failures} jobs of the repository have failed for good in a row"));
+    }
+    if failures < policy.after_failures || draft.repo().freeze.is_some() {
+        return;
+    }
+    let reason = format!(
+        "{failures} jobs in a row failed for good, the last one {slot} of {}: {detail}",
+        draft.task.item
+    );
+    let say = Say {
+        detail: &reason,
+        ..Say::default()
+    };
+    draft.alert("frozen", say);
+    hold(draft, policy.level, reason);
 }
 
 /// Merges the base into the branch first; the edge is taken when that is done.

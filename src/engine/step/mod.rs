@@ -17,7 +17,9 @@ mod stop;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::engine::model::{At, Because, Body, Decision, Event, FactKey, Facts, Head, Mode, Name, Phase, Repo, RunEnd, StopState, Task};
+use crate::engine::model::{
+    At, Because, Body, Decision, Event, FactKey, Facts, Head, Life, Mode, Name, Phase, Repo, RunEnd, StopState, Task,
+};
 use crate::engine::rules::Ruleset;
 
 pub use depends::item;
@@ -116,11 +118,11 @@ pub fn step(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: &Fa
 #[must_use]
 pub fn step_by(rules: &Ruleset, task: &Task, repo: &Repo, event: &Event, facts: &Facts, answers: &dyn Answers) -> Step {
     let mut draft = draft::Draft::new(rules, task, repo, event, facts, answers);
-    match task.control.phase {
-        Phase::Unborn => start::unborn(&mut draft),
-        Phase::Done | Phase::Cancelled => start::over(&mut draft),
-        Phase::Live if task.control.stop == StopState::Cleaning => stop::cleaning(&mut draft),
-        Phase::Live => live(&mut draft),
+    match task.control.phase.life() {
+        Life::Unborn => start::unborn(&mut draft),
+        Life::Over => start::over(&mut draft),
+        Life::Live if task.control.stop == StopState::Cleaning => stop::cleaning(&mut draft),
+        Life::Live => live(&mut draft),
     }
     draft.finish()
 }

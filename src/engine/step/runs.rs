@@ -199,6 +199,7 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
     close(draft, &report.slot, false);
     draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
     let detail = report.end.detail();
+    edges::one_more_failure(draft, &report.slot, &detail);
     let text = format!("{} (run {})", report.slot, report.run);
     let answer = Answer {
         detail: detail.clone(),
@@ -255,6 +256,8 @@ pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -
     let again = another_try(draft, &agent, &detail);
     if again {
         draft.task.control.at = At::Work;
+    } else {
+        edges::one_more_failure(draft, &agent, &detail);
     }
     again
 }

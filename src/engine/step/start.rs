@@ -68,6 +68,7 @@ fn born(draft: &mut Draft<'_>) {
         task: draft.task.id,
         item: draft.task.item.clone(),
         inside: false,
+        passed: Vec::new(),
         since: now,
     };
     draft.repo_mut().lane.push(seat);
@@ -146,6 +147,9 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     let subject = draft.subject();
     draft.task.ledger.passed.insert(stage.clone(), subject);
     draft.because(format!("{stage} is passed: on to {next}"));
+    if draft.repo().failures > 0 {
+        draft.repo_mut().failures = 0;
+    }
     draft.task.ledger.note = None;
     draft.enter(&next);
 }

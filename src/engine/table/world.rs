@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::engine::model::{
-    Actor, At, Body, Control, Decision, Event, Fact, FactKey, Facts, Freeze, FreezeLevel, Head, HeadFact, Issue, JobId, Lease, Millis,
-    Name, Phase, Repo, RepoId, Role, RunEnd, RunId, RunReport, Seat, Seq, Signal, Task, TaskId, Usage, Value, Via, Visit,
+    Actor, At, Body, Control, Decision, Event, Fact, FactKey, Facts, Freeze, FreezeLevel, Head, HeadFact, Issue, JobId, Lease, Life,
+    Millis, Name, Phase, Repo, RepoId, Role, RunEnd, RunId, RunReport, Seat, Seq, Signal, Task, TaskId, Usage, Value, Via, Visit,
 };
 use crate::engine::rules::Ruleset;
 use crate::engine::scenario::answers::Said;
@@ -121,6 +121,7 @@ impl<'a> World<'a> {
             task: TaskId(1),
             item: "TASK".to_owned(),
             inside: !first,
+            passed: Vec::new(),
             since: world.now,
         });
         world
@@ -275,7 +276,7 @@ impl<'a> World<'a> {
     /// Whether the task came to rest in the stage it stood in.
     pub fn rests(&self, stage: &Name) -> bool {
         let control = &self.task.control;
-        control.phase == Phase::Live && control.stage == *stage && control.at != At::Entering
+        control.phase.life() == Life::Live && control.stage == *stage && control.at != At::Entering
     }
 }
 

@@ -8,7 +8,7 @@ use crate::shell::forge::gitea::{Client, Repository};
 
 use super::hooks::{self, Fault, Version};
 use super::setup::Base;
-use super::{Ask, Notes, branch, timely};
+use super::{Ask, Notes, branch, checks, timely};
 
 /// Looks at one project's repository.
 pub(super) async fn look(ask: Ask<'_>, gitea: &Gitea, rules: &Ruleset, mut notes: Notes) -> Notes {
@@ -70,6 +70,7 @@ impl Site<'_> {
         self.scopes(notes).await?;
         if !repository.empty {
             self.protection(notes).await?;
+            checks::look(&self.client, self.rules, &self.gitea.default_branch, self.patience, notes).await?;
         }
         self.hooks(notes, base, Version::parse(&version)).await
     }

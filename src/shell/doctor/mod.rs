@@ -6,6 +6,7 @@
 
 mod board;
 mod branch;
+mod checks;
 mod forge;
 mod hooks;
 mod machine;

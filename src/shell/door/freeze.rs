@@ -59,7 +59,13 @@ impl Service {
         check_text(reason.unwrap_or_default(), "the reason", false)?;
         let project = self.project_named(project)?;
         let reason = reason.map(str::trim).filter(|r| !r.is_empty()).unwrap_or("none given");
-        let changed = self.change(project, actor, reason, |repo| repo.freeze = None).await?;
+        let thaw = |repo: &mut Repo| {
+            // Whoever lifts it has looked: what failed before counts no more.
+            if repo.freeze.take().is_some() {
+                repo.failures = 0;
+            }
+        };
+        let changed = self.change(project, actor, reason, thaw).await?;
         if changed.cleared {
             tracing::info!(project = %project.name, by = actor.label(), reason, "the freeze is lifted");
         }

@@ -10,7 +10,7 @@ use crate::shell::secret::Secret;
 use crate::shell::store::{ChangeRow, ChangeState, NewChange, Store, StoreError};
 
 use super::gitea::Client;
-use super::{ForgeError, Gitea, GiteaError, LocalForge, MergeAnswer, Synced};
+use super::{ForgeError, Gitea, GiteaError, LocalForge, MergeAnswer, Note, Synced};
 
 /// Why a forge did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -141,24 +141,26 @@ impl Forge {
         Ok(())
     }
 
-    /// Whether the forge itself protects the branch. The local forge protects what the rules name.
+    /// Why the forge itself says that the branch is not to be deleted, whatever the rules name:
+    /// it is protected there, or the default branch. The local forge protects its default branch only.
     ///
     /// # Errors
     /// The server.
-    pub async fn protected(&self, branch: &str) -> Result<bool, HubError> {
+    pub async fn keeps(&self, branch: &str) -> Result<Option<&'static str>, HubError> {
         match self {
-            Self::Gitea { api, .. } => Ok(api.protected(branch).await?),
-            Self::Local(_) => Ok(false),
+            Self::Gitea { api, .. } => Ok(api.keeps(branch).await?),
+            Self::Local(local) => Ok((branch == local.git.default_branch()).then_some("the forge's default branch")),
         }
     }
 
-    /// Closes the branch's open change request, if there is one.
+    /// Closes the branch's open change request, if there is one. A server shows the note below it; the local forge has
+    /// nowhere to.
     ///
     /// # Errors
     /// The server or the database.
-    pub async fn close_change(&self, branch: &str) -> Result<(), HubError> {
+    pub async fn close_change(&self, branch: &str, note: &Note<'_>) -> Result<(), HubError> {
         let local = match self {
-            Self::Gitea { api, .. } => return Ok(api.close(branch).await?),
+            Self::Gitea { api, .. } => return Ok(api.close(branch, note).await?),
             Self::Local(local) => local,
         };
         if let Some(change) = local.change(branch).await?.filter(|c| c.state == ChangeState::Open) {

@@ -4,6 +4,6 @@ pub mod gitea;
 mod hub;
 pub mod local;
 
-pub use gitea::{Gitea, GiteaError};
+pub use gitea::{Gitea, GiteaError, Note};
 pub use hub::{Forge, HubError};
 pub use local::{ForgeError, LocalForge, MergeAnswer, Synced};

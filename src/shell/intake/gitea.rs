@@ -198,8 +198,8 @@ impl Hint<'_> {
                 body: Body::Poked {
                     by: Name::from(what.to_owned()),
                 },
-                // A delivery is one look, also when it is taken up again after a crash.
-                dedupe: Some(format!("gitea {} {}", self.delivery.id, task.id)),
+                // A delivery is one look, also when it is taken up again after a crash; come again, it is another.
+                dedupe: Some(format!("gitea {} {} {}", self.delivery.id, self.delivery.at.0, task.id)),
             };
             self.service.store.record(event).await?;
         }

@@ -87,15 +87,18 @@ async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), Store
     match understood {
         Understood::Done(what) => {
             tracing::info!(delivery = id, peer, event, "{what}");
-            service.store.delivery_closed(id, true, &what, now).await?;
+            service.store.delivery_closed(delivery, true, &what, now).await?;
         }
         Understood::Nothing(why) => {
             tracing::info!(delivery = id, peer, event, "means nothing here: {why}");
-            service.store.delivery_closed(id, false, &why, now).await?;
+            service.store.delivery_closed(delivery, false, &why, now).await?;
         }
         Understood::Later(why) if delivery.attempts >= TRIES => {
             tracing::error!(delivery = id, peer, event, "a delivery was given up: {why}");
-            service.store.delivery_closed(id, false, &format!("given up: {why}"), now).await?;
+            service
+                .store
+                .delivery_closed(delivery, false, &format!("given up: {why}"), now)
+                .await?;
         }
         Understood::Later(why) => {
             tracing::warn!(

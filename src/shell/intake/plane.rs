@@ -1,6 +1,7 @@
 //! What Plane tells. Plane sends a change once, whatever we answer, with the state of a later
 //! moment, in no order, and some changes never: a delivery only says where to look.
 
+mod catch_up;
 mod comments;
 mod hint;
 mod moved;
@@ -19,8 +20,9 @@ use crate::shell::tracker::{Tracker, TrackerError};
 use super::Understood;
 use hint::{Hint, What};
 
+pub use catch_up::run as catch_up;
 pub use order::standing_orders;
-pub use sync::{sync, take_board, turn};
+pub use sync::{take_board, turn};
 
 /// How often a server is asked again that does not show yet what it has told: half a minute.
 const BEHIND: u32 = 6;

@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::model::{Actor, Body, CleanUp, Kill, Millis, RunEnd, Task};
+use crate::engine::render::{self, Words};
 use crate::engine::rules::Ruleset;
+use crate::shell::forge::Note;
 use crate::shell::git::Deleted;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, OutboxRow, RunRow, RunState};
 use crate::shell::{clock, crash, settle};
 
-use super::Failure;
+use super::{Failure, unfinished};
 
 /// How soon it is looked at again while processes are still being ended; commits wake it sooner.
 const AGAIN: Millis = Millis(250);
@@ -39,6 +41,7 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
     let tip = tip(service, project, &task, what).await?;
     if what.archive {
         report.push(archive(service, project, &rules, &task, tip.as_deref()).await?);
+        report.extend(unfinished(service, project, &rules, &task).await?);
     }
     if what.checkout {
         remove(&service.data.join("checkouts").join(format!("t{id}"))).await?;
@@ -109,6 +112,19 @@ async fn archive(service: &Service, project: &Project, rules: &Ruleset, task: &T
     Ok(format!("{} artefact(s) archived", files.len()))
 }
 
+/// Copies what runs that were ended have written into the artefact folder and never committed,
+/// beside the rest: `unfinished/AGENT/…`.
+async fn unfinished(service: &Service, project: &Project, rules: &Ruleset, task: &Task) -> Result<Option<String>, Failure> {
+    let checkouts = service.data.join("checkouts").join(format!("t{}", task.id));
+    let to = service.data.join("archive").join(format!("t{}", task.id));
+    let folder = project.folder(rules, task);
+    let copied = tokio::task::spawn_blocking(move || unfinished::copy(&checkouts, &folder, &to))
+        .await
+        .map_err(|e| Failure::Later(format!("unfinished artefacts: {e}")))?
+        .map_err(|e| Failure::Later(format!("cannot archive unfinished artefacts: {e}")))?;
+    Ok((copied > 0).then(|| format!("{copied} unfinished artefact(s) archived")))
+}
+
 async fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         tokio::fs::create_dir_all(parent).await?;
@@ -133,15 +149,29 @@ async fn remove(dir: &Path) -> Result<(), Failure> {
 
 /// The remote task branch, only at the commit recorded for it.
 async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Option<&str>) -> Result<String, Failure> {
-    project.forge.close_change(&task.branch).await?;
+    let who = task.ledger.stop.as_ref().map(|(who, ..)| who.as_str()).unwrap_or_default();
+    let words = Words {
+        item: &task.item,
+        title: &task.title,
+        stage: &task.control.stage,
+        branch: &task.branch,
+        who,
+        vars: &rules.vars,
+        ..Words::default()
+    };
+    let note = Note {
+        key: &format!("stopped t{}", task.id),
+        text: &render::message(rules, "comment.change_closed", &words),
+    };
+    project.forge.close_change(&task.branch, &note).await?;
     let Some(sha) = sha else {
         return Ok("no branch was made".to_owned());
     };
     let Ok(branch) = project.task_branch(rules, task) else {
         return Ok(format!("branch {} is protected and left alone", task.branch));
     };
-    if project.forge.protected(&task.branch).await? {
-        return Ok(format!("branch {} is protected on the forge and left alone", task.branch));
+    if let Some(why) = project.forge.keeps(&task.branch).await? {
+        return Ok(format!("branch {} is {why} and left alone", task.branch));
     }
     Ok(match project.vault.delete_branch(&branch, sha).await? {
         Deleted::Done => format!("branch {} deleted at {sha}", task.branch),

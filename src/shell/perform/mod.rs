@@ -7,6 +7,7 @@ mod actions;
 mod board;
 mod chat;
 mod clean_up;
+mod unfinished;
 
 use std::sync::Arc;
 use std::time::Duration;

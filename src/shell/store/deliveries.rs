@@ -44,6 +44,8 @@ pub struct NewDelivery {
     pub body: Vec<u8>,
     /// Hash of its content.
     pub digest: String,
+    /// Whether the content does not tell one event from another: then it is looked at again each time it comes.
+    pub again: bool,
     /// When it came.
     pub at: Millis,
 }
@@ -68,14 +70,19 @@ pub struct DeliveryRow {
 }
 
 impl Store {
-    /// Records a delivery; `None` when one of the same content is there already.
+    /// Records a delivery; `None` when one of the same content is there already, which is taken up
+    /// [`again`](NewDelivery::again) where that may be news.
     ///
     /// # Errors
     /// As all of the store.
     pub async fn record_delivery(&self, new: NewDelivery) -> Result<Option<i64>> {
         self.write(move |conn| {
             forget(conn, new.at)?;
-            insert(conn, &new)
+            let id = insert(conn, &new)?;
+            if id.is_none() && new.again {
+                look_again(conn, &new)?;
+            }
+            Ok(id)
         })
         .await
     }
@@ -88,6 +95,21 @@ impl Store {
         self.read(move |conn| {
             let sql = "SELECT * FROM deliveries WHERE state = 'pending' AND due <= ?1 ORDER BY id LIMIT ?2";
             list(conn, sql, params![now.0, most], delivery)
+        })
+        .await
+    }
+
+    /// When a peer was last heard of; none when it never was.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn last_delivery(&self, peer: Peer) -> Result<Option<Millis>> {
+        self.read(move |conn| {
+            let sql = "SELECT MAX(at) AS at FROM deliveries WHERE peer = ?1";
+            let at = first(conn, sql, [peer.as_str()], |row| {
+                Fields::new(row, "deliveries", "at").get::<Option<i64>>("at")
+            })?;
+            Ok(at.flatten().map(Millis))
         })
         .await
     }
@@ -107,13 +129,16 @@ impl Store {
 
     /// Closes a delivery: it was dealt with, or it means nothing here. What came of it is kept.
     ///
+    /// One that has come again since it was read stays: what was looked at may be older than that.
+    ///
     /// # Errors
     /// As all of the store.
-    pub async fn delivery_closed(&self, id: i64, dealt_with: bool, why: &str, now: Millis) -> Result<()> {
+    pub async fn delivery_closed(&self, read: &DeliveryRow, dealt_with: bool, why: &str, now: Millis) -> Result<()> {
+        let (id, at) = (read.id, read.at.0);
         let (state, why) = (if dealt_with { "done" } else { "dropped" }, why.to_owned());
         self.write(move |conn| {
-            let sql = "UPDATE deliveries SET state = ?2, why = ?3, closed_at = ?4 WHERE id = ?1 AND state = 'pending'";
-            exec(conn, sql, params![id, state, why, now.0]).map(|_| ())
+            let sql = "UPDATE deliveries SET state = ?2, why = ?3, closed_at = ?4 WHERE id = ?1 AND at = ?5 AND state = 'pending'";
+            exec(conn, sql, params![id, state, why, now.0, at]).map(|_| ())
         })
         .await
     }
@@ -156,6 +181,13 @@ fn insert(conn: &Connection, new: &NewDelivery) -> Result<Option<i64>> {
         params![new.peer.as_str(), new.event, json(&new.projects)?, new.body, new.digest, new.at.0],
     )?;
     Ok((inserted == 1).then(|| conn.last_insert_rowid()))
+}
+
+/// The same content once more: its delivery waits again. The time it came tells the two apart, also within a millisecond.
+fn look_again(conn: &Connection, new: &NewDelivery) -> Result<()> {
+    let sql = "UPDATE deliveries SET at = MAX(at + 1, ?3), projects = ?4, state = 'pending', attempts = 0, closed_at = NULL, \
+               due = CASE state WHEN 'pending' THEN due ELSE ?3 END WHERE peer = ?1 AND digest = ?2";
+    exec(conn, sql, params![new.peer.as_str(), new.digest, new.at.0, json(&new.projects)?]).map(|_| ())
 }
 
 fn forget(conn: &Connection, now: Millis) -> Result<()> {

@@ -45,7 +45,7 @@ pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
     let fresh = sniff(&path)?;
     let witness = Witness::look(data, &path)?;
     let opened =
-        set_up(&path, witness).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
+        set_up(&path, &witness).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
     match opened {
         Ok((writer, readers)) => Ok(Opened { lock, writer, readers }),
         Err(e) => {
@@ -99,7 +99,7 @@ fn sniff(path: &Path) -> Result<bool, OpenError> {
     })
 }
 
-fn set_up(path: &Path, witness: Witness) -> Result<Connection, OpenError> {
+fn set_up(path: &Path, witness: &Witness) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let mut conn = Connection::open_with_flags(path, flags).map_err(refuse)?;
@@ -136,6 +136,7 @@ fn set_up(path: &Path, witness: Witness) -> Result<Connection, OpenError> {
     migrations::run(&mut conn).map_err(refuse)?;
     // A real write: shows now, not later, that the file can be written and nobody holds it.
     conn.execute("UPDATE meta SET opens = opens + 1", []).map_err(refuse)?;
+    witness.mark()?;
     Ok(conn)
 }
 

@@ -198,7 +198,7 @@ pub struct JobRow {
     pub state: JobState,
     /// What the agent is told besides its prompt.
     pub note: Option<String>,
-    /// Whether its first claim is the task's entry past the serial gate.
+    /// Whether its claim was to take the task past a guard of the serial gate when it was queued.
     pub entry: bool,
     /// How often it was claimed.
     pub attempts: u32,
@@ -227,7 +227,7 @@ pub struct Claim {
     pub guard: Option<Guard>,
     /// The newest dependency that was known when the job was found free to start; 0 for none.
     pub seen: i64,
-    /// The repository afterwards, when the claim is the task's entry; its version is the one read.
+    /// The repository afterwards, when the claim takes the task past a guard; its version is the one read.
     pub repo: Option<Repo>,
     /// When.
     pub now: Millis,

@@ -34,7 +34,7 @@ impl Witness {
     /// [`OpenError::LogMissing`] when it did not end in good order and its log is gone.
     pub fn look(data: &Path, database: &Path) -> Result<Self, OpenError> {
         let file = data.join(FILE);
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
         let mut witness = Self { file, boot, pages: None };
         let Ok(left) = fs::read_to_string(&witness.file) else {
             return Ok(witness);
@@ -43,17 +43,21 @@ impl Witness {
         if fs::metadata(&log).map_or(0, |m| m.len()) == 0 {
             return Err(witness.missing(database, "the file is gone"));
         }
-        if left.trim() == witness.boot.trim() && !left.trim().is_empty() {
+        let mut lines = left.lines();
+        if lines.next().is_some_and(|boot| boot == witness.boot && !boot.is_empty()) {
             witness.pages = committed(&beside(database, "-shm"));
         }
+        // SQLite has made the index anew since: what was missing then is missing still.
+        let known = lines.next().and_then(|line| line.parse().ok());
+        witness.pages = witness.pages.max(known);
         Ok(witness)
     }
 
-    /// Compares it with what SQLite found, and marks the database as in use.
+    /// Compares it with what SQLite found.
     ///
     /// # Errors
     /// [`OpenError::LogMissing`] when SQLite found less than was committed.
-    pub fn compare(self, conn: &Connection, database: &Path) -> Result<(), OpenError> {
+    pub fn compare(&self, conn: &Connection, database: &Path) -> Result<(), OpenError> {
         let refuse = |e: rusqlite::Error| refused(database, &e);
         if let Some(pages) = self.pages {
             let found = "PRAGMA wal_checkpoint(NOOP)";
@@ -63,15 +67,28 @@ impl Witness {
                 .try_into()
                 .unwrap_or(0);
             if found < pages {
+                self.write(&format!("{}\n{pages}\n", self.boot))?;
                 return Err(self.missing(database, &format!("{found} of its {pages} pages can be read")));
             }
         }
-        let mark = || -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Marks the database as in use.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn mark(&self) -> Result<(), OpenError> {
+        self.write(&format!("{}\n", self.boot))
+    }
+
+    fn write(&self, text: &str) -> Result<(), OpenError> {
+        let write = || -> std::io::Result<()> {
             let mut file = fs::File::create(&self.file)?;
-            file.write_all(self.boot.as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()
         };
-        mark().map_err(|e| unusable(&self.file, &e))
+        write().map_err(|e| unusable(&self.file, &e))
     }
 
     fn missing(&self, database: &Path, what: &str) -> OpenError {

@@ -8,7 +8,7 @@ use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreE
 
 use super::show::job_view;
 use super::status::{label, reasons};
-use super::{AutoLabelView, FreezeView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
+use super::{AutoLabelView, DeferredView, FreezeView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
 use super::{deps, resilience};
 
 /// Jobs and cancelled tasks shown as recent.
@@ -100,6 +100,8 @@ fn gate(project: &Project, repo: &Repo, history: &[FreezeRow]) -> SerialGateView
         frozen,
         frozen_since: repo.freeze.as_ref().map(|f| f.since.into()),
         history: past.collect(),
+        scope: rules.serial_gate.scope.word().to_owned(),
+        failures: repo.failures,
         guards: rules.serial_gate.guards.iter().map(ToString::to_string).collect(),
         lease: repo.lease.as_ref().map(|l| l.item.clone()),
     }
@@ -115,14 +117,26 @@ async fn stop(service: &Service) -> Result<StopView, StoreError> {
     for task in cancelled.iter().take(RECENT) {
         recent.push(label(service, task).await?);
     }
-    let deferred = tasks.iter().filter(|t| t.control.stop == StopState::Deferred).count();
+    let put_off = tasks.iter().filter(|t| t.control.stop == StopState::Deferred);
+    let deferred: Vec<DeferredView> = put_off.map(deferred).collect();
     Ok(StopView {
         enabled: !repos.is_empty(),
         repos,
         cancelled_count: cancelled.len() as u64,
-        deferred_pending: deferred as u64,
+        deferred_pending: deferred.len() as u64,
+        deferred,
         recent,
     })
+}
+
+fn deferred(task: &Task) -> DeferredView {
+    let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
+    DeferredView {
+        item: task.item.clone(),
+        who,
+        since: since.into(),
+        until: until.map(Into::into),
+    }
 }
 
 fn auto_labels(service: &Service) -> BTreeMap<String, Vec<AutoLabelView>> {

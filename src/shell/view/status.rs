@@ -47,10 +47,8 @@ pub fn line(task: &Task, label: String, rules: Option<&Ruleset>, blocker: Option
     let max = |name: &str| rules.and_then(|r| r.counters.get(name)).map(|c| c.max);
     let review = task.ledger.review;
     let open = review.started_at.map_or(Millis(0), |since| now.since(since));
-    let since = match task.control.phase {
-        Phase::Done | Phase::Cancelled => task.ledger.ended_at.unwrap_or(task.ledger.visit.entered_at),
-        _ => task.ledger.visit.entered_at,
-    };
+    let ended = task.ledger.ended_at.filter(|_| task.terminal());
+    let since = ended.unwrap_or(task.ledger.visit.entered_at);
     TaskLine {
         id: task.id.0,
         item: label,

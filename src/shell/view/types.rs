@@ -491,6 +491,12 @@ shapes! {
         history: Vec<FreezeView>,
         /// Stages that only one task at a time may enter.
         guards: Vec<String>,
+        /// `repository`, or `service` where tasks of other repositories hold its own back, too.
+        #[serde(default)]
+        scope: String,
+        /// Jobs that failed for good in a row.
+        #[serde(default)]
+        failures: u32,
         /// The task that holds the merge lease.
         lease: Option<String>,
     }
@@ -505,8 +511,23 @@ shapes! {
         cancelled_count: u64,
         /// Stops that wait for an irreversible step to end.
         deferred_pending: u64,
+        /// The stops that wait, oldest first.
+        #[serde(default)]
+        deferred: Vec<DeferredView>,
         /// The last cancelled tasks, newest first.
         recent: Vec<String>,
+    }
+
+    /// A stop that waits for an irreversible step to end.
+    struct DeferredView {
+        /// The task.
+        item: String,
+        /// Who asked for it.
+        who: String,
+        /// Since when it waits.
+        since: Stamp,
+        /// Until when at most the rules foresee that the step lasts; after that operators are told again.
+        until: Option<Stamp>,
     }
 
     /// A label that passes a human gate.

@@ -101,14 +101,14 @@ pub fn mode(task: &Task) -> &'static str {
 /// Where in its stage the task is, in words.
 #[must_use]
 pub fn place(task: &Task) -> &'static str {
-    match (&task.control.phase, &task.control.at) {
-        (Phase::Done | Phase::Cancelled, _) => "over",
-        (_, At::Entering) => "entering",
-        (_, At::Work) => "agents",
-        (_, At::Gates) => "gates",
-        (_, At::Action { running: true, .. }) => "action",
-        (_, At::Action { running: false, .. }) => "action is next",
-        (_, At::Updating { .. }) => "taking up the base",
+    match &task.control.at {
+        _ if task.terminal() => "over",
+        At::Entering => "entering",
+        At::Work => "agents",
+        At::Gates => "gates",
+        At::Action { running: true, .. } => "action",
+        At::Action { running: false, .. } => "action is next",
+        At::Updating { .. } => "taking up the base",
     }
 }
 

@@ -475,6 +475,36 @@ fn in_the_chat_and_on_the_machine() {
     );
 }
 
+/// A check that every task must have, and nothing on the default branch that reports it.
+#[test]
+fn a_check_that_nothing_reports() {
+    let needed = r#"
+        "gates.built.first_of" = "unset"
+        "gates.built.all_of" = ["ci"]
+        'stages.development.on."built.none"' = { stay = true }
+        'stages.deploy-staging.on."built.none"' = { stay = true }
+    "#;
+    let clinic = Clinic::with(Version::V1_25, needed, "");
+    let said = || clinic.doctor(&["--json", "--url", URL]);
+    let words = ["ci/test", ".gitea/workflows", "Actions report"];
+    named("no workflow", &said(), "warning", "forge.checks", &words);
+    let bob = clinic.gitea.person("bob");
+    bob.pushes("main", ".forgejo/workflows/build.yml", "name: build\non: [push]\n");
+    named(
+        "another workflow",
+        &said(),
+        "warning",
+        "forge.checks",
+        &["ci/test", ".forgejo/workflows/build.yml"],
+    );
+    let head = clinic.gitea.branch("main").expect("the default branch");
+    clinic.gitea.ci(&head, "ci/test", "success");
+    assert_eq!(said().counting(), vec![], "another CI reports it");
+    bob.pushes("main", ".gitea/workflows/test.yaml", "name: test\n# reports ci/test\n");
+    assert_eq!(said().counting(), vec![], "a workflow reports it");
+    assert!(said().out.contains("can be reported"));
+}
+
 #[test]
 fn in_the_rules() {
     let clinic = Clinic::with(Version::V1_25, "", "approver = ['alice', 'signalbox-bot']");

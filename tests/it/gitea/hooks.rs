@@ -126,6 +126,7 @@ fn recorded_deliveries_are_taken_by_the_real_endpoint() {
         "SELECT COUNT(*) FROM deliveries WHERE state = 'dropped' AND why LIKE '{unknown}%'"
     ));
     assert_eq!(dropped, 17 + 11);
+    assert!(site.world.log().contains("a delivery about a repository that no project has"));
     assert_eq!(site.events(), before, "nothing followed");
 }
 
@@ -156,6 +157,12 @@ fn what_is_not_ours_changes_nothing() {
     }
     let no_json = b"repository=acme%2Fshop";
     assert_eq!(site.deliver("push", no_json, &signed(SECRET, no_json)), 400);
+    for said in [
+        "a signed delivery is no JSON: refused",
+        "a delivery with a wrong or missing signature was refused",
+    ] {
+        site.world.until(said, || site.world.log().contains(said));
+    }
     let taken = [
         ("sparkle", ours(json!({}))),
         ("push", ours(json!({"ref": null, "after": 3}))),
@@ -187,6 +194,42 @@ fn what_is_not_ours_changes_nothing() {
     site.understood();
     assert_eq!(site.events(), before, "nothing followed");
     assert_eq!(site.world.show(&item)["task"]["mode"], "active");
+}
+
+/// A body that comes twice is one delivery, and may be told of two events all the same: what happened between the two is
+/// seen, and a repetition by itself moves nothing.
+#[test]
+fn b_rec_1_a_second_change_with_the_same_body_is_seen() {
+    let mut site = Site::new(Version::V1_25, "gated");
+    site.world.start();
+    let item = site.world.new_task("Add a greeting");
+    site.world.wait_blocker(&item, "CHECKS_FAILED");
+    let branch = site.branch(&item);
+    let head = site.head(&branch);
+    site.gitea.unhook();
+    let body = json!({
+        "sha": head, "context": "ci/test", "state": "success", "updated_at": "2026-05-20T10:00:00Z",
+        "repository": {"full_name": "acme/shop"}, "sender": {"login": "ci"},
+    });
+    let body = body.to_string();
+    let told = |site: &Site| {
+        assert_eq!(site.deliver("status", body.as_bytes(), &signed(SECRET, body.as_bytes())), 200);
+        site.understood();
+    };
+    let rows = |site: &Site| site.world.count("SELECT COUNT(*) FROM deliveries WHERE event = 'status'");
+    told(&site);
+    told(&site);
+    assert_eq!(
+        (rows(&site), site.world.show(&item)["task"]["stage"].as_str()),
+        (1, Some("development"))
+    );
+    site.gitea.ci(&head, "ci/test", "success");
+    told(&site);
+    let seen = site.world.wait_blocker(&item, "APPROVAL_WAIT");
+    told(&site);
+    assert_eq!(rows(&site), 1, "one delivery");
+    let visits = |s: &Json| s["timeline"].as_array().map(Vec::len);
+    assert_eq!(visits(&site.world.show(&item)), visits(&seen), "one transition");
 }
 
 /// A branch deleted under a task: said, nothing lost, and the task goes on when it is back.

@@ -18,6 +18,25 @@ fn the_service_starts_while_its_tracker_is_away() {
     ground.plane.until_status(&issue, "Awaiting Deploy");
 }
 
+/// What people did while the service was down, and nobody told it of: it is found when the service is back.
+#[test]
+fn what_was_missed_while_the_service_was_down_is_taken_up_at_its_start() {
+    let mut ground = Ground::new("orch", "");
+    let stopped = ground.asked("Add a greeting");
+    ground.world.stop();
+    ground.plane.hooks(Hooks::Lost);
+    let alice = ground.plane.person("alice");
+    alice.moves(&stopped, "STOP");
+    let new = alice.creates("Add another", "<p>Say hello.</p>");
+    alice.moves(&new, "To Analyse");
+    // The server is away when the service comes back.
+    ground.plane.fault(Fault::once("GET", "work-items/", Kind::Status(502, json!({}))));
+    ground.world.start();
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    ground.plane.until_status(&new, "In Review");
+    ground.until_log("missed while the service was down");
+}
+
 /// What a person put on the board meanwhile is decided before ours is shown: STOP is never erased.
 #[test]
 fn a_stop_that_nobody_told_of_is_found_before_it_is_written_over() {

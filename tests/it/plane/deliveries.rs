@@ -52,6 +52,13 @@ const VECTORS: [(&str, &str, &str); 9] = [
     ),
 ];
 
+/// The same, different to the byte.
+fn later(body: &str) -> String {
+    let later = body.replacen("\"event\": ", "\"late\": true, \"event\": ", 1);
+    assert_ne!(later, body);
+    later
+}
+
 fn fixture(name: &str) -> String {
     let path = format!("{}/tests/fixtures/plane/{name}.json", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -134,7 +141,7 @@ fn b_adv_7_one_change_is_one_signal_doubled_late_and_in_any_order() {
     ground.deliver_held(from, |held| {
         held.retain(|(_, body)| body.contains("Approved"));
         for (_, body) in held {
-            *body = body.replacen("{\"event\"", "{\"late\": true, \"event\"", 1);
+            *body = later(body);
         }
     });
     ground.plane.hooks(Hooks::To(ground.hook));
@@ -197,6 +204,32 @@ fn a_delivery_is_answered_while_the_tracker_is_down_and_understood_later() {
     assert_eq!(ground.runs("architect"), 1);
 }
 
+/// B-REC 1: what the service itself did comes back as deliveries, and wakes nothing, however often it is told.
+#[test]
+fn b_rec_1_what_the_service_wrote_wakes_nothing() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.still();
+    let events = ground.world.count("SELECT COUNT(*) FROM inbox");
+    let own = |ground: &Ground| ground.world.count("SELECT COUNT(*) FROM deliveries WHERE why = 'our own writing'");
+    let before = own(&ground);
+    assert!(before >= 3, "two statuses and a comment at least: {before}");
+    ground.deliver_held(0, |held| {
+        held.retain(|(_, body)| body.contains("signalbox-bot"));
+        assert!(held.len() >= 3, "{held:?}");
+        for (_, body) in held {
+            *body = later(body);
+        }
+    });
+    ground.world.until("they were told again", || own(&ground) >= before + 3);
+    ground.still();
+    assert_eq!(ground.world.count("SELECT COUNT(*) FROM inbox"), events);
+    assert_eq!(
+        (ground.stage("ORCH-001").as_str(), ground.plane.status(&issue).as_str()),
+        ("analysis", "In Review")
+    );
+}
+
 /// A service that dies with a delivery in its hands has lost nothing.
 #[test]
 fn what_was_answered_survives_the_service() {
@@ -222,6 +255,7 @@ fn strange_deliveries_change_nothing() {
         let status = post(ground.hook, "issue", body, Some(&sign(SECRET, body.as_bytes()))).expect("an answer");
         assert_eq!(status, 400, "{body:?}");
     }
+    ground.until_log("a signed delivery is no JSON: refused");
     let issue = ground.asked("Add a greeting");
     let other = "{\"event\": \"issue\", \"action\": \"updated\", \"data\": {\"id\": \"ISSUE\", \"project\": \"00000000-0000-4000-8000-000000000000\"}, \
                  \"activity\": {\"field\": \"state_id\", \"new_value\": \"x\", \"actor\": null}}";

@@ -75,10 +75,10 @@ impl Town {
     /// All that decisions depend on.
     fn key(&self) -> String {
         let depends: Vec<_> = self.depends.iter().map(|d| (d.task, d.on)).collect();
-        let waiting: Vec<_> = self.waiting.iter().map(|j| (j.task, &j.slot, j.entry)).collect();
+        let waiting: Vec<_> = self.waiting.iter().map(|j| (j.task, &j.slot, &j.stage)).collect();
         let controls: Vec<_> = self.tasks.iter().map(|t| (t.id, &t.control)).collect();
         let (lane, lease) = (&self.repo.lane, self.repo.lease.as_ref().map(|l| (l.task, &l.queue)));
-        let seats: Vec<_> = lane.iter().map(|s| (s.task, s.inside)).collect();
+        let seats: Vec<_> = lane.iter().map(|s| (s.task, &s.passed)).collect();
         format!(
             "{controls:?} {seats:?} {lease:?} {:?} {depends:?} {waiting:?} {:?}",
             self.repo.freeze.as_ref().map(|f| f.level),
@@ -146,7 +146,7 @@ impl Town {
                 id: JobId(0),
                 task: self.tasks[n].id,
                 slot: job.slot,
-                entry: job.entry,
+                stage: job.stage,
                 available_at: T0,
                 since: T0,
             }),
@@ -279,9 +279,13 @@ impl Town {
                 seats.into_iter().for_each(|task| self.poke(task));
             }
             Move::Claim(task, slot) => {
+                let claimed = self.waiting.iter().find(|j| j.task == *task && j.slot == *slot).cloned();
                 self.waiting.retain(|j| !(j.task == *task && j.slot == *slot));
                 self.running.insert((*task, slot.clone()));
-                self.repo.lane.iter_mut().filter(|s| s.task == *task).for_each(|s| s.inside = true);
+                let stage = claimed.map(|job| job.stage).unwrap_or_default();
+                if let Some(guard) = self.rules.gate(&self.repo, *task, &stage).cloned() {
+                    self.repo.lane.iter_mut().filter(|s| s.task == *task).for_each(|s| s.enter(&guard));
+                }
             }
             Move::Finish(task, slot) => self.finish(*task, slot),
             Move::Acted(n) => {
@@ -415,5 +419,17 @@ fn b_sg_two_tasks_never_wait_for_each_other_whatever_the_order() {
 #[test]
 fn b_sg_two_tasks_without_a_serial_gate() {
     let states = walk(short(", \"serial_gate.enabled\" = false"));
+    assert!(states > 1000, "{states} states were tried: that is not everything");
+}
+
+#[test]
+fn b_sg_1_two_tasks_with_a_guard_in_the_middle() {
+    let states = walk(short(", \"serial_gate.guards\" = [\"testing\"]"));
+    assert!(states > 1000, "{states} states were tried: that is not everything");
+}
+
+#[test]
+fn b_sg_1_two_tasks_with_two_guards() {
+    let states = walk(short(", \"serial_gate.guards\" = [\"development\", \"testing\"]"));
     assert!(states > 1000, "{states} states were tried: that is not everything");
 }

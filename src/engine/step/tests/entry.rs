@@ -186,3 +186,43 @@ fn done_gives_everything_back_once() {
     assert!(clean.is_some_and(|c| c.archive && !c.branch && !c.report));
     assert!(!w.decisions.iter().any(|d| matches!(d, Decision::Withdraw { why: Kill::Stop, .. })));
 }
+
+#[test]
+fn b_start_5_no_status_that_the_service_shows_is_a_signal() {
+    for pipeline in ["orch", "enduro", "local"] {
+        let rules = rules_with(pipeline, "");
+        let shown = rules.stages.values().filter_map(|s| s.status.as_ref());
+        let edges = rules.stages.values().flat_map(|s| s.on.values()).chain(rules.on.values());
+        for status in shown.chain(edges.filter_map(|e| e.status.as_ref())) {
+            assert_eq!(
+                rules.signals.status.get(status),
+                None,
+                "{pipeline}: {status} set by hand would launch something"
+            );
+        }
+    }
+}
+
+#[test]
+fn b_start_4_outside_the_first_stage_a_start_launches_nothing_wherever_the_task_stands() {
+    for stage in ["architecture", "development", "review", "testing", "deploy-staging", "deploy"] {
+        for parked in [false, true] {
+            let mut w = World::at("orch", stage);
+            if parked {
+                w.task.control.mode = Mode::Escalated;
+                w.task.ledger.escalated = Some(("spent".to_owned(), T0));
+                w.task.control.slots.clear();
+                w.jobs.clear();
+            }
+            let before = w.task.control.clone();
+            w.say("start");
+            let launched = |d: &Decision| matches!(d, Decision::Enqueue(_) | Decision::Act(_) | Decision::Requeue { .. });
+            assert!(!w.decisions.iter().any(launched), "{stage}: {:?}", w.decisions);
+            assert_eq!(
+                (&w.task.control, w.comments().len()),
+                (&before, 1),
+                "{stage}: one comment says what to do"
+            );
+        }
+    }
+}

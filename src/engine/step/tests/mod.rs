@@ -99,6 +99,7 @@ fn seat(task: i64, item: &str) -> Seat {
         task: TaskId(task),
         item: item.to_owned(),
         inside: true,
+        passed: Vec::new(),
         since: T0,
     }
 }

@@ -17,7 +17,17 @@ fn in_review() -> World {
 #[test]
 fn analysis_never_leaves_by_itself() {
     let mut w = in_review();
-    assert!(w.comments()[0].contains(":approved:"));
+    let asked = w.comments()[0];
+    for way in [
+        "`Approved`",
+        ":approved:",
+        "`signalbox approve ORCH-090`",
+        "`Rejected`",
+        ":rejected:",
+        "`signalbox reject ORCH-090",
+    ] {
+        assert!(asked.contains(way), "{way}: {asked}");
+    }
     assert_eq!(
         (w.waits()[0].code.as_str(), w.waits()[0].clear.as_deref()),
         ("APPROVAL_WAIT", Some("signalbox approve ORCH-090"))

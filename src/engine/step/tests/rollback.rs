@@ -93,7 +93,33 @@ fn analysis_ends_with_nothing_is_retried_then_warned_about() {
         "what is missing is named: {:?}",
         w.comments()
     );
+    // What it tells people to do is what helps.
+    assert!(
+        w.comments()[0].contains("`signalbox retry ORCH-090") && w.comments()[0].contains("`To Analyse`"),
+        "{:?}",
+        w.comments()
+    );
     w.retry();
+    assert_eq!(w.queued(), ["analyst"]);
+    let stuck = || {
+        let mut w = World::at("orch", "analysis");
+        w.writes("analyst", &["01-brd.md"]).writes("analyst", &["01-brd.md"]);
+        w
+    };
+    let mut w = stuck();
+    w.tell("answer", "the test plan is missing");
+    assert!(w.decisions.is_empty(), "a comment by itself changes nothing");
+    w.say("start");
+    assert_eq!(w.queued(), ["analyst"]);
+    assert!(
+        w.enqueued()[0]
+            .note
+            .as_deref()
+            .unwrap_or_default()
+            .contains("the test plan is missing")
+    );
+    let mut w = stuck();
+    w.tell("reject", "the test plan is missing");
     assert_eq!(w.queued(), ["analyst"]);
 }
 
@@ -144,6 +170,79 @@ fn the_deployment_failed() {
         (w.alerts(), w.used("rework"), w.repo.lease.is_none(), w.acts().len()),
         (1, 1, true, 0)
     );
+    assert!(
+        w.alarms()[0].starts_with("ET-090: deploy ended with deployed.failed; it goes to development (attempt 2/3)"),
+        "{:?}",
+        w.alarms()
+    );
+}
+
+/// An alert says what happened: only a gate that could not be asked is told as one.
+#[test]
+fn an_alert_says_what_kind_of_thing_happened() {
+    let mut w = World::at("orch", "deploy");
+    w.say("confirm_deploy").action("merge", "refused", "branch protection");
+    assert!(
+        w.alarms()[0].starts_with("ORCH-090 needs a person at deploy (merge.refused)"),
+        "{:?}",
+        w.alarms()
+    );
+    let mut w = World::at("orch", "deploy");
+    w.say("confirm_deploy").action("merge", "mismatch", "another tree");
+    assert!(w.alarms()[0].contains("the repository is frozen"), "{:?}", w.alarms());
+    let mut w = World::at("orch", "review");
+    for _ in 0..2 {
+        w.writes("reviewer", &[]);
+    }
+    assert!(w.alarms()[0].contains("cannot be asked (verdict.unreadable)"), "{:?}", w.alarms());
+}
+
+/// Whichever way leads out of an escalation, the board shows the stage again, no longer that a person is needed.
+#[test]
+fn out_of_an_escalation_the_board_shows_the_stage_again() {
+    let spent = || {
+        let mut w = World::at("orch", "review");
+        w.task.control.counters.insert("rework".into(), 2);
+        w.verdict("reviewer", "12-review.md", "verdict", "REQUEST_CHANGES");
+        assert_eq!((w.stage(), w.mode(), w.status()), ("development", Mode::Escalated, Some("Blocked")));
+        w
+    };
+    let mut w = spent();
+    w.commit(true);
+    w.poke();
+    assert_eq!((w.mode(), w.status()), (Mode::Active, Some("Development")), "a push: {}", w.why());
+    let mut w = spent();
+    w.tell("reject", "begin with the requirements");
+    assert_eq!((w.stage(), w.status()), ("architecture", Some("Architecture")));
+    let mut w = spent();
+    w.retry();
+    assert_eq!(w.status(), Some("Development"));
+    // Where nothing has to be done anew, too.
+    let mut w = World::at("orch", "deploy");
+    w.say("confirm_deploy").action("merge", "refused", "branch protection");
+    w.retry();
+    assert_eq!(
+        (w.mode(), w.status(), w.acts()),
+        (Mode::Active, Some("Deploying"), vec!["merge"]),
+        "{}",
+        w.why()
+    );
+    // A stop shows its own.
+    let mut w = spent();
+    w.say("stop");
+    assert_eq!(w.status(), None, "{}", w.why());
+}
+
+/// Every counter that is spent is seen on the board.
+#[test]
+fn each_spent_counter_shows_blocked() {
+    for (counter, rules) in ["rework", "conflicts", "rebase"].map(|c| (c, rules_with("orch", ""))) {
+        assert_eq!(rules.counters[counter].spent.status.as_deref(), Some("Blocked"), "{counter}");
+    }
+    let mut w = World::at("orch", "architecture");
+    w.task.control.counters.insert("conflicts".into(), 2);
+    w.writes("architect", &["10-conflict.md"]);
+    assert_eq!((w.stage(), w.mode(), w.status()), ("analysis", Mode::Escalated, Some("Blocked")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs that end: tries, weather, rescues, and what follows when they are spent.
 
 use super::*;
-use crate::engine::model::Kill;
+use crate::engine::model::{FreezeLevel, Kill};
 
 fn permanent() -> RunEnd {
     RunEnd::Permanent {
@@ -177,4 +177,73 @@ fn a_retry_takes_a_role_and_a_reason_to_retry() {
     let nobody = person("eve", &[Role::Viewer]);
     w.event(nobody, Body::Retried { note: None });
     assert_eq!((w.mode(), w.queued().len()), (Mode::Escalated, 0));
+}
+
+/// A world whose repository is frozen after so many failures, at this level.
+fn wary(after: u32, level: &str) -> World {
+    let set = format!(", \"freeze.after_failures\" = {after}, \"freeze.level\" = \"{level}\"");
+    World::on(rules_with("orch", &set)).started().up_to("review")
+}
+
+#[test]
+fn b_sg_2_so_many_failures_in_a_row_freeze_the_repository() {
+    let mut w = wary(2, "all");
+    w.repo.failures = 1;
+    w.ends("reviewer", permanent());
+    assert_eq!((w.repo.failures, w.repo.freeze.is_some()), (1, false), "it is tried again");
+    w.ends("reviewer", permanent());
+    let freeze = w.repo.freeze.clone().unwrap();
+    assert_eq!(
+        (w.repo.failures, freeze.level, freeze.by.as_str()),
+        (2, FreezeLevel::All, "signalbox")
+    );
+    for word in ["2 jobs in a row", "reviewer", "ORCH-090", "exit 1"] {
+        assert!(freeze.reason.contains(word), "{}", freeze.reason);
+    }
+    let frozen = |d: &Decision| matches!(d, Decision::Alert { text, .. } if text.contains("frozen"));
+    assert_eq!(w.decisions.iter().filter(|d| frozen(d)).count(), 1, "one alert says so");
+}
+
+#[test]
+fn b_sg_2_a_stage_that_is_passed_ends_the_row() {
+    let mut w = wary(2, "merge");
+    w.repo.failures = 1;
+    let w = w.up_to("testing");
+    assert_eq!(w.repo.failures, 0);
+}
+
+#[test]
+fn b_sg_2_weather_stops_and_first_tries_are_no_failures() {
+    let mut w = wary(1, "merge");
+    w.ends("reviewer", weather(None));
+    w.ends("reviewer", permanent());
+    assert_eq!((w.repo.failures, w.repo.freeze.is_some()), (0, false));
+    w.say("stop");
+    assert_eq!(w.repo.failures, 0);
+}
+
+#[test]
+fn b_sg_2_what_is_frozen_already_keeps_its_reason() {
+    let mut w = wary(1, "all");
+    let told = crate::engine::model::Freeze {
+        level: FreezeLevel::Merge,
+        reason: "told so".to_owned(),
+        since: T0,
+        by: "olga".to_owned(),
+    };
+    w.repo.freeze = Some(told.clone());
+    w.ends("reviewer", permanent());
+    w.ends("reviewer", permanent());
+    assert_eq!((w.repo.failures, &w.repo.freeze), (1, &Some(told)));
+}
+
+#[test]
+fn b_sg_2_switched_off_failures_freeze_nothing() {
+    let mut w = World::on(rules_with("orch", ", \"freeze.enabled\" = false"))
+        .started()
+        .up_to("review");
+    w.repo.failures = 9;
+    w.ends("reviewer", permanent());
+    w.ends("reviewer", permanent());
+    assert!(w.repo.freeze.is_none());
 }

@@ -34,7 +34,16 @@ impl World {
     }
 
     pub fn alerts(&self) -> usize {
-        self.decisions.iter().filter(|d| matches!(d, Decision::Alert { .. })).count()
+        self.alarms().len()
+    }
+
+    /// Texts of the alerts.
+    pub fn alarms(&self) -> Vec<&str> {
+        let texts = self.decisions.iter().filter_map(|d| match d {
+            Decision::Alert { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
     }
 
     pub fn enqueued(&self) -> Vec<&JobSpec> {

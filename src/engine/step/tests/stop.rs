@@ -369,3 +369,39 @@ fn a_reject_between_the_merge_and_done_does_not_send_what_is_merged_back() {
     w.say("reject");
     assert_eq!((w.stage(), w.task.control.at.clone()), ("done", At::Entering), "{}", w.why());
 }
+
+#[test]
+fn b_stop_1_switched_off_the_boards_signal_is_absent_and_the_operators_stop_works() {
+    let rules = rules_with("orch", ", \"stop.enabled\" = false");
+    let signals = rules.signals.status.values().chain(rules.signals.comment.iter().map(|(_, s)| s));
+    assert!(!signals.into_iter().any(|s| *s == "stop"), "nothing on the board means stop");
+    for stage in ["analysis", "review", "deploy"] {
+        let mut w = World::on(std::sync::Arc::clone(&rules)).started().up_to(stage);
+        w.say("stop");
+        stops_in_full(&w);
+        cleaned(&mut w);
+        assert_eq!((w.task.control.phase, w.status()), (Phase::Cancelled, Some("Cancelled")), "{stage}");
+    }
+}
+
+#[test]
+fn b_stop_1_a_board_without_the_status_has_no_such_signal_and_no_error() {
+    let mut w = World::at("enduro", "review");
+    assert!(!w.rules.signals.status.values().any(|s| *s == "stop"));
+    let stopping = |w: &World| w.task.control.stop != StopState::No;
+    w.say("approve");
+    w.poke();
+    assert!(!stopping(&w) && w.alerts() == 0, "the branch does not exist: {}", w.why());
+    w.say("stop");
+    assert!(stopping(&w), "an operator always can");
+}
+
+#[test]
+fn b_sg_4_a_stopped_task_gives_back_its_seat_and_its_lease() {
+    let mut w = World::at("orch", "review");
+    let id = w.task.id;
+    assert!(w.repo.seat(id).is_some());
+    w.say("stop");
+    cleaned(&mut w);
+    assert!(w.repo.seat(id).is_none() && w.repo.lease.is_none(), "it never blocks anyone");
+}

@@ -116,6 +116,13 @@ impl Client {
         self.read(&self.in_repo(rest)).await
     }
 
+    /// The same, with a query.
+    pub(super) async fn find<T: DeserializeOwned>(&self, rest: &[&str], query: &[(&str, &str)]) -> Result<T, GiteaError> {
+        let what = format!("GET {}", rest.join("/"));
+        let answer = self.send(Method::GET, &self.in_repo(rest), query, None).await?;
+        decode(&what, &answer)
+    }
+
     /// Reads something below the API's root.
     pub(super) async fn read<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<T, GiteaError> {
         let what = format!("GET {}", segments.join("/"));

@@ -5,6 +5,8 @@
 //! the store, so that they answer while the server does not.
 
 mod client;
+mod comments;
+mod contents;
 mod error;
 mod merge;
 mod survey;
@@ -24,6 +26,8 @@ use crate::shell::clock;
 use crate::shell::store::{ChangeRow, ChangeState, SeenChange, Store};
 
 pub use client::Client;
+pub use comments::Note;
+pub use contents::{Contents, Entry};
 pub use error::GiteaError;
 pub use survey::{Guard, Hook, Protection, Repository};
 use wire::{Branch, Pull, Review, Statuses, User, Version};
@@ -187,12 +191,17 @@ impl Gitea {
         Ok(found)
     }
 
-    /// Closes the branch's open pull request, if there is one.
-    pub(super) async fn close(&self, branch: &str) -> Result<(), GiteaError> {
+    /// Closes the branch's open pull request, if there is one; what is noted below it says why.
+    ///
+    /// Whether the note can be written decides nothing: a stop does not wait for words.
+    pub(super) async fn close(&self, branch: &str, note: &Note<'_>) -> Result<(), GiteaError> {
         let Some(open) = self.look(branch).await?.filter(Pull::open) else {
             return Ok(());
         };
         let number = open.number.to_string();
+        if let Err(error) = self.note(open.number, note).await {
+            tracing::warn!(number, %error, "nobody is told below the pull request why it is closed");
+        }
         let closed: Result<Pull, _> = self
             .client
             .write(Method::PATCH, &["pulls", &number], &json!({"state": "closed"}))
@@ -247,13 +256,19 @@ impl Gitea {
         Ok(verdicts::reviews(all, self.me().await.ok()))
     }
 
-    /// Whether the server protects the branch.
-    pub(super) async fn protected(&self, branch: &str) -> Result<bool, GiteaError> {
-        match self.client.get::<Branch>(&branch_path(branch)).await {
-            Ok(found) => Ok(found.protected),
-            Err(GiteaError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
+    /// Why the server says that the branch is not to be deleted; none where it is gone or may be.
+    pub(super) async fn keeps(&self, branch: &str) -> Result<Option<&'static str>, GiteaError> {
+        let protected = match self.client.get::<Branch>(&branch_path(branch)).await {
+            Ok(found) => found.protected,
+            Err(GiteaError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if protected {
+            return Ok(Some("protected on the forge"));
         }
+        // It may have been made the default branch there after the configuration was written.
+        let default = self.client.repository().await?.default_branch;
+        Ok(default.eq_ignore_ascii_case(branch).then_some("the forge's default branch"))
     }
 }
 

@@ -80,6 +80,15 @@ pub(super) struct Review {
     pub dismissed: bool,
 }
 
+/// A comment below a pull request or an issue.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Comment {
+    /// `null` when the account is gone.
+    pub user: Option<User>,
+    #[serde(default, deserialize_with = "or_empty")]
+    pub body: String,
+}
+
 /// One page of a commit's statuses, the latest of each context. Its own `state` is of this page
 /// alone, and counted differently from version to version: it is not read.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -53,7 +53,7 @@ pub async fn turn(service: &Service, project: &Project, issue: &str) -> Result<H
 ///
 /// # Errors
 /// [`LookError`]; it can be tried again.
-pub async fn sync(service: &Arc<Service>, project: &Project, issue: &str) -> Result<Option<String>, LookError> {
+pub(super) async fn sync(service: &Arc<Service>, project: &Project, issue: &str) -> Result<Option<String>, LookError> {
     let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
     let _turn = turn(service, project, issue).await?;
     let look = Look::new(service, project, plane, issue).await?;

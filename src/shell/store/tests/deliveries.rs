@@ -11,6 +11,7 @@ fn told(digest: &str, at: i64) -> NewDelivery {
         projects: vec![Name::new("shop")],
         body: b"{\"a\": \xff}".to_vec(),
         digest: digest.to_owned(),
+        again: false,
         at: Millis(at),
     }
 }
@@ -32,11 +33,7 @@ async fn b_rec_1_the_same_content_is_recorded_once() {
         (due[0].body.clone(), due[0].projects.clone()),
         (told("a", 1).body, told("a", 1).projects)
     );
-    world
-        .store
-        .delivery_closed(due[0].id, true, "nothing new", Millis(4))
-        .await
-        .unwrap();
+    world.store.delivery_closed(&due[0], true, "nothing new", Millis(4)).await.unwrap();
     assert_eq!(
         world.store.record_delivery(told("a", 5)).await.unwrap(),
         None,
@@ -63,11 +60,12 @@ async fn one_that_has_to_wait_is_looked_at_again_when_it_is_due() {
 async fn one_that_was_dealt_with_is_forgotten_after_a_week_and_one_that_waits_is_not() {
     let world = World::new().await;
     let week = 7 * 24 * 3_600_000;
-    let done = world.store.record_delivery(told("a", 1)).await.unwrap().unwrap();
+    world.store.record_delivery(told("a", 1)).await.unwrap().unwrap();
+    let done = world.store.deliveries_due(Millis(1), 1).await.unwrap().remove(0);
     world.store.record_delivery(told("b", 1)).await.unwrap();
     world
         .store
-        .delivery_closed(done, false, "no such project", Millis(2))
+        .delivery_closed(&done, false, "no such project", Millis(2))
         .await
         .unwrap();
     world.store.record_delivery(told("c", week + 3)).await.unwrap();
@@ -75,4 +73,35 @@ async fn one_that_was_dealt_with_is_forgotten_after_a_week_and_one_that_waits_is
     assert_eq!(kept.len(), 2);
     assert!(world.store.record_delivery(told("a", week + 4)).await.unwrap().is_some());
     assert_eq!(world.store.record_delivery(told("b", week + 4)).await.unwrap(), None);
+}
+
+/// Where two events may have the same body, a repetition is no second delivery, and is looked at all the same.
+#[tokio::test]
+async fn b_rec_1_the_same_content_may_be_news_again() {
+    let world = World::new().await;
+    let again = |at| NewDelivery {
+        again: true,
+        ..told("a", at)
+    };
+    let id = world.store.record_delivery(again(1)).await.unwrap().unwrap();
+    let read = world.store.deliveries_due(Millis(1), 9).await.unwrap().remove(0);
+    // While it is looked at: what was seen may be older.
+    assert_eq!(world.store.record_delivery(again(1)).await.unwrap(), None);
+    world.store.delivery_closed(&read, true, "looked", Millis(2)).await.unwrap();
+    let second = world.store.deliveries_due(Millis(2), 9).await.unwrap();
+    assert_eq!((second.len(), second[0].id, second[0].at), (1, id, Millis(2)));
+    world
+        .store
+        .delivery_closed(&second[0], true, "looked again", Millis(3))
+        .await
+        .unwrap();
+    assert_eq!(world.store.deliveries_due(Millis(9), 9).await.unwrap(), []);
+    // Long after.
+    assert_eq!(world.store.record_delivery(again(50)).await.unwrap(), None);
+    let third = world.store.deliveries_due(Millis(50), 9).await.unwrap();
+    assert_eq!((third.len(), third[0].id, third[0].at, third[0].attempts), (1, id, Millis(50), 0));
+    // One that waits for its source goes on waiting.
+    world.store.delivery_later(id, "it does not answer", Millis(500)).await.unwrap();
+    world.store.record_delivery(again(60)).await.unwrap();
+    assert_eq!(world.store.next_delivery().await.unwrap(), Some(Millis(500)));
 }

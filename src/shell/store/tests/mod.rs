@@ -101,6 +101,7 @@ impl World {
             task: TaskId(0),
             item,
             inside: false,
+            passed: Vec::new(),
             since: T0,
         });
         StepCommit {

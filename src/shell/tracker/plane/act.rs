@@ -10,7 +10,6 @@ use super::budget::Urgency;
 use super::client::Client;
 use super::error::PlaneError;
 use super::html::{from_markdown, to_text};
-use super::paths::is_id;
 use super::wire::{Item, Ref, State};
 use super::{PlaneTracker, SOURCE, standing};
 
@@ -22,6 +21,7 @@ impl PlaneTracker {
             Err(error) => return Err(error.about(id)),
         };
         let labels = self.label_names(&item).await.map_err(|e| e.about(id))?;
+        let blocked_by = self.blocked_by(&item.id).await.map_err(|e| e.about(id))?;
         Ok(Some(Issue {
             id: item.id,
             number: item.sequence_id,
@@ -29,8 +29,7 @@ impl PlaneTracker {
             description: to_text(&item.description_html.unwrap_or_default()),
             labels,
             author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
-            // The REST interface does not show relations: the text and the command line do.
-            blocked_by: Vec::new(),
+            blocked_by,
         }))
     }
 
@@ -96,19 +95,5 @@ impl PlaneTracker {
             Ok(_) | Err(PlaneError::Exists) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Writes another text into a comment of ours, found by its id on the board.
-    ///
-    /// # Errors
-    /// [`PlaneError`].
-    pub async fn edit_comment(&self, id: &str, comment: &str, text: &str) -> Result<(), PlaneError> {
-        if !is_id(comment) {
-            return Err(PlaneError::NotFound);
-        }
-        let (what, body) = (format!("comments/{comment}/"), json!({"comment_html": from_markdown(text)}));
-        self.write_item::<Json>(&self.0.client, Method::PATCH, id, &what, body)
-            .await
-            .map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! What a board is known to have: read seldom, read again when it seems old.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,11 +14,14 @@ use super::error::PlaneError;
 const BELIEVED: Duration = Duration::from_secs(300);
 /// How soon it is read again at the earliest, however often someone misses something in it.
 const AGAIN: Duration = Duration::from_secs(10);
+/// Most keys of which it is remembered that they were missed.
+const MISSED: usize = 1000;
 
 /// Something that is read seldom. One reads, the others wait for it.
 pub struct Kept<T> {
     value: Mutex<Option<(Instant, Arc<T>)>>,
     turn: Turn<()>,
+    missed: Mutex<BTreeSet<String>>,
 }
 
 impl<T> Default for Kept<T> {
@@ -25,6 +29,7 @@ impl<T> Default for Kept<T> {
         Self {
             value: Mutex::default(),
             turn: Turn::default(),
+            missed: Mutex::default(),
         }
     }
 }
@@ -40,6 +45,30 @@ impl<T> Kept<T> {
         self.within(AGAIN, read).await
     }
 
+    /// What `find` finds of something that the board has just named by `key`. What is not known came a moment ago: it is read
+    /// at once, and seldom after that, should it still be missing.
+    pub async fn named<U, F: Future<Output = Result<T, PlaneError>>>(
+        &self,
+        key: &str,
+        find: impl Fn(&T) -> Option<U>,
+        read: impl Fn() -> F,
+    ) -> Result<Option<U>, PlaneError> {
+        let named = Instant::now();
+        if let Some(found) = find(&*self.get(&read).await?) {
+            return Ok(Some(found));
+        }
+        let before = self.missed.lock().unwrap_or_else(PoisonError::into_inner).contains(key);
+        let fresh = self.within(if before { AGAIN } else { named.elapsed() }, &read).await?;
+        let found = find(&fresh);
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_some() || missed.len() >= MISSED {
+            missed.remove(key);
+        } else {
+            missed.insert(key.to_owned());
+        }
+        Ok(found)
+    }
+
     async fn within<F: Future<Output = Result<T, PlaneError>>>(
         &self,
         age: Duration,
@@ -52,8 +81,10 @@ impl<T> Kept<T> {
         if let Some(value) = self.known(age) {
             return Ok(value);
         }
+        // It is as old as the question: what came while it was answered may not be in it.
+        let asked = Instant::now();
         let value = Arc::new(read().await?);
-        *self.lock() = Some((Instant::now(), Arc::clone(&value)));
+        *self.lock() = Some((asked, Arc::clone(&value)));
         Ok(value)
     }
 
@@ -99,6 +130,31 @@ mod tests {
         assert_eq!(*kept.get(read(4)).await.unwrap(), 4);
         kept.forget();
         assert_eq!(*kept.fresh(read(5)).await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_was_named_a_moment_ago_is_read_at_once_and_what_is_missing_is_not_asked_for_ever() {
+        let kept: Kept<Vec<u32>> = Kept::default();
+        let (board, reads) = (Mutex::new(vec![1]), Mutex::new(0));
+        let read = || async {
+            *reads.lock().unwrap() += 1;
+            Ok(board.lock().unwrap().clone())
+        };
+        let find = |n: u32| move |all: &Vec<u32>| all.iter().copied().find(|k| *k == n);
+        assert_eq!(kept.named("1", find(1), read).await.unwrap(), Some(1));
+        board.lock().unwrap().push(2);
+        assert_eq!(
+            kept.named("2", find(2), read).await.unwrap(),
+            Some(2),
+            "though it was read a moment ago"
+        );
+        assert_eq!(*reads.lock().unwrap(), 2);
+        for _ in 0..3 {
+            assert_eq!(kept.named("3", find(3), read).await.unwrap(), None);
+        }
+        assert_eq!(*reads.lock().unwrap(), 3, "once at once, then seldom");
+        assert_eq!(kept.named("1", find(1), read).await.unwrap(), Some(1));
+        assert_eq!(*reads.lock().unwrap(), 3);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod error;
 mod html;
 mod paths;
 mod read;
+mod relations;
 mod survey;
 mod wire;
 mod words;
@@ -54,6 +55,7 @@ struct Inner {
     states: Kept<Vec<State>>,
     labels: Kept<Vec<Label>>,
     members: Kept<Vec<User>>,
+    mute: relations::Mute,
     /// Ids under which the service and its agents write.
     own: OnceCell<Vec<String>>,
 }
@@ -78,6 +80,7 @@ impl PlaneTracker {
             states: Kept::default(),
             labels: Kept::default(),
             members: Kept::default(),
+            mute: relations::Mute::default(),
             own: OnceCell::new(),
         })))
     }

@@ -135,11 +135,8 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn member(&self, id: &str) -> Result<Option<User>, PlaneError> {
-        let find = |all: &[User]| all.iter().find(|u| u.id == id).cloned();
-        if let Some(found) = find(&self.members().await?) {
-            return Ok(Some(found));
-        }
-        Ok(find(&self.0.members.fresh(|| self.read_members()).await?))
+        let find = |all: &Vec<User>| all.iter().find(|u| u.id == id).cloned();
+        self.0.members.named(id, find, || self.read_members()).await
     }
 
     async fn read_members(&self) -> Result<Vec<User>, PlaneError> {
@@ -158,13 +155,8 @@ impl PlaneTracker {
                 names.push(name.clone());
                 continue;
             }
-            let find = |all: &[Label]| all.iter().find(|l| l.id == label.id()).map(|l| l.name.clone());
-            let known = find(&self.0.labels.get(|| self.listing("labels/")).await?);
-            let known = match known {
-                Some(name) => Some(name),
-                None => find(&self.0.labels.fresh(|| self.listing("labels/")).await?),
-            };
-            names.extend(known);
+            let find = |all: &Vec<Label>| all.iter().find(|l| l.id == label.id()).map(|l| l.name.clone());
+            names.extend(self.0.labels.named(label.id(), find, || self.listing("labels/")).await?);
         }
         Ok(names)
     }

@@ -84,3 +84,36 @@ async fn b_sg_3_dependencies_are_declared_shown_and_taken_away() {
     assert_eq!(answer["message"], "did not wait for SHOP-002");
     assert_eq!(site.get("/queue").await.1["task_deps"]["open"], json!([]));
 }
+
+#[tokio::test]
+async fn b_stop_6_a_stop_that_waits_is_in_the_queue_with_since_and_until() {
+    let site = Site::new("", false).await;
+    let asked = crate::engine::model::Millis(1_700_000_000_000);
+    let until = asked.plus(crate::engine::model::Millis::secs(300));
+    let task = site.world.task(|t| {
+        t.control.stop = crate::engine::model::StopState::Deferred;
+        t.control.at = crate::engine::model::At::Action { index: 0, running: true };
+        t.ledger.stop = Some(("alice".to_owned(), asked, Some(until)));
+    });
+    let task = task.await;
+    let (_, queue) = site.get("/queue").await;
+    let stop = &queue["stop"];
+    assert_eq!(
+        (&stop["deferred_pending"], &stop["deferred"][0]["who"]),
+        (&json!(1), &json!("alice"))
+    );
+    let (since, until) = (&stop["deferred"][0]["since"], &stop["deferred"][0]["until"]);
+    assert!(since.is_string() && until.is_string() && since != until, "{stop}");
+    let (_, why) = site.get(&format!("/api/tasks/{}/why", task.item)).await;
+    let blocker = &why["blockers"][0];
+    assert_eq!((&blocker["code"], &blocker["since"]), (&json!("STOP_DEFERRED"), since));
+    assert!(blocker["text"].as_str().unwrap_or_default().contains("300 s"), "{why}");
+}
+
+#[tokio::test]
+async fn b_sg_2_the_queue_tells_guards_scope_and_failures() {
+    let site = Site::new("", false).await;
+    let (_, queue) = site.get("/queue").await;
+    let gate = &queue["serial_gate"]["shop"];
+    assert_eq!((&gate["scope"], &gate["failures"]), (&json!("repository"), &json!(0)));
+}

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::server::Reply;
 use super::state::{Pull, State, Version};
-use super::{BOT, Shared, admin, hooks, merge};
+use super::{BOT, Shared, admin, contents, hooks, merge};
 
 /// Longest page.
 const PAGE_MAX: usize = 50;
@@ -39,6 +39,9 @@ pub fn answer(shared: &Arc<Shared>, method: &str, path: &str, query: &str, body:
                     let (status, body) = merge::merge(shared, number(n), &sent, BOT);
                     Reply { status, body, total: None }
                 }
+                ("GET", ["issues", n, "comments"]) => contents::comments(shared, number(n)),
+                ("POST", ["issues", n, "comments"]) => contents::say(shared, number(n), &sent, BOT),
+                ("GET", ["contents", path @ ..]) => contents::at(shared, &path.join("/"), query),
                 ("GET", ["commits", sha, "status"]) => statuses(shared, sha, query),
                 ("GET", ["git", "commits", sha]) => commit(shared, sha),
                 _ => Reply::error(404, "not found"),
@@ -48,7 +51,7 @@ pub fn answer(shared: &Arc<Shared>, method: &str, path: &str, query: &str, body:
     }
 }
 
-fn decoded(segment: &str) -> String {
+pub fn decoded(segment: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = segment.bytes();
     while let Some(b) = rest.next() {

@@ -104,6 +104,16 @@ pub fn review(shared: &Arc<Shared>, number: i64, sender: &str, word: &str, text:
     send(shared, event, body, sender);
 }
 
+/// A plain comment below a request: the fine name is that of a review on another version.
+pub fn comment(shared: &Arc<Shared>, number: i64, sender: &str, text: &str) {
+    let mut body = shape("gitea_issue_comment_on_pr.json");
+    body["action"] = "created".into();
+    body["issue"]["number"] = number.into();
+    body["comment"]["body"] = text.into();
+    body["comment"]["user"]["login"] = sender.into();
+    send(shared, "pull_request_comment", body, sender);
+}
+
 /// No branch: the commit alone.
 pub fn status(shared: &Arc<Shared>, sha: &str, context: &str, word: &str) {
     let mut body = shape("gitea_status_success.json");

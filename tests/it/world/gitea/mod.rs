@@ -6,6 +6,7 @@
 
 mod admin;
 mod api;
+mod contents;
 mod faults;
 mod hooks;
 mod merge;
@@ -254,6 +255,13 @@ impl Gitea {
         self.shared.repo.refs()
     }
 
+    /// Comments below a request: who, what.
+    pub fn comments(&self, pull: i64) -> Vec<(String, String)> {
+        let state = self.shared.state();
+        let mine = state.comments.iter().filter(|c| c.issue == pull);
+        mine.map(|c| (c.user.clone(), c.body.clone())).collect()
+    }
+
     /// Whether no webhook is on its way.
     pub fn all_sent(&self) -> bool {
         self.shared.state().sending == 0
@@ -308,6 +316,12 @@ impl Person<'_> {
 
     pub fn comments(&self, pull: i64, text: &str) {
         self.review(pull, "COMMENT", text);
+    }
+
+    /// Writes a plain comment below a request.
+    pub fn says(&self, pull: i64, text: &str) {
+        let reply = contents::say(&self.gitea.shared, pull, &json!({"body": text}), &self.login);
+        assert_eq!(reply.status, 201, "{}", reply.body);
     }
 
     fn review(&self, pull: i64, word: &str, text: &str) {

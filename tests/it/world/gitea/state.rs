@@ -51,6 +51,14 @@ pub struct Review {
     pub dismissed: bool,
 }
 
+/// A comment below a request.
+pub struct Comment {
+    pub id: i64,
+    pub issue: i64,
+    pub user: String,
+    pub body: String,
+}
+
 pub struct Status {
     pub id: i64,
     pub context: String,
@@ -61,6 +69,7 @@ pub struct State {
     pub version: Version,
     pub pulls: Vec<Pull>,
     pub reviews: Vec<Review>,
+    pub comments: Vec<Comment>,
     pub statuses: BTreeMap<String, Vec<Status>>,
     pub protected: Vec<String>,
     pub computes_for: u32,
@@ -90,6 +99,7 @@ impl State {
             version,
             pulls: Vec::new(),
             reviews: Vec::new(),
+            comments: Vec::new(),
             statuses: BTreeMap::new(),
             protected: vec!["main".to_owned()],
             computes_for: 0,

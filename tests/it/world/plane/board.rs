@@ -125,6 +125,8 @@ pub struct Board {
     pub faults: Vec<Fault>,
     pub work_items: bool,
     pub issues: bool,
+    /// Who blocks whom, as pairs of ids; none where the server tells no relations.
+    pub relations: Option<Vec<(String, String)>>,
     pub limit: usize,
     pub used: VecDeque<Instant>,
     pub asked: Vec<(String, String, u16)>,
@@ -176,6 +178,7 @@ impl Board {
             faults: Vec::new(),
             work_items: true,
             issues: true,
+            relations: None,
             limit: 10_000,
             used: VecDeque::new(),
             asked: Vec::new(),

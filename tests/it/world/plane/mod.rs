@@ -124,6 +124,13 @@ impl Plane {
         (board.work_items, board.issues) = (true, false);
     }
 
+    /// A newer server: it tells relations between issues. The first blocks the second.
+    pub fn blocks(&self, first: &str, second: &str) {
+        let mut board = self.board();
+        let all = board.relations.get_or_insert_default();
+        all.push((first.to_owned(), second.to_owned()));
+    }
+
     /// Requests so far: method, path, status.
     pub fn asked(&self) -> Vec<(String, String, u16)> {
         self.board().asked.clone()

@@ -223,6 +223,19 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
             });
             page(query, json.collect())
         }
+        ("GET", ["relations"]) => match &board.relations {
+            None => Answer::new(404, json!({"error": "Page not found."})),
+            Some(all) => {
+                let of = |mine: &dyn Fn(&(String, String)) -> Option<String>| all.iter().filter_map(mine).collect::<Vec<_>>();
+                let blocked_by = of(&|(a, b)| (b == id).then(|| a.clone()));
+                let blocking = of(&|(a, b)| (a == id).then(|| b.clone()));
+                Answer::new(
+                    200,
+                    json!({"blocking": blocking, "blocked_by": blocked_by, "duplicate": [], "relates_to": [], "start_after": [],
+                           "start_before": [], "finish_after": [], "finish_before": []}),
+                )
+            }
+        },
         ("GET", ["comments"]) => {
             let of: Vec<usize> = (0..board.comments.len())
                 .filter(|at| board.comments[*at].issue == id)
@@ -243,16 +256,6 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
                     json!({"error": "Work item comment with the same external id and external source already exists", "id": there}),
                 ),
             }
-        }
-        ("PATCH", ["comments", comment]) => {
-            let Some(at) = board.comments.iter().position(|c| c.id == *comment) else {
-                return missing();
-            };
-            if let Some(html) = body["comment_html"].as_str() {
-                board.comments[at].html = html.to_owned();
-                board.tell_comment(at, "updated");
-            }
-            Answer::new(200, board.comment_json(at))
         }
         _ => missing(),
     }

@@ -183,7 +183,7 @@ impl Rig {
         };
         self.task = self.store.commit_step(commit).await.unwrap().task;
         self.target.task = Some(self.task);
-        if matches!(state, State::Starting | State::Running | State::Exited) {
+        if matches!(state, State::Starting | State::Running | State::Exited | State::Commanding) {
             for job in self.store.jobs(self.task).await.unwrap() {
                 self.begin(&job, state).await;
             }

@@ -9,6 +9,8 @@ use crate::engine::rules::{GateKind, Ruleset};
 pub(super) enum State {
     /// The stage was chosen, its agents are not queued yet.
     Entering,
+    /// Its agents are queued, and an earlier task holds them at the serial gate.
+    Held,
     /// Its agents are queued.
     Queued,
     /// They are tried again later.
@@ -25,6 +27,8 @@ pub(super) enum State {
     Gates,
     /// The command of a gate is queued.
     Command,
+    /// The command of a gate runs.
+    Commanding,
     /// An answer of a person is awaited.
     Asked,
     /// It is parked for a person.
@@ -38,8 +42,9 @@ pub(super) enum State {
 }
 
 impl State {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Entering,
+        Self::Held,
         Self::Queued,
         Self::Scheduled,
         Self::Starting,
@@ -48,6 +53,7 @@ impl State {
         Self::Failed,
         Self::Gates,
         Self::Command,
+        Self::Commanding,
         Self::Asked,
         Self::Escalated,
         Self::Updating,
@@ -71,7 +77,8 @@ pub(super) fn states(rules: &Ruleset, stage: &Name) -> Vec<State> {
     let asks = found.on.values().chain(rules.on.values()).any(|e| e.ask.is_some());
     let can = |state: &State| match state {
         State::Queued | State::Scheduled | State::Starting | State::Running | State::Exited | State::Failed => !found.work.is_empty(),
-        State::Command => commands,
+        State::Held => !found.work.is_empty() && rules.serial_gate.guards.contains(stage),
+        State::Command | State::Commanding => commands,
         State::Asked => asks,
         State::Updating => updates,
         State::Leaseless | State::Acting => !found.actions.is_empty(),
@@ -128,7 +135,7 @@ pub(super) fn stand(rules: &Ruleset, mut task: Task, stage: &Name, state: State)
             stage: stage.clone(),
             note: None,
             available_at: if later { at(3_600_000) } else { T0 },
-            entry: false,
+            entry: state == State::Held,
         })
     };
     let act = |action: &str| {
@@ -143,7 +150,7 @@ pub(super) fn stand(rules: &Ruleset, mut task: Task, stage: &Name, state: State)
     control.at = At::Gates;
     match state {
         State::Entering => control.at = At::Entering,
-        State::Queued | State::Scheduled | State::Starting | State::Running | State::Exited => {
+        State::Held | State::Queued | State::Scheduled | State::Starting | State::Running | State::Exited => {
             control.at = At::Work;
             control.slots = work.iter().map(|w| (w.clone(), slot(SlotState::Queued))).collect();
             decisions.extend(work.iter().map(|w| spec(w, JobKind::Agent, state == State::Scheduled)));
@@ -153,7 +160,7 @@ pub(super) fn stand(rules: &Ruleset, mut task: Task, stage: &Name, state: State)
             control.slots = work.iter().map(|w| (w.clone(), slot(SlotState::Failed("failed".into())))).collect();
         }
         State::Gates => task.ledger.waiting = Some(waiting),
-        State::Command => {
+        State::Command | State::Commanding => {
             let gate = found.pass.iter().find_map(|g| command(rules, g)).unwrap_or_default();
             control.slots.insert(gate.clone(), slot(SlotState::Queued));
             decisions.push(spec(&gate, JobKind::Command, false));
@@ -185,7 +192,8 @@ pub(super) fn house(mut repo: Repo, item: &str, state: State) -> Repo {
     repo.lane.push(Seat {
         task: TaskId(0),
         item: item.to_owned(),
-        inside: true,
+        inside: state != State::Held,
+        passed: Vec::new(),
         since: T0,
     });
     let lease = |task, queue| {

@@ -1,12 +1,13 @@
-//! Dependencies between tasks, as written.
+//! What holds tasks of a repository back, as written: serial gate, freeze, dependencies.
 
-use crate::engine::model::Source;
+use crate::engine::model::{FreezeLevel, Source};
 
-use super::DependRules;
 use super::codes;
 use super::diagnostic::Problem;
+use super::draft::SerialDraft;
 use super::later_tables::one_of;
 use super::reader::Reader;
+use super::{DependRules, FreezeRules, LaneScope};
 
 /// How lines begin that name dependencies, where the rules do not say.
 const LINES: &[&str] = &["depends on", "blocked by"];
@@ -48,4 +49,40 @@ pub fn depends(r: &Reader) -> DependRules {
     };
     t.finish();
     DependRules { enabled, sources, lines }
+}
+
+/// `serial_gate`; absent, tasks do not wait for one another.
+pub fn serial_gate(r: &Reader) -> SerialDraft {
+    let Some(g) = r.table("serial_gate", "`serial_gate`") else {
+        return SerialDraft::default();
+    };
+    let enabled = g.truth("enabled").unwrap_or(true);
+    let guards = g.texts("guards").map(|t| t.v).unwrap_or_default();
+    let words = LaneScope::ALL.map(|(word, _)| word);
+    let word = g.choice("scope", &words);
+    let scope = LaneScope::ALL.iter().find(|(w, _)| Some(*w) == word).map(|(_, scope)| *scope);
+    g.finish();
+    SerialDraft {
+        enabled,
+        guards,
+        scope: scope.unwrap_or_default(),
+    }
+}
+
+/// `freeze`; absent or switched off, failures freeze nothing.
+pub fn freeze(r: &Reader) -> Option<FreezeRules> {
+    let t = r.table("freeze", "`freeze`")?;
+    let enabled = t.truth("enabled").unwrap_or(true);
+    let after = t.int("after_failures", 1..=100).and_then(|n| u32::try_from(n).ok());
+    let level = match t.choice("level", &["merge", "all"]) {
+        Some("all") => FreezeLevel::All,
+        _ => FreezeLevel::Merge,
+    };
+    if enabled && !t.has("after_failures") {
+        t.missing("after_failures", "how many failures in a row: after_failures = 3");
+    }
+    t.finish();
+    after
+        .filter(|_| enabled)
+        .map(|after_failures| FreezeRules { after_failures, level })
 }

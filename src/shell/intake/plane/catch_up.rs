@@ -1,0 +1,86 @@
+//! What people did on a board while the service was down. Plane repeats what nobody took for less than an hour, then it
+//! switches the webhook off: at a start the board itself is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::model::{Millis, Name};
+use crate::shell::service::{Project, Service};
+use crate::shell::store::Peer;
+use crate::shell::tracker::Tracker;
+use crate::shell::tracker::plane::{Item, PlaneTracker, standing, time};
+
+use super::LookError;
+use super::sync::sync;
+
+/// Changes from so long before the last delivery are looked at again, in milliseconds: deliveries come in no order, and
+/// the time of a change is written a moment after it.
+const MARGIN: i64 = 15 * 60_000;
+/// First pause before a board that does not answer is read again; it doubles.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_mins(5);
+
+/// Reads every board once, however long that takes. A board that has never told anything is left alone: what lies there
+/// from before is nobody's request to this service.
+pub async fn run(service: Arc<Service>, stop: CancellationToken) {
+    let since = match service.store.last_delivery(Peer::Plane).await {
+        Ok(Some(last)) => Millis(last.0.saturating_sub(MARGIN)),
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(%error, "it cannot be told what boards were last heard of: what was missed is not looked for");
+            return;
+        }
+    };
+    for name in service.projects.keys() {
+        let mut pause = PAUSE;
+        while let Err(error) = one(&service, name, since).await {
+            tracing::warn!(project = %name, "what was missed on the board cannot be read yet: {error}");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(PAUSE_MAX),
+            }
+        }
+    }
+}
+
+async fn one(service: &Arc<Service>, name: &Name, since: Millis) -> Result<(), LookError> {
+    let Some(project) = service.projects.get(name) else { return Ok(()) };
+    let Tracker::Plane(plane) = &project.tracker else { return Ok(()) };
+    for issue in changed(plane, since).await? {
+        if let Some(what) = news(service, project, &issue).await? {
+            tracing::info!(project = %name, issue = issue.id, "missed while the service was down: {what}");
+        }
+    }
+    Ok(())
+}
+
+/// Issues that were changed since, by our clock.
+async fn changed(plane: &PlaneTracker, since: Millis) -> Result<Vec<Item>, LookError> {
+    let mut found: Vec<Item> = Vec::new();
+    let take = |item: Item| {
+        let at = item.updated_at.as_deref().and_then(time);
+        let new = at.is_none_or(|at| at.saturating_add(plane.skew()) >= since.0);
+        // Items move from page to page while they are read.
+        if new && found.iter().all(|known| known.id != item.id) {
+            found.push(item);
+        }
+        new
+    };
+    plane.list(take).await?;
+    Ok(found)
+}
+
+/// Looks at an issue where there may be something new: it stands elsewhere than it was known to, or it has a task, to
+/// which something may have been said.
+async fn news(service: &Arc<Service>, project: &Project, item: &Item) -> Result<Option<String>, LookError> {
+    let store = &service.store;
+    let known = store.projection(&project.name, &item.id).await?.stands;
+    let moved = standing(item).is_some_and(|now| known.as_deref() != Some(now.status.as_str()));
+    if !moved && store.live_task_by_issue(&project.name, &item.id).await?.is_none() {
+        return Ok(None);
+    }
+    sync(service, project, &item.id).await
+}

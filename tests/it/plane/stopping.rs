@@ -1,0 +1,31 @@
+//! STOP from the board.
+
+use super::*;
+use crate::world::plane::{Fault, Kind};
+
+/// B-STOP 1: what cannot be read is not "no STOP": the delivery is kept and tried again.
+#[test]
+fn b_stop_1_a_stop_that_cannot_be_read_is_kept_and_tried_again() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.fault(Fault {
+        method: "GET",
+        ..Fault::always(Kind::Status(503, json!({"error": "down"})))
+    });
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.until_log("a delivery is tried again");
+    assert_eq!(ground.stage("ORCH-001"), "analysis", "nobody knows yet what was moved where");
+    ground.plane.mend();
+    ground.world.wait_mode("ORCH-001", "cancelled");
+}
+
+/// B-STOP 1: a board without the status has no such signal; nothing fails, and an operator stops all the same.
+#[test]
+fn b_stop_1_a_board_without_the_status_has_no_stop_and_the_operator_has_one() {
+    let mut ground = Ground::laid_out("orch", "");
+    ground.plane.drops_state("STOP");
+    ground.world.start();
+    ground.asked("Add a greeting");
+    ground.act("ORCH-001", "stop");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+}
