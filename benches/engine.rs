@@ -11,7 +11,7 @@ use signalbox::engine::model::{
     MergeFact, Millis, Name, Phase, Repo, RepoId, RunEnd, RunId, RunReport, Seat, Seq, Slot, Task, TaskId, Usage, Value, Visit,
 };
 use signalbox::engine::rules::{Ruleset, load};
-use signalbox::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
+use signalbox::engine::schedule::{Bounds, OpenRun, Queue, WaitingJob, schedule, waits};
 use signalbox::engine::script::ScriptArg;
 use signalbox::engine::step::{needs, step};
 use signalbox::shell::embedded::embedded;
@@ -319,6 +319,8 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
         rules: &|_| Some(Arc::clone(&rules)),
         limit: 200,
         project_limits: &limits,
+        commands: &BTreeMap::new(),
+        bounds: &Bounds::default(),
     };
     bencher.bench_local(|| schedule(black_box(&queue), T0));
 }

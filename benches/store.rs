@@ -299,6 +299,7 @@ async fn scheduler(store: Store, mut takers: HashMap<TaskId, tokio::sync::mpsc::
             let store = store.clone();
             tokio::spawn(async move {
                 let claim = Claim {
+                    guard: None,
                     seen: i64::MAX,
                     job: job.id,
                     nonce: "nonce".to_owned(),
@@ -386,6 +387,7 @@ async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcom
     let began = Instant::now();
     for (at, job) in jobs.iter().enumerate() {
         let claim = Claim {
+            guard: None,
             seen: i64::MAX,
             job: *job,
             nonce: "nonce".to_owned(),

@@ -162,6 +162,14 @@ pub enum Command {
     },
     /// Jobs: what runs, what waits and why
     Queue,
+    /// Runs of agents and gate commands, newest first
+    Runs(super::spending::Runs),
+    /// What agents cost, and how the budgets stand
+    Cost(super::spending::Cost),
+    /// Let a task go on that its budget, or the same failure again, holds back
+    Allow(super::spending::Allow),
+    /// The breaker of an agent's command
+    Breaker(super::spending::Breaker),
     /// Have the running service read its configuration and rules again: all of it is taken over, or nothing is
     Reload,
     /// Copy the data directory to a new folder, while the service works
@@ -180,7 +188,13 @@ pub enum Command {
     #[command(hide = true)]
     RunShim {
         /// The run's folder
-        dir: PathBuf,
+        dir: Option<PathBuf>,
+        /// Be the first process of the run's namespace
+        #[arg(long)]
+        init: bool,
+        /// Tell by the exit status whether this level of containment can be had
+        #[arg(long, value_name = "LEVEL")]
+        probe: Option<String>,
     },
     /// Play an agent from a script
     #[command(hide = true)]

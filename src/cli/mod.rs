@@ -26,6 +26,7 @@ pub mod run_shim;
 pub mod serve;
 pub mod setup;
 pub mod show;
+pub mod spending;
 pub mod status;
 pub mod task;
 pub mod test;
@@ -128,7 +129,7 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
         }
         Command::Backup { to } => told(backup::make(global, &to)),
         Command::Restore(args) => told(backup::put_back(global, &args)),
-        Command::RunShim { dir } => run_shim::run(&dir),
+        Command::RunShim { dir, init, probe } => run_shim::run(dir.as_deref(), init, probe.as_deref()),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
         _ => i32::from(exit::USAGE),
     };
@@ -168,6 +169,10 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Why { item } => why::run(client, item, json).await,
         Command::Reload => reload::run(client, json).await,
         Command::Queue => queue::run(client, json).await,
+        Command::Runs(args) => spending::runs(client, args, json).await,
+        Command::Cost(args) => spending::cost(client, args, json).await,
+        Command::Allow(args) => spending::allow(client, args, json).await,
+        Command::Breaker(args) => spending::breaker(client, &args.command, json).await,
         Command::Logs(logs) => logs::run(client, logs, json).await,
         Command::Task(task) => task::run(client, task, json).await,
         Command::Approve { item, signal, text } => decide::approve(client, item, signal.as_deref(), text.as_deref(), json).await,

@@ -2,24 +2,36 @@
 //!
 //! The service may be stopped, killed or replaced meanwhile: the shim starts the agent, bounds its
 //! log, enforces its deadline, ends everything that belongs to the run and writes `exit.json`.
-//! It lives in a session of its own and is the sub-reaper of whatever the agent starts.
+//! It lives in a session of its own and is the sub-reaper of whatever the agent starts; where it
+//! may, it gives the run a PID namespace or a cgroup of its own, and `--init` is then the first
+//! process in that namespace. `--probe LEVEL` tells whether a level can be had.
 
 mod cascade;
+mod ground;
+mod init;
 mod launch;
 mod log_cap;
+mod namespace;
 mod orders;
 mod record;
 mod shim;
 
 use std::path::Path;
 
-use crate::shell::process::{Alive, Owner, own};
+use crate::shell::process::{Alive, Containment, Owner, RunSpec, files, names, own};
+use ground::Ground;
 
-/// Runs what `dir` says. Exit status: 0 when the run was carried out and recorded, or belongs to
-/// someone else; 1 when nothing was started.
+/// Does what the arguments of `run-shim` say. Exit status: 0 when the run was carried out and
+/// recorded, or belongs to someone else, or the level can be had; 1 when nothing was started.
 #[must_use]
-pub fn run(dir: &Path) -> i32 {
-    match carry_out(dir) {
+pub fn run(dir: Option<&Path>, init: bool, probe: Option<&str>) -> i32 {
+    let done = match (dir, probe) {
+        (dir, None) if init => return init::run(dir),
+        (_, Some(level)) => try_out(level),
+        (Some(dir), None) => carry_out(dir),
+        (None, None) => Err("which run?".to_owned()),
+    };
+    match done {
         Ok(()) => 0,
         Err(error) => {
             // Read back by the service from `shim.err`.
@@ -29,16 +41,29 @@ pub fn run(dir: &Path) -> i32 {
     }
 }
 
+fn try_out(level: &str) -> Result<(), String> {
+    let level = Containment::named(level).ok_or_else(|| format!("there is no level `{level}`"))?;
+    ground::probe(level, &me()?)
+}
+
+fn me() -> Result<Alive, String> {
+    Alive::me().ok_or_else(|| "cannot read /proc/self/stat: is /proc mounted?".to_owned())
+}
+
 fn carry_out(dir: &Path) -> Result<(), String> {
-    let me = Alive::me().ok_or("cannot read /proc/self/stat: is /proc mounted?")?;
+    let me = me()?;
     // Before anything else: a service that took the run for never started must not be wrong.
     if !own(dir, &Owner::Shim(me.clone())).map_err(|e| format!("cannot take {}: {e}", dir.display()))? {
         return Ok(());
     }
     // Fails only for the leader of a group, which a terminal made: then it has a group at least.
     let _ = rustix::process::setsid();
+    // It was started by a name that says nothing to people who list processes.
+    let _ = nix::sys::prctl::set_name(c"signalbox-shim");
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("cannot become sub-reaper: {e}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| format!("cannot start: {e}"))?;
-    runtime.block_on(shim::run(dir, me))
+    let spec: Option<RunSpec> =
+        files::read_json(&dir.join(names::SPEC)).map_err(|e| format!("cannot read {}/{}: {e}", dir.display(), names::SPEC))?;
+    let spec = spec.ok_or_else(|| format!("{} has no {}", dir.display(), names::SPEC))?;
+    let ground = Ground::take(spec.containment, &me)?;
+    ground::runtime()?.block_on(shim::run(dir, me, spec, ground))
 }

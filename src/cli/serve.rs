@@ -20,6 +20,10 @@ use super::args::{Global, Serve};
 use super::exit::{self, Failure};
 use super::{find, out, validate};
 
+/// This program, whatever lies at its path by now: an upgrade replaces the file under a running
+/// service, and what it starts must be what it is itself.
+const SELF: &str = "/proc/self/exe";
+
 /// Runs the service until it is told to end.
 #[must_use]
 pub fn run(global: &Global, args: &Serve) -> ExitCode {
@@ -72,11 +76,10 @@ fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
     if let (Some(listen), Some(config)) = (args.listen, loaded.config.as_mut()) {
         config.listen = listen;
     }
-    let exe = std::env::current_exe().map_err(|e| refuse(&Failure::other(format!("cannot find this program's own path: {e}"))))?;
     Ok(Settings {
         loaded,
         dir,
-        exe,
+        exe: SELF.into(),
         agent_env: std::collections::BTreeMap::new(),
     })
 }

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::out::{self, BAD, CALL, FAINT, STRONG, Table, cell, clip, mode_style, safe};
 use super::span::ago;
-use crate::engine::model::Millis;
+use crate::engine::model::{Containment, Millis};
 use crate::shell::view::{StatusView, TaskLine};
 
 /// Shows the tasks that are not over.
@@ -16,7 +16,15 @@ pub async fn run(client: &Client, json: bool) -> Result<(), Failure> {
     if json {
         return out::json(&view);
     }
-    out::print(&text(&view))
+    out::print(&format!("{}{}", text(&view), footer(&view)))
+}
+
+/// What is promised about ending what runs: said only where it is less than all.
+fn footer(view: &StatusView) -> String {
+    match Containment::named(&view.containment) {
+        Some(Containment::Pidns) | None => format!("\n{FAINT}containment: {}{FAINT:#}", view.containment),
+        Some(level) => format!("\n{FAINT}containment: {}: {}{FAINT:#}", level.as_str(), level.promise()),
+    }
 }
 
 fn text(view: &StatusView) -> String {

@@ -4,9 +4,12 @@
 //! [`schedule`]. `tests/it/imports.rs` enforces it.
 
 pub mod admit;
+pub mod breaker;
+pub mod budget;
 pub mod explore;
 pub mod graph;
 pub mod model;
+pub mod progress;
 pub mod render;
 pub mod rules;
 pub mod scenario;

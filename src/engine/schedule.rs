@@ -3,15 +3,19 @@
 //! Explanation and scheduling are one function: the scheduler starts the jobs without blockers,
 //! `why` and `/queue` show the same list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::engine::breaker::Command;
+pub use crate::engine::budget::Bounds;
 use crate::engine::model::{
     At, Blocker, Code, Dependency, Freeze, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, Seat, SlotState, StopState, Task,
     TaskId, Who,
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
+mod bounds;
+mod command;
 mod depends;
 #[cfg(test)]
 mod tests;
@@ -68,6 +72,10 @@ pub struct Queue<'a> {
     pub limit: u32,
     /// Runs at a time, per project.
     pub project_limits: &'a BTreeMap<Name, u32>,
+    /// What is known of the commands of waiting jobs that have one.
+    pub commands: &'a BTreeMap<JobId, Command>,
+    /// What bounds single tasks and jobs.
+    pub bounds: &'a Bounds,
 }
 
 /// For each waiting job, in order: nothing (it may start), or all its blockers.
@@ -84,7 +92,7 @@ pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
         if blockers.is_empty()
             && let Some(task) = queue.tasks.get(&job.task)
         {
-            room.take(task, job);
+            room.take(task, job, queue.commands.get(&job.id).filter(|c| command::probes(c, now)));
         }
         verdicts.push((job.id, blockers));
     }
@@ -95,7 +103,9 @@ pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
 struct Room {
     total: u32,
     projects: BTreeMap<Name, u32>,
+    agents: BTreeMap<(Name, Name), u32>,
     checkouts: BTreeMap<(TaskId, Name), Option<RunId>>,
+    probes: BTreeSet<String>,
 }
 
 impl Room {
@@ -103,21 +113,26 @@ impl Room {
         let mut room = Self {
             total: 0,
             projects: BTreeMap::new(),
+            agents: BTreeMap::new(),
             checkouts: BTreeMap::new(),
+            probes: BTreeSet::new(),
         };
         for run in queue.open {
             room.total += 1;
             room.checkouts.insert((run.task, run.slot.clone()), Some(run.run));
             if let Some(task) = queue.tasks.get(&run.task) {
                 *room.projects.entry(task.project.clone()).or_insert(0) += 1;
+                *room.agents.entry((task.project.clone(), run.slot.clone())).or_insert(0) += 1;
             }
         }
         room
     }
 
-    fn take(&mut self, task: &Task, job: &WaitingJob) {
+    fn take(&mut self, task: &Task, job: &WaitingJob, probe: Option<&Command>) {
+        self.probes.extend(probe.map(|c| c.name.clone()));
         self.total += 1;
         *self.projects.entry(task.project.clone()).or_insert(0) += 1;
+        *self.agents.entry((task.project.clone(), job.slot.clone())).or_insert(0) += 1;
         self.checkouts.insert((task.id, job.slot.clone()), None);
     }
 }
@@ -165,7 +180,12 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
             Who::Itself,
         ));
     }
+    if let Some(command) = queue.commands.get(&job.id) {
+        command::blockers(command, &room.probes, job, now, &mut found);
+    }
+    bounds::blockers(queue, &rules, job, task, now, &mut found);
     places(queue, room, job, task, &mut found);
+    bounds::place(room, &rules, job, task, &mut found);
     found
 }
 

@@ -5,6 +5,7 @@
 //! decided by `step`, on the state that it meets. Two acts that answer the same state are one:
 //! the key under which the event is recorded names the version that was looked at.
 
+mod allow;
 mod board;
 mod change;
 mod depend;

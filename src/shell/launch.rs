@@ -113,6 +113,7 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
         pid: alive.pid,
         start: alive.start,
         boot_id: alive.boot_id.clone(),
+        containment: service.supervisor.held(&dir).await,
     };
     service.store.run_started(run.id, process, Some(start), clock::now()).await?;
     tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, pid = alive.pid, "started");
@@ -214,6 +215,7 @@ async fn prepare(
         log_max_bytes: LOG_MAX,
         deadline_ms: 0,
         grace_ms: 0,
+        containment: service.supervisor.containment(),
     };
     match run.kind {
         JobKind::Command => {
@@ -396,6 +398,7 @@ pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
                     pid: alive.pid,
                     start: alive.start,
                     boot_id: alive.boot_id.clone(),
+                    containment: service.supervisor.held(&dir).await,
                 };
                 match service.store.run_started(run.id, process, None, clock::now()).await {
                     Ok(()) | Err(StoreError::Conflict) => {}

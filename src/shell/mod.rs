@@ -1,9 +1,12 @@
 //! The shell: effects. It may wait, it may fail, it decides nothing.
 
+mod alarm;
 pub mod backup;
+mod bounds;
 mod card;
 pub mod chat;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod crash;
 mod credentials;

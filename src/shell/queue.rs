@@ -3,38 +3,48 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::model::{Blocker, Dependency, JobId, Name, Repo, RepoId, Source, Task, TaskId};
+use crate::engine::breaker::Command;
+use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, Task, TaskId};
 use crate::engine::rules::Ruleset;
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
+use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
-use crate::shell::store::{Claim, JobRow, QueueView, StoreError};
-use crate::shell::{clock, launch};
+use crate::shell::store::{Claim, Guard, JobRow, QueueView, StoreError};
+use crate::shell::{bounds, clock, launch};
 
 /// Starts every job that nothing holds back.
 pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
     let view = service.store.queue().await?;
-    if view.waiting.is_empty() {
+    if view.waiting.is_empty() && view.notices.is_empty() {
         return Ok(());
     }
-    let verdicts = verdicts(service, &view).await;
+    let (verdicts, commands) = verdicts(service, &view).await;
+    let mut held = BTreeMap::new();
     for (job, blockers) in verdicts {
-        if !blockers.is_empty() {
-            continue;
+        let command = commands.get(&job);
+        if let Some(known) = command.filter(|_| !blockers.is_empty() && blockers.iter().all(|b| b.code == Code::Preflight)) {
+            commands::look(service, known);
         }
         let Some(row) = view.waiting.iter().find(|j| j.id == job) else {
             continue;
         };
-        match claim(service, &view, row).await {
+        if !blockers.is_empty() {
+            let task = view.tasks.iter().find(|t| t.id == row.task);
+            let told = task.and_then(|t| Some((t.id, bounds::notice(t, row, &blockers, clock::now())?)));
+            held.extend(told.map(|(task, (key, text))| (key, (task, text))));
+            continue;
+        }
+        match claim(service, &view, row, command.map(|c| c.guard.clone())).await {
             Ok(()) => {}
             // Someone was quicker, or the repository moved: the next look decides again.
             Err(StoreError::Conflict) => service.wake(),
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    bounds::tell(service, &view, &held, clock::now()).await
 }
 
-async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result<(), StoreError> {
+async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow, guard: Option<Guard>) -> Result<(), StoreError> {
     let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else {
         return Ok(());
     };
@@ -51,6 +61,7 @@ async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow) -> Result
             job: job.id,
             nonce,
             checkout,
+            guard,
             seen: view.newest,
             repo,
             now: clock::now(),
@@ -68,15 +79,17 @@ fn entered(repo: &Repo, task: &Task, guard: &Name) -> Option<Repo> {
     Some(repo)
 }
 
-/// For each waiting job its blockers: what starts jobs, and what explains why others wait.
-async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocker>)> {
+type Verdicts = Vec<(JobId, Vec<Blocker>)>;
+
+/// For each waiting job its blockers, and what is known of its command: what starts jobs, and what explains why others wait.
+async fn verdicts(service: &Service, view: &QueueView) -> (Verdicts, BTreeMap<JobId, Known>) {
     let mut rules: BTreeMap<String, Option<Arc<Ruleset>>> = BTreeMap::new();
     for task in &view.tasks {
         if !rules.contains_key(&task.rules) {
             rules.insert(task.rules.clone(), service.rules_of(task).await);
         }
     }
-    let waiting: Vec<WaitingJob> = view.waiting.iter().map(waiting).collect();
+    let waiting = in_order(service, view);
     let open: Vec<OpenRun> = view
         .open_runs
         .iter()
@@ -96,7 +109,10 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         .iter()
         .filter_map(|(name, p)| p.max_concurrency.map(|max| (name.clone(), max)))
         .collect();
+    let agents = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
+    let commands: BTreeMap<JobId, Command> = agents.iter().map(|(job, k)| (*job, k.command.clone())).collect();
     let depends = known(service, &view.depends);
+    let bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten(), clock::now());
     let queue = Queue {
         waiting: &waiting,
         open: &open,
@@ -106,8 +122,23 @@ async fn verdicts(service: &Service, view: &QueueView) -> Vec<(JobId, Vec<Blocke
         rules: &|task| rules.get(&task.rules).cloned().flatten(),
         limit: config.max_concurrency,
         project_limits: &project_limits,
+        commands: &commands,
+        bounds: &bounds,
     };
-    schedule(&queue, clock::now())
+    let verdicts = schedule(&queue, clock::now());
+    (verdicts, agents)
+}
+
+/// Waiting jobs in the order in which they may start: by their project's priority, then first in, first out.
+fn in_order(service: &Service, view: &QueueView) -> Vec<WaitingJob> {
+    let config = service.config();
+    ordered(&view.waiting, |project| config.projects.get(project).map_or(0, |p| p.priority))
+}
+
+fn ordered(rows: &[JobRow], priority: impl Fn(&Name) -> i32) -> Vec<WaitingJob> {
+    let mut rows: Vec<&JobRow> = rows.iter().collect();
+    rows.sort_by_key(|job| (std::cmp::Reverse(priority(&job.project)), job.id));
+    rows.into_iter().map(waiting).collect()
 }
 
 fn waiting(job: &JobRow) -> WaitingJob {
@@ -155,7 +186,7 @@ pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.
 pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
     let view = service.store.queue().await?;
-    let verdicts = verdicts(service, &view).await;
+    let (verdicts, _) = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
     for task in tasks.iter().filter(|t| !t.terminal()) {
         let list = found.entry(task.id).or_default();
@@ -165,7 +196,7 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
                 list.extend(waits(&rules, task, &repo));
             }
             None => list.push(Blocker {
-                code: crate::engine::model::Code::RulesError,
+                code: Code::RulesError,
                 text: format!("the rules {} that it runs under cannot be used", task.rules),
                 since: task.ledger.visit.entered_at,
                 who: crate::engine::model::Who::Operator,
@@ -182,4 +213,38 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::{JobKind, Millis};
+    use crate::shell::store::JobState;
+
+    #[test]
+    fn b_q_2_first_in_first_out_among_projects_of_the_same_priority() {
+        let job = |id: i64, project: &str| JobRow {
+            id: JobId(id),
+            task: TaskId(id),
+            project: project.into(),
+            visit: 1,
+            slot: "developer".into(),
+            kind: JobKind::Agent,
+            stage: "development".into(),
+            state: JobState::Queued,
+            note: None,
+            entry: false,
+            attempts: 0,
+            available_at: Millis(0),
+            created_at: Millis(0),
+            ended_at: None,
+            why: None,
+            run: None,
+        };
+        let rows = [job(1, "shop"), job(2, "site"), job(3, "urgent"), job(4, "shop"), job(5, "urgent")];
+        let ids = |priority: fn(&Name) -> i32| ordered(&rows, priority).into_iter().map(|j| j.id.0).collect::<Vec<_>>();
+        assert_eq!(ids(|_| 0), [1, 2, 3, 4, 5]);
+        assert_eq!(ids(|p| if p == "urgent" { 5 } else { 0 }), [3, 5, 1, 2, 4]);
+        assert_eq!(ids(|p| if p == "shop" { -1 } else { 0 }), [2, 3, 5, 1, 4]);
+    }
 }

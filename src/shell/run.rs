@@ -15,7 +15,7 @@ use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
-use crate::shell::{card, clock, crash, gather, launch, perform, queue, sweep};
+use crate::shell::{alarm, card, clock, crash, gather, launch, perform, queue, sweep};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
@@ -83,6 +83,9 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
             if let Err(error) = sweep::branches(&service).await {
                 tracing::error!(%error, "pushes could not be looked for");
             }
+            if let Err(error) = alarm::look(&service).await {
+                tracing::error!(%error, "whether work stands still could not be looked at");
+            }
         }
         let nap = nap(&service).await;
         tokio::select! {
@@ -109,7 +112,13 @@ async fn round(service: &Arc<Service>) -> Result<(), StoreError> {
 }
 
 async fn nap(service: &Service) -> Duration {
-    let due = service.store.next_due().await.ok().flatten();
+    let now = clock::now();
+    let due = [
+        service.store.next_due().await.ok().flatten(),
+        service.store.breaker_due(now).await.ok().flatten(),
+        service.commands.due(now),
+    ];
+    let due = due.into_iter().flatten().min();
     let wait = due.map_or(SAFETY_POLL, |due| Duration::from_millis(due.since(clock::now()).0.unsigned_abs()));
     wait.clamp(Duration::from_millis(5), SAFETY_POLL)
 }

@@ -13,6 +13,7 @@ use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
 use crate::shell::chat::{Chat, Room};
+use crate::shell::commands::Commands;
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
@@ -168,6 +169,8 @@ pub struct Service {
     pub supervisor: Supervisor,
     /// Variables given to every agent.
     pub agent_env: BTreeMap<String, String>,
+    /// What is known of agents' commands.
+    pub commands: Commands,
     /// What is under way in this process.
     pub busy: Arc<Busy>,
     /// The configuration's folder.
@@ -212,6 +215,7 @@ impl Service {
         let hooks = hooks(&config, &settings.dir)?;
         let room = open_room(&config, &settings.dir).map_err(StartError::Config)?;
         let git = Git::find().await?;
+        let supervisor = Supervisor::probed(settings.exe.clone(), config.containment).await;
         let data = settings.dir.join(&config.data);
         let host = hostname();
         let first = FirstStart::look(&data);
@@ -234,8 +238,9 @@ impl Service {
             data,
             started_at: clock::now(),
             host,
-            supervisor: Supervisor::new(settings.exe),
+            supervisor,
             agent_env: settings.agent_env,
+            commands: Commands::default(),
             busy: Arc::default(),
             dir: settings.dir,
             reloading: Reloading::default(),

@@ -10,7 +10,7 @@ use crate::engine::rules::{Output, Ruleset};
 use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
 use crate::shell::process::report::{self, Report};
-use crate::shell::process::{Exit, Outcome, TAIL, classify, tail};
+use crate::shell::process::{Exit, Outcome, TAIL, classify, judged, tail};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{RunRow, RunState, StoreError};
 use crate::shell::{clock, crash};
@@ -131,6 +131,7 @@ impl Settling<'_> {
         let told = told(log, output).await;
         let patterns = self.service.patterns(self.rules);
         let end = classify(exit, &shown, text.as_deref(), &told, output, &patterns);
+        let end = judged(self.rules, exit, text.as_deref(), &told, end);
         self.note(&told.notes).await?;
         let mut report = report(self.run, end, told.usage);
         if report.end == RunEnd::Ok {

@@ -2,15 +2,18 @@
 //!
 //! Keys are only ever added. Times are RFC 3339 in UTC, spans are whole milliseconds (`_ms`).
 
+mod cost;
 mod deps;
 mod history;
 mod queue;
+mod resilience;
 mod show;
 mod stamp;
 mod status;
 mod types;
 mod words;
 
+pub use cost::{cost, runs};
 pub use history::{history, timeline};
 pub use queue::queue;
 pub use show::{run, show};

@@ -100,7 +100,7 @@ impl Clinic {
             people
         };
         let config = format!(
-            "[people]\n{people}\n[chat]\nkind = 'telegram'\ntoken = {{ file = 'chat-token' }}\nchat = '{ROOM}'\nurl = 'http://{}'",
+            "containment = 'tagged'\n[people]\n{people}\n[chat]\nkind = 'telegram'\ntoken = {{ file = 'chat-token' }}\nchat = '{ROOM}'\nurl = 'http://{}'",
             telegram.address
         );
         let secrets = [
@@ -178,6 +178,7 @@ fn where_all_is_well_it_says_so_and_writes_nothing() {
         "configuration",
         "machine.git",
         "machine.disk",
+        "machine.containment",
         "agents.command",
         "tracker.key",
         "tracker.project",
@@ -226,4 +227,36 @@ fn rules_with_errors_are_a_finding() {
     assert!(found[0].1 == "configuration" && found[0].2.contains("listen_to"), "{found:?}");
     let setup = clinic.setup(&[]);
     assert!(setup.code == 10 && setup.err.contains("listen_to"), "{}", setup.whole());
+}
+
+/// How firmly runs can be held here, and for each better level why it cannot be had.
+#[tokio::test]
+async fn it_tells_the_level_of_containment_and_why_it_is_no_better() {
+    use signalbox::shell::process::{Containment, Supervisor};
+    let exe = std::path::Path::new(crate::world::EXE);
+    for bound in Containment::ALL {
+        let world = World::new(&Setup {
+            config: toml::from_str(&format!("containment = '{}'", bound.as_str())).expect("a configuration"),
+            ..Setup::default()
+        });
+        let out = Command::new(exe)
+            .args(["doctor", "--json", "--dir"])
+            .arg(world.path(""))
+            .output()
+            .expect("a doctor");
+        let json: Json = serde_json::from_slice(&out.stdout).expect("json");
+        let all = json["findings"].as_array().expect("findings");
+        let found = all.iter().find(|f| f["check"] == "machine.containment").expect("a finding");
+        let what = found["what"].as_str().unwrap_or_default();
+        let (level, refused) = Supervisor::survey(exe, bound).await;
+        assert!(what.contains(&format!("level `{}`", level.as_str())), "{what}");
+        for (better, why) in refused {
+            assert!(
+                !why.is_empty() && what.contains(&format!("not `{}`: {why}", better.as_str())),
+                "{what}"
+            );
+        }
+        let firm = level > Containment::Tagged || bound == Containment::Tagged;
+        assert_eq!((found["level"] == "ok", found["mend"].is_null()), (firm, firm), "{found}");
+    }
 }

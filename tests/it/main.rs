@@ -7,6 +7,8 @@
 )]
 
 mod backup;
+mod breaker;
+mod chaos;
 mod chat;
 mod claude_real;
 mod cli;
@@ -25,4 +27,5 @@ mod process;
 mod reload;
 mod scenarios;
 mod scripted;
+mod spending;
 mod world;

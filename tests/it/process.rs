@@ -1,6 +1,8 @@
 //! Runs outlive the service, and what is killed is gone.
 
+mod containing;
 mod killing;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use signalbox::engine::model::RunId;
-use signalbox::shell::process::{Alive, Evidence, Exit, Outcome, RUN_DIR_VAR, RunSpec, SpawnError, Supervisor, tail};
+use signalbox::shell::process::{Alive, Containment, Evidence, Exit, Outcome, RUN_DIR_VAR, RunSpec, SpawnError, Supervisor, tail};
 
 const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 const LONG: Duration = Duration::from_secs(60);
@@ -45,6 +47,7 @@ impl World {
             log_max_bytes: 1 << 20,
             deadline_ms: 60_000,
             grace_ms: 10_000,
+            containment: Containment::Pidns,
         }
     }
 
@@ -101,7 +104,7 @@ impl Drop for World {
 }
 
 fn supervisor() -> Supervisor {
-    Supervisor::new(EXE.into())
+    Supervisor::new(EXE.into(), Containment::Tagged)
 }
 
 fn pids() -> Vec<i32> {
@@ -253,13 +256,13 @@ async fn a_launch_failure_says_what_and_how_to_mend_it() {
 #[tokio::test]
 async fn a_shim_that_cannot_be_started_is_an_error_of_its_own() {
     let world = World::new();
-    let none = Supervisor::new(world.path("no-binary"))
+    let none = Supervisor::new(world.path("no-binary"), Containment::Tagged)
         .spawn(&world.run_dir(), &world.sh("exit 0"))
         .await;
     assert!(matches!(none, Err(SpawnError::Start { .. })), "{none:?}");
     assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::NeverStarted);
     let other = World::new();
-    let wrong = Supervisor::new("/bin/false".into())
+    let wrong = Supervisor::new("/bin/false".into(), Containment::Tagged)
         .spawn(&other.run_dir(), &other.sh("exit 0"))
         .await;
     assert!(matches!(wrong, Err(SpawnError::Died { .. })), "{wrong:?}");

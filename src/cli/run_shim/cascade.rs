@@ -7,12 +7,14 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rustix::process::Signal;
 
+use crate::shell::process::cgroup::Leaf;
 use crate::shell::process::procs::{Found, Scope, signal_all};
 
-/// Reaps every child that has ended: the agent and orphans that came back to their sub-reaper.
+/// Reaps every child that has ended: the agent, or the init that started it, and orphans that
+/// came back to their sub-reaper.
 pub(super) struct Reaper {
     agent: i32,
-    /// How the agent ended: exit status or signal.
+    /// How that child ended: exit status or signal.
     pub(super) status: Option<(Option<i32>, Option<i32>)>,
 }
 
@@ -50,9 +52,49 @@ impl Reaper {
     }
 }
 
+/// What holds the run, while it runs.
+#[derive(Debug, Clone)]
+pub(super) enum Grasp {
+    /// Only what its processes carry along.
+    Tag,
+    /// A cgroup.
+    Cgroup(Leaf),
+    /// The init of its namespace, our child: once it is reaped, the kernel has ended all the others.
+    Init(Found),
+}
+
+impl Grasp {
+    fn is_init(&self, found: &Found) -> bool {
+        matches!(self, Self::Init(init) if init.pid == found.pid)
+    }
+
+    /// Has the kernel end all of it at once. What it may not end is tried one by one.
+    fn kill(&self) {
+        match self {
+            Self::Tag => {}
+            Self::Cgroup(leaf) => {
+                let _ = leaf.kill();
+            }
+            Self::Init(init) => {
+                signal_all([init], Signal::KILL);
+            }
+        }
+    }
+
+    /// Whether the kernel says that nothing is left.
+    fn empty(&self) -> bool {
+        match self {
+            // The init's being reaped is what counts, and is asked for besides.
+            Self::Tag | Self::Init(_) => true,
+            Self::Cgroup(leaf) => leaf.empty().unwrap_or(false),
+        }
+    }
+}
+
 /// A cascade under way.
 pub(super) struct Cascade {
     scope: Scope,
+    grasp: Grasp,
     /// Since boot; from then on SIGKILL.
     kill_at: i64,
     asked: HashSet<Found>,
@@ -65,6 +107,8 @@ pub(super) struct Round {
     pub(super) living: Vec<Found>,
     /// Those among them that may not be signalled.
     pub(super) refused: u32,
+    /// Whether what holds the run is empty.
+    empty: bool,
     /// When to go on, unless a child ends first.
     pub(super) pause: Duration,
 }
@@ -74,7 +118,7 @@ impl Round {
     /// all that lives may not be signalled by us.
     pub(super) fn over(&self, childless: bool) -> bool {
         if self.living.is_empty() {
-            childless
+            childless && self.empty
         } else {
             self.living.len() == self.refused as usize
         }
@@ -82,9 +126,10 @@ impl Round {
 }
 
 impl Cascade {
-    pub(super) fn new(scope: Scope, kill_at: i64) -> Self {
+    pub(super) fn new(scope: Scope, grasp: Grasp, kill_at: i64) -> Self {
         Self {
             scope,
+            grasp,
             kill_at,
             asked: HashSet::new(),
             rounds: 0,
@@ -98,10 +143,12 @@ impl Cascade {
 
     /// Asks every process once to end; after the grace, kills all of them. `Err` when `/proc` could not be read.
     pub(super) fn round(&mut self, now: i64) -> std::io::Result<Round> {
-        let living = self.scope.members()?;
+        let mut living = self.scope.members()?;
+        living.retain(|found| !self.grasp.is_init(found));
         let killing = now >= self.kill_at;
         let refused = if killing {
             self.rounds += 1;
+            self.grasp.kill();
             signal_all(&living, Signal::KILL)
         } else {
             let fresh: Vec<Found> = living.iter().filter(|f| self.asked.insert(**f)).copied().collect();
@@ -113,6 +160,7 @@ impl Cascade {
         Ok(Round {
             refused: u32::try_from(refused.len()).unwrap_or(u32::MAX),
             living,
+            empty: self.grasp.empty(),
             pause: self.pause(killing, now),
         })
     }

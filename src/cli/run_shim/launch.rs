@@ -83,6 +83,7 @@ mod tests {
             log_max_bytes: 1 << 20,
             deadline_ms: 1000,
             grace_ms: 10,
+            containment: crate::shell::process::Containment::Tagged,
         }
     }
 

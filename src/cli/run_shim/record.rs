@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::ground::Ground;
 use super::orders::vanished;
 use crate::engine::model::Millis;
 use crate::shell::process::{Alive, Exit, ShimRecord, files, names, start_time};
@@ -12,14 +13,26 @@ use crate::shell::process::{Alive, Exit, ShimRecord, files, names, start_time};
 /// Pace of tries while the disk is full.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Who was started.
+pub(super) struct Begun {
+    /// The agent.
+    pub(super) agent: i32,
+    /// The init of its namespace, with its start time.
+    pub(super) init: Option<(i32, u64)>,
+}
+
 /// Tells who runs the run, and who the agent is once it runs.
-pub(super) fn write_shim(dir: &Path, me: &Alive, agent: Option<i32>) -> std::io::Result<()> {
+pub(super) fn write_shim(dir: &Path, me: &Alive, ground: &Ground, started: Option<&Begun>) -> std::io::Result<()> {
+    let agent = started.map(|s| s.agent);
     let record = ShimRecord {
         pid: me.pid,
         pid_start: me.start,
         boot_id: me.boot_id.clone(),
         agent_pid: agent,
         agent_start: agent.and_then(start_time),
+        containment: ground.level(),
+        init: started.and_then(|s| s.init),
+        cgroup: ground.cgroup().map(Path::to_owned),
     };
     files::write_json(&dir.join(names::SHIM), &record)
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use super::cascade::{Cascade, Reaper};
-use super::launch::launch;
+use super::cascade::{Cascade, Grasp, Reaper};
+use super::ground::{Ground, Line, Started};
 use super::log_cap::LogCap;
 use super::orders::{self, Told};
-use super::record::{boottime, wall, write_exit, write_shim};
+use super::record::{Begun, boottime, wall, write_exit, write_shim};
 use crate::engine::model::Kill;
-use crate::shell::process::procs::{Found, Scope};
-use crate::shell::process::{Alive, Exit, KillOrder, RunSpec, files, names, tag};
+use crate::shell::process::procs::{Found, Scope, child_of};
+use crate::shell::process::{Alive, Exit, KillOrder, RunSpec, start_time, tag};
 
 /// What an agent left behind gets this long between SIGTERM and SIGKILL, or the run's grace if that is shorter.
 const LEFTOVER_GRACE_MS: i64 = 2_000;
@@ -41,7 +41,7 @@ impl Signals {
     }
 
     /// Waits for something to happen, at most this long; `true` for SIGTERM.
-    async fn next(&mut self, at_most: Duration) -> bool {
+    async fn next(&mut self, at_most: Duration, word: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
             _ = self.term.recv() => true,
@@ -49,30 +49,29 @@ impl Signals {
             _ = self.hup.recv() => false,
             _ = self.int.recv() => false,
             _ = self.quit.recv() => false,
+            () = word => false,
             () = sleep(at_most) => false,
         }
     }
 }
 
 /// Carries out the run of `dir`, which is ours.
-pub(super) async fn run(dir: &Path, me: Alive) -> Result<(), String> {
+pub(super) async fn run(dir: &Path, me: Alive, spec: RunSpec, ground: Ground) -> Result<(), String> {
     let mut signals = Signals::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
-    let spec: Result<Option<RunSpec>, _> = files::read_json(&dir.join(names::SPEC));
-    let spec = match spec {
-        Ok(Some(spec)) => spec,
-        Ok(None) => return Err(format!("{} has no {}", dir.display(), names::SPEC)),
-        Err(e) => return Err(format!("cannot read {}/{}: {e}", dir.display(), names::SPEC)),
-    };
     let started_at = wall();
-    write_shim(dir, &me, None).map_err(|e| format!("cannot write {}/{}: {e}", dir.display(), names::SHIM))?;
+    write_shim(dir, &me, &ground, None).map_err(|e| format!("cannot write who we are into {}: {e}", dir.display()))?;
     let mut exit = Exit {
         started_at,
         ended_at: started_at,
+        containment: ground.level(),
         ..Exit::default()
     };
-    match launch(&spec) {
-        Ok(agent) => Shim::new(dir, me, spec, agent).watch(&mut signals, &mut exit).await,
+    match ground.start(&spec, dir) {
+        Ok(started) => Shim::new(dir, me, spec, &ground, started).watch(&mut signals, &mut exit).await,
         Err(error) => exit.launch_error = Some(error),
+    }
+    if let Ground::Cgroup(leaf) = &ground {
+        leaf.remove();
     }
     exit.ended_at = wall();
     write_exit(dir, &exit).await;
@@ -80,13 +79,19 @@ pub(super) async fn run(dir: &Path, me: Alive) -> Result<(), String> {
 }
 
 /// A run under way.
-struct Shim {
+struct Shim<'a> {
     dir: PathBuf,
     me: Alive,
     spec: RunSpec,
-    agent: i32,
+    ground: &'a Ground,
+    grasp: Grasp,
+    /// The way to the init, where there is one.
+    init: Option<Line>,
+    begun: Begun,
     /// Whether `shim.json` names the agent.
     recorded: bool,
+    /// How the agent ended: exit status or signal.
+    status: Option<(Option<i32>, Option<i32>)>,
     /// Since boot.
     deadline: i64,
     scope: Scope,
@@ -99,8 +104,33 @@ struct Shim {
     awaits_term: bool,
 }
 
-impl Shim {
-    fn new(dir: &Path, me: Alive, spec: RunSpec, agent: i32) -> Self {
+impl<'a> Shim<'a> {
+    fn new(dir: &Path, me: Alive, spec: RunSpec, ground: &'a Ground, started: Started) -> Self {
+        let child = Found {
+            pid: started.child,
+            start: start_time(started.child).unwrap_or(0),
+        };
+        let (grasp, begun) = match ground {
+            Ground::Pidns => {
+                let agent = child_of(child.pid).unwrap_or(child);
+                let init = Some((child.pid, child.start));
+                (Grasp::Init(child), Begun { agent: agent.pid, init })
+            }
+            Ground::Cgroup(leaf) => (
+                Grasp::Cgroup(leaf.clone()),
+                Begun {
+                    agent: child.pid,
+                    init: None,
+                },
+            ),
+            Ground::Tagged => (
+                Grasp::Tag,
+                Begun {
+                    agent: child.pid,
+                    init: None,
+                },
+            ),
+        };
         Self {
             dir: dir.to_owned(),
             deadline: boottime().saturating_add(spec.deadline_ms),
@@ -108,16 +138,20 @@ impl Shim {
                 shim: Some(me.pid),
                 tag: tag(dir),
             },
-            reaper: Reaper::new(agent),
+            reaper: Reaper::new(child.pid),
             log: LogCap::new(&spec.log, spec.log_max_bytes),
             recorded: false,
+            status: None,
             killed: None,
             cascade: None,
             left_behind: HashSet::new(),
             awaits_term: false,
+            init: started.init,
+            ground,
+            grasp,
+            begun,
             me,
             spec,
-            agent,
         }
     }
 
@@ -125,12 +159,12 @@ impl Shim {
     async fn watch(mut self, signals: &mut Signals, exit: &mut Exit) {
         let refused = loop {
             if !self.recorded {
-                self.recorded = write_shim(&self.dir, &self.me, Some(self.agent)).is_ok();
+                self.recorded = write_shim(&self.dir, &self.me, self.ground, Some(&self.begun)).is_ok();
             }
-            let childless = self.reaper.reap();
+            let childless = self.reap();
             self.obey(false);
             let mut pause = self.log.look();
-            if self.reaper.status.is_some() {
+            if self.status.is_some() {
                 if self.cascade.is_none() {
                     self.end(None, LEFTOVER_GRACE_MS.min(self.spec.grace_ms));
                 }
@@ -146,7 +180,7 @@ impl Shim {
                         if self.killed.is_none() {
                             self.left_behind.extend(&round.living);
                         }
-                        if self.reaper.status.is_some() && round.over(childless) {
+                        if self.status.is_some() && round.over(childless) {
                             break round.refused;
                         }
                         pause = pause.min(round.pause);
@@ -154,15 +188,37 @@ impl Shim {
                     Err(_) => pause = pause.min(Duration::from_millis(250)),
                 }
             }
-            if signals.next(pause).await {
+            let word = async {
+                match &self.init {
+                    Some(line) if self.status.is_none() => line.readable().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            if signals.next(pause, word).await {
                 self.obey(true);
             }
         };
         self.conclude(exit, refused);
     }
 
+    /// Reaps, and learns how the agent ended; `true` when no child is left.
+    fn reap(&mut self) -> bool {
+        let childless = self.reaper.reap();
+        if self.status.is_none() {
+            self.status = match &mut self.init {
+                None => self.reaper.status,
+                // An init that is gone without a word took the agent along.
+                Some(line) => {
+                    let gone = self.reaper.status.is_some();
+                    line.ended(gone).or(gone.then_some((None, Some(9))))
+                }
+            };
+        }
+        childless
+    }
+
     fn conclude(mut self, exit: &mut Exit, refused: u32) {
-        (exit.code, exit.signal) = self.reaper.status.unwrap_or_default();
+        (exit.code, exit.signal) = self.status.unwrap_or_default();
         exit.killed = self.killed;
         (exit.log_bytes, exit.log_truncated) = self.log.total();
         exit.survivors = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
@@ -190,8 +246,8 @@ impl Shim {
             Told::Nothing => return,
         };
         // One that has ended by itself keeps its own exit.
-        self.reaper.reap();
-        let why = self.reaper.status.is_none().then_some(order.why);
+        self.reap();
+        let why = self.status.is_none().then_some(order.why);
         self.end(why, order.grace_ms.unwrap_or(self.spec.grace_ms));
     }
 
@@ -202,7 +258,7 @@ impl Shim {
             Some(cascade) => cascade.hasten(kill_at),
             None => {
                 self.killed = why;
-                self.cascade = Some(Cascade::new(self.scope.clone(), kill_at));
+                self.cascade = Some(Cascade::new(self.scope.clone(), self.grasp.clone(), kill_at));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::model::{At, Code, JobId, Mode, Phase, StopState, Task, Who};
 use crate::engine::rules::{Action, Moment, Origins, Ruleset};
-use crate::engine::schedule::{Queue, WaitingJob, schedule, waits};
+use crate::engine::schedule::{Bounds, Queue, WaitingJob, schedule, waits};
 
 use super::expand::{Expander, FAIR, FOLLOW, Fault, Leaf, ROUND, SERVICE, STOP};
 use super::graph::Graph;
@@ -322,6 +322,8 @@ impl Court<'_, '_> {
             rules: &|_| Some(Arc::clone(rules)),
             limit: 10,
             project_limits: &BTreeMap::new(),
+            commands: &BTreeMap::new(),
+            bounds: &Bounds::default(),
         };
         schedule(&queue, NOW).iter().any(|(_, blockers)| blockers.is_empty())
     }

@@ -1,5 +1,6 @@
 //! The nouns: what happened, what is known, what was decided, and why.
 
+mod containment;
 mod decision;
 mod depend;
 mod event;
@@ -10,6 +11,7 @@ mod repo;
 mod run;
 mod task;
 
+pub use containment::Containment;
 pub use decision::{ActionIntent, CleanUp, Decision, JobKind, JobSpec, Kill};
 pub use depend::{Dependency, Source, Wanted};
 pub use event::{Actor, Body, Event, Issue, Role, Signal, Via};

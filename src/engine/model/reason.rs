@@ -64,6 +64,16 @@ pub enum Code {
     Escalated,
     /// An engine action is at work.
     ActionRunning,
+    /// The breaker of the agent's command is open.
+    BreakerOpen,
+    /// The account of the agent's command has reached its usage limit.
+    UsageLimit,
+    /// The agent's command cannot be used.
+    Preflight,
+    /// What agents may cost is spent.
+    Budget,
+    /// The same failure again and again, or work that changes nothing.
+    NoProgress,
     /// The rules of the task cannot be used.
     RulesError,
 }
@@ -88,6 +98,11 @@ impl Code {
             Self::StopDeferred => "STOP_DEFERRED",
             Self::Escalated => "ESCALATED",
             Self::ActionRunning => "ACTION_RUNNING",
+            Self::BreakerOpen => "BREAKER_OPEN",
+            Self::UsageLimit => "USAGE_LIMIT",
+            Self::Preflight => "PREFLIGHT",
+            Self::Budget => "BUDGET",
+            Self::NoProgress => "NO_PROGRESS",
             Self::RulesError => "RULES_ERROR",
         }
     }

@@ -66,6 +66,7 @@ fn agent(prompt: &str, artefacts: &[&str]) -> Agent {
         share_home: false,
         credentials: Vec::new(),
         output: Output::Auto,
+        max_concurrency: None,
     }
 }
 
@@ -128,6 +129,11 @@ fn rules(source: &str) -> Ruleset {
     prompts.insert(Name::new("toy"), "Do {{ title | line }}.".to_owned());
     prompts.insert(Name::new("broken"), "Do {{ vars.missing }}.".to_owned());
     Ruleset {
+        breaker: None,
+        budget: crate::engine::budget::Budget::default(),
+        no_progress: None,
+        classify: None,
+        preflight: None,
         pipeline: Name::new("orch"),
         hash: "0".repeat(64),
         prefix: "ORCH".to_owned(),

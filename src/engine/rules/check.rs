@@ -8,6 +8,7 @@ use crate::engine::script::Scripts;
 
 use super::check_agents::agents;
 use super::check_artefacts;
+use super::check_classify::classifier;
 use super::check_edges::Edges;
 use super::check_flow;
 use super::check_gates::gates;
@@ -88,6 +89,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
     let asked: Vec<&Sp<String>> = reached.iter().flat_map(|(_, _, s)| &s.pass).collect();
     let gates = gates(draft, &asked, &scope);
     let agents = agents(draft, &reached, &scope);
+    let classify = classifier(draft, &scope);
     ambiguous(draft, &gates, &agents, sink);
     check_flow::all(draft, &reached, &gates, &scope);
     let mut edges = Edges::new(draft, &scope, flow, &gates);
@@ -126,6 +128,11 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         on,
         signals,
         retry: draft.retry.clone(),
+        breaker: draft.breaker,
+        preflight: draft.preflight,
+        budget: draft.budget,
+        no_progress: draft.no_progress,
+        classify,
         serial_gate,
         freeze: draft.freeze,
         depends: draft.depends.clone(),

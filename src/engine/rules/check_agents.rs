@@ -93,6 +93,7 @@ fn agent_of(name: &Sp<String>, agent: &Sp<AgentDraft>, draft: &Draft, scope: &Sc
         env: both(|p| &p.env),
         share_home: a.own.share_home.or(program.and_then(|p| p.share_home)).unwrap_or(false),
         credentials: both(|p| &p.credentials),
+        max_concurrency: a.max_concurrency,
         output: a.own.output.or(program.and_then(|p| p.output)).unwrap_or_default(),
     })
 }

@@ -106,7 +106,7 @@ fn windows(draft: &Draft, reached: &Reached, scope: &Scope) {
 
 /// A counter that allows more returns than a task may have runs bounds nothing.
 fn counters_fit(draft: &Draft, scope: &Scope) {
-    let Some(runs) = &draft.later.max_runs else { return };
+    let Some(runs) = &draft.max_runs else { return };
     for (name, counter) in &draft.counters {
         if i64::from(counter.v.max) >= runs.v {
             let words = format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::Name;
+use crate::engine::model::{Containment, Millis, Name};
 
 use super::merge::Override;
 
@@ -15,6 +15,10 @@ pub struct Config {
     pub listen: core::net::SocketAddr,
     /// Agents at work at the same time, over all projects.
     pub max_concurrency: u32,
+    /// Work that nothing holds back and nothing moves for this long is told of.
+    pub stalled_after: Millis,
+    /// The best level of containment that runs may be given.
+    pub containment: Containment,
     /// Language of the texts that people read.
     pub language: Language,
     /// The HTTP interface.
@@ -116,6 +120,8 @@ pub struct Project {
     pub set: Vec<Override>,
     /// Agents at work at the same time in this project.
     pub max_concurrency: Option<u32>,
+    /// Its jobs start before those of projects with less; −100 to 100.
+    pub priority: i32,
     /// What changed rules mean for tasks that have begun.
     pub in_flight: InFlight,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::codes;
 use super::decode_agents::{agents, programs};
 use super::decode_brakes::{depends, freeze, serial_gate};
+use super::decode_commands::{breaker, budget, preflight};
 use super::decode_gates::gate;
 use super::decode_stages::{counter, edges, stage};
 use super::decode_tables::{auto, entry_check, retry, stop};
@@ -34,6 +35,9 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
     }
     let (statuses, comments) = signals(&r);
     let (auto_on, auto) = auto(&r);
+    let (retry, classify) = retry(&r);
+    let (limits, no_progress) = breaker(&r);
+    let (budget, max_runs) = budget(&r);
     let draft = Draft {
         flow,
         sink: r.text("sink"),
@@ -48,7 +52,13 @@ pub fn pipeline(own: &Arc<str>, root: &Table, sink: &Sink) -> Draft {
         counters: named(&r, "counters", "a counter", counter),
         agents: agents(&r),
         programs: programs(&r),
-        retry: retry(&r),
+        retry,
+        breaker: limits,
+        no_progress,
+        budget,
+        max_runs,
+        classify,
+        preflight: preflight(&r),
         serial: serial_gate(&r),
         freeze: freeze(&r),
         depends: depends(&r),

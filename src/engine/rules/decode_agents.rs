@@ -4,6 +4,7 @@ use crate::engine::model::Millis;
 
 use super::codes;
 use super::decode::named;
+use super::decode_config::positive;
 use super::diagnostic::{Problem, quoted};
 use super::draft::{AgentDraft, Named, ProgramDraft};
 use super::merge;
@@ -99,6 +100,7 @@ fn agent(r: &Reader) -> AgentDraft {
         prompt: r.text("prompt"),
         timeout: r.duration("timeout", Millis(1)..=Millis(DAY.0 * 7)).unwrap_or(Millis::secs(1800)),
         grace: r.duration("grace", Millis(0)..=Millis::secs(600)).unwrap_or(Millis::secs(20)),
+        max_concurrency: positive(r, "max_concurrency"),
         writes: globs("writes", CHECKOUT),
         artefacts: globs("artefacts", "the artefact folder").v,
     }

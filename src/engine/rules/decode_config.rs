@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::model::Name;
+use crate::engine::model::{Containment, Millis, Name};
 
 use super::codes;
 use super::config::{Api, Chat, Config, Language, People, Project, Secret};
@@ -11,6 +11,7 @@ use super::decode::schema;
 use super::decode_bound;
 use super::decode_projects;
 use super::diagnostic::{Place, Problem, Sink, quoted};
+use super::later::DAY;
 use super::later_config;
 use super::reader::{Reader, Sp};
 use super::tree::{Table, Value};
@@ -35,6 +36,9 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
     let data = r.text("data").map_or_else(|| "data".to_owned(), |d| d.v);
     let listen = r.text("listen");
     let max_concurrency = positive(&r, "max_concurrency").unwrap_or(1);
+    let stalled_after = r.duration("stalled_after", Millis::secs(60)..=DAY).unwrap_or(Millis::secs(600));
+    let containment = r.choice("containment", &["pidns", "cgroup", "tagged"]);
+    let containment = containment.and_then(Containment::named).unwrap_or(Containment::Pidns);
     let language = match r.choice("language", &["en", "ru"]) {
         Some("ru") => Language::Ru,
         _ => Language::En,
@@ -49,6 +53,8 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
         data,
         listen,
         max_concurrency,
+        stalled_after,
+        containment,
         language,
         api,
         projects: placed.iter().map(|(name, p)| (name.clone(), p.project.clone())).collect(),

@@ -64,6 +64,7 @@ fn project(p: &Reader) -> (Option<(Project, Place)>, Claims) {
     let vars = vars(p);
     let set = overrides(p);
     let max_concurrency = positive(p, "max_concurrency");
+    let priority = p.int("priority", -100..=100).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
     let in_flight = match p.choice("in_flight", &["pin", "follow"]) {
         Some("follow") => InFlight::Follow,
         _ => InFlight::Pin,
@@ -84,6 +85,7 @@ fn project(p: &Reader) -> (Option<(Project, Place)>, Claims) {
             vars,
             set,
             max_concurrency,
+            priority,
             in_flight,
         };
         Some((project, pipeline.at))

@@ -5,7 +5,6 @@ use crate::engine::model::Millis;
 use super::codes;
 use super::diagnostic::{Problem, quoted};
 use super::draft::{Named, StopDraft};
-use super::later;
 use super::reader::{Reader, Sp};
 use super::value::{self, check_glob, check_regex};
 use super::{AutoRule, Entry as EntryCheck, Retry};
@@ -13,8 +12,8 @@ use super::{AutoRule, Entry as EntryCheck, Retry};
 const CHECKOUT: &str = "the checkout";
 const DAY: Millis = Millis::secs(86_400);
 
-/// The retry policy.
-pub fn retry(r: &Reader) -> Retry {
+/// The retry policy, and the function that classifies failed runs.
+pub fn retry(r: &Reader) -> (Retry, Option<Sp<String>>) {
     let mut retry = Retry {
         attempts: 2,
         transient: 5,
@@ -23,8 +22,10 @@ pub fn retry(r: &Reader) -> Retry {
         max: Millis::secs(600),
         patterns: Vec::new(),
     };
-    let Some(t) = r.table("retry", "`retry`") else { return retry };
-    later::classify(&t);
+    let Some(t) = r.table("retry", "`retry`") else {
+        return (retry, None);
+    };
+    let classify = t.text("classify");
     let small = |key: &'static str, least: i64, or: u8| t.int(key, least..=20).and_then(|n| u8::try_from(n).ok()).unwrap_or(or);
     retry.attempts = small("attempts", 1, retry.attempts);
     retry.transient = small("transient", 0, retry.transient);
@@ -44,7 +45,7 @@ pub fn retry(r: &Reader) -> Retry {
         retry.patterns = patterns.v.into_iter().filter(|p| check_regex(p, r.sink)).map(|p| p.v).collect();
     }
     t.finish();
-    retry
+    (retry, classify)
 }
 
 /// STOP.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 use crate::engine::model::{FactKey, FreezeLevel, Millis};
 
 use super::diagnostic::Place;
 use super::later::HookDraft;
 use super::reader::Sp;
-use super::{AutoRule, DependRules, Entry, FreezeRules, Input, LaneScope, Output, Retry};
+use super::{AutoRule, DependRules, Entry, FreezeRules, Input, LaneScope, Output, Preflight, Retry};
 
 /// Things by name, each with the place where its name was written.
 pub type Named<T> = BTreeMap<String, Sp<T>>;
@@ -45,6 +47,18 @@ pub struct Draft {
     pub programs: Named<ProgramDraft>,
     /// `retry`.
     pub retry: Retry,
+    /// `breaker`.
+    pub breaker: Option<Limits>,
+    /// `preflight`.
+    pub preflight: Option<Preflight>,
+    /// `budget`.
+    pub budget: Budget,
+    /// `budget.task.max_runs`, and where it is said.
+    pub max_runs: Option<Sp<i64>>,
+    /// `breaker.no_progress`.
+    pub no_progress: Option<u32>,
+    /// `retry.classify`.
+    pub classify: Option<Sp<String>>,
     /// `serial_gate`.
     pub serial: SerialDraft,
     /// `freeze`.
@@ -83,8 +97,6 @@ pub struct LaterDraft {
     pub hooks: Named<HookDraft>,
     /// `watches`: their texts with placeholders.
     pub watches: Named<Vec<Sp<String>>>,
-    /// `budget.task.max_runs`.
-    pub max_runs: Option<Sp<i64>>,
 }
 
 /// An invariant as it was written.
@@ -260,6 +272,8 @@ pub struct AgentDraft {
     pub timeout: Millis,
     /// `grace`.
     pub grace: Millis,
+    /// `max_concurrency`.
+    pub max_concurrency: Option<u32>,
     /// `writes`.
     pub writes: Sp<Vec<String>>,
     /// `artefacts`.

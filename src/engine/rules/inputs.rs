@@ -181,6 +181,7 @@ fn placed(pipeline: &Name, s: &Settings) -> Placed {
         vars: s.vars.clone(),
         set: set.collect(),
         max_concurrency: None,
+        priority: 0,
         in_flight: InFlight::default(),
     };
     Placed {

@@ -7,7 +7,7 @@ use super::codes;
 use super::decode::named;
 use super::diagnostic::{Problem, quoted};
 use super::draft::LaterDraft;
-use super::later_tables::{breaker, budget, maintenance, notify, preflight, reconcile};
+use super::later_tables::{maintenance, notify, reconcile};
 use super::reader::{Reader, Sp, wrong_type};
 use super::tree::{Entry, Value};
 
@@ -19,29 +19,17 @@ const PLACES: &[&str] = &["target", "id", "branch"];
 
 /// Reads the tables of a pipeline that this version does not have.
 pub fn tables(r: &Reader) -> LaterDraft {
-    let mut later = LaterDraft {
+    let later = LaterDraft {
         hooks: named(r, "hooks", "a hook", hook),
         watches: named(r, "watches", "a watch", watch),
-        max_runs: None,
     };
-    for (name, table) in [
-        ("breaker", breaker as fn(&Reader)),
-        ("preflight", preflight),
-        ("reconcile", reconcile),
-        ("notify", notify),
-    ] {
+    for (name, table) in [("reconcile", reconcile as fn(&Reader)), ("notify", notify)] {
         if let Some(t) = r.table(name, quoted(name)) {
             let on = t.truth("enabled").unwrap_or(true);
             table(&t);
             t.finish();
             refuse_if(on, r, name);
         }
-    }
-    if let Some(t) = r.table("budget", "`budget`") {
-        let on = t.truth("enabled").unwrap_or(true);
-        later.max_runs = budget(&t);
-        t.finish();
-        refuse_if(on, r, "budget");
     }
     let maintained = maintenance(r);
     refuse_if(maintained, r, "maintenance");
@@ -182,29 +170,6 @@ pub fn http_gate(r: &Reader) -> Vec<Sp<String>> {
     let is = r.text("is");
     r.duration("timeout", Millis::secs(1)..=Millis::secs(600));
     url.into_iter().chain(is).collect()
-}
-
-/// `retry.classify`: a function of a script.
-pub fn classify(r: &Reader) {
-    if let Some(function) = r.text("classify") {
-        if !function
-            .v
-            .split_once("::")
-            .is_some_and(|(file, name)| file.ends_with(".rhai") && !name.is_empty())
-        {
-            let problem = Problem::error(
-                codes::UNKNOWN_SCRIPT,
-                &function.at,
-                format!("{} names no function", quoted(&function.v)),
-            );
-            r.sink.push(
-                problem
-                    .label("unknown function")
-                    .help("file and function: \"retry.rhai::classify\""),
-            );
-        }
-        r.not_yet(&["classify"]);
-    }
 }
 
 /// Checks the placeholders of hooks, watches and probes; variables where a project gives them.

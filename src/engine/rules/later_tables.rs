@@ -1,7 +1,5 @@
 //! Tables without an engine that hold plain settings.
 
-use std::ops::RangeInclusive;
-
 use crate::engine::model::Millis;
 
 use super::codes;
@@ -9,21 +7,6 @@ use super::diagnostic::{Problem, list, quoted};
 use super::later::{DAY, tables_of};
 use super::reader::{Reader, Sp};
 use super::value;
-
-/// What counts as one amount of money, in dollars.
-const MONEY: RangeInclusive<f64> = 0.01..=1_000_000.0;
-
-/// The breaker of agent commands.
-pub fn breaker(r: &Reader) {
-    r.int("failures", 1..=100);
-    r.duration("pause", Millis::secs(1)..=DAY);
-}
-
-/// The check before anything is claimed.
-pub fn preflight(r: &Reader) {
-    r.duration("timeout", Millis::secs(1)..=Millis::secs(60));
-    r.duration("cache", Millis::secs(1)..=DAY);
-}
 
 /// The sweep for events that were lost.
 pub fn reconcile(r: &Reader) {
@@ -41,28 +24,6 @@ pub fn notify(r: &Reader) {
     for word in r.texts("on").map(|t| t.v).unwrap_or_default() {
         one_of(&word, ON, "`on`", r);
     }
-}
-
-/// Budgets; the runs that a task may have, and where that is said.
-pub fn budget(r: &Reader) -> Option<Sp<i64>> {
-    let mut runs = None;
-    for key in ["run", "task", "day"] {
-        let Some(t) = r.table(key, format!("`budget.{key}`")) else {
-            continue;
-        };
-        t.number("max_cost_usd", &MONEY);
-        if key != "run"
-            && let Some(max) = t.int("max_runs", 1..=10_000)
-            && key == "task"
-        {
-            runs = t.entry("max_runs").map(|e| Sp {
-                v: max,
-                at: e.node.place.clone(),
-            });
-        }
-        t.finish();
-    }
-    runs
 }
 
 /// Maintenance commands; whether any is switched on.

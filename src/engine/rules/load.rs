@@ -302,6 +302,8 @@ fn inputs(files: &Files, rules: &Ruleset, chain: &[String], unit: &Unit, languag
         super::GateKind::Script { function, .. } => function.split_once("::").map(|(file, _)| format!("rules/{file}")),
         _ => None,
     });
+    let classify = rules.classify.as_ref().and_then(|function| function.as_str().split_once("::"));
+    let scripts = scripts.chain(classify.map(|(file, _)| format!("rules/{file}")));
     let paths = chain
         .iter()
         .cloned()

@@ -89,6 +89,23 @@ impl Origins {
         }
         self.or("retry.base", json!(show_duration(r.base)));
         self.or("retry.max", json!(show_duration(r.max)));
+        self.or("breaker.enabled", json!(rules.breaker.is_some()));
+        if let Some(b) = rules.breaker {
+            self.or("breaker.failures", json!(b.failures));
+            self.or("breaker.pause", json!(show_duration(b.pause)));
+        }
+        self.or("breaker.no_progress", json!(rules.no_progress.unwrap_or(0)));
+        let budget = &rules.budget;
+        for (path, usd) in [("run", budget.run_usd), ("task", budget.task_usd), ("day", budget.day_usd)] {
+            if let Some(usd) = usd {
+                self.or(&format!("budget.{path}.max_cost_usd"), json!(usd));
+            }
+        }
+        self.or("preflight.enabled", json!(rules.preflight.is_some()));
+        if let Some(p) = rules.preflight {
+            self.or("preflight.timeout", json!(show_duration(p.timeout)));
+            self.or("preflight.cache", json!(show_duration(p.cache)));
+        }
         self.or("serial_gate.enabled", json!(rules.serial_gate.enabled));
         let guards: Vec<&str> = rules.serial_gate.guards.iter().map(|g| g.as_str()).collect();
         self.or("serial_gate.guards", json!(guards));

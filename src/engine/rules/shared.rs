@@ -48,6 +48,8 @@ impl Shared {
             Some(super::draft::KindDraft::Script { function, .. }) => function.v.split_once("::").map(|(file, _)| file.to_owned()),
             _ => None,
         });
+        let classify = draft.classify.as_ref().and_then(|f| f.v.split_once("::"));
+        let named = named.chain(classify.map(|(file, _)| file.to_owned()));
         let sources: BTreeMap<String, String> = named
             .filter_map(|file| Some((file.clone(), files.get(&format!("rules/{file}"))?.text.clone())))
             .collect();

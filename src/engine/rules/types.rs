@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 use crate::engine::model::{FactKey, FreezeLevel, Millis, Name};
 use crate::engine::script::Scripts;
 
@@ -38,6 +40,16 @@ pub struct Ruleset {
     pub signals: Signals,
     /// Retry policy.
     pub retry: Retry,
+    /// The breaker of agent commands; none where it is switched off.
+    pub breaker: Option<Limits>,
+    /// The check of an agent's command before it is claimed; none where it is switched off.
+    pub preflight: Option<Preflight>,
+    /// What agents may cost.
+    pub budget: Budget,
+    /// So often in a row may the same happen; none where nobody counts.
+    pub no_progress: Option<u32>,
+    /// Function that classifies a failed run of an agent, `file.rhai::function`.
+    pub classify: Option<Name>,
     /// Serial gate.
     pub serial_gate: SerialGate,
     /// Freezing after failures in a row, where that is switched on.
@@ -270,6 +282,8 @@ pub struct Agent {
     pub credentials: Vec<String>,
     /// How its output is read.
     pub output: Output,
+    /// Runs of it at the same time, in its project.
+    pub max_concurrency: Option<u32>,
 }
 
 /// How an agent's output is read.
@@ -352,6 +366,15 @@ pub struct Retry {
     pub max: Millis,
     /// Case-insensitive patterns of weather in the log's tail.
     pub patterns: Vec<String>,
+}
+
+/// The check of an agent's command before anything is claimed for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preflight {
+    /// How long `--version` may take.
+    pub timeout: Millis,
+    /// How long an answer holds.
+    pub cache: Millis,
 }
 
 /// STOP.

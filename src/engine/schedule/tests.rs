@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::model::{Freeze, Head, Mode, Phase, Seat, Slot, Visit};
 use crate::engine::step::tests::{T0, rules_with};
 
+mod bounds;
 mod lanes;
 mod orders;
 
@@ -15,6 +16,8 @@ struct House {
     depends: Vec<Dependency>,
     limit: u32,
     projects: BTreeMap<Name, u32>,
+    commands: BTreeMap<JobId, Command>,
+    bounds: Bounds,
     rules: Option<Arc<Ruleset>>,
     now: Millis,
 }
@@ -35,6 +38,8 @@ impl House {
             depends: Vec::new(),
             limit: 10,
             projects: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            bounds: Bounds::default(),
             rules: Some(rules_with("orch", "")),
             now: T0,
         }
@@ -94,6 +99,8 @@ impl House {
             rules: &|_| self.rules.clone(),
             limit: self.limit,
             project_limits: &self.projects,
+            commands: &self.commands,
+            bounds: &self.bounds,
         };
         let found = schedule(&queue, self.now);
         found.iter().flat_map(|(_, all)| all).for_each(names_the_command);
@@ -323,6 +330,7 @@ fn every_code_can_be_reached() {
     }));
     reached.extend(waits_with(|t, _| t.control.stop = StopState::Deferred));
     reached.extend(["DEP_OPEN", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
+    reached.extend(["BREAKER_OPEN", "USAGE_LIMIT", "PREFLIGHT", "BUDGET", "NO_PROGRESS"]); // of `schedule`, in `bounds`
     reached.sort_unstable();
     reached.dedup();
     let all = [
@@ -341,6 +349,11 @@ fn every_code_can_be_reached() {
         Code::StopDeferred,
         Code::Escalated,
         Code::ActionRunning,
+        Code::BreakerOpen,
+        Code::UsageLimit,
+        Code::Preflight,
+        Code::Budget,
+        Code::NoProgress,
         Code::RulesError,
     ];
     let mut all: Vec<&str> = all.iter().map(|c| c.as_str()).collect();

@@ -1,10 +1,12 @@
 //! What depends on this machine: git, room on the disk, agents' commands, the person's repository.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::engine::model::Name;
 use crate::engine::rules::Config;
 use crate::shell::git::{Git, GitError, NEEDED};
+use crate::shell::process::{Containment, Supervisor};
 
 use super::{Ask, Notes};
 
@@ -25,7 +27,37 @@ pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
         Err(error) => notes.problem("machine.git", format!("git does not run: {error}"), why, &mend),
     }
     disk(&mut notes, &ask.dir.join(&config.data));
+    containment(&mut notes, config.containment).await;
     notes
+}
+
+/// How firmly runs can be held, and why not more firmly.
+async fn containment(notes: &mut Notes, bound: Containment) {
+    let Ok(exe) = std::env::current_exe() else {
+        return notes.unknown(
+            "machine.containment",
+            "how firmly runs can be held cannot be tried out: the program's own file is unknown",
+            "",
+        );
+    };
+    let (level, refused) = Supervisor::survey(&exe, bound).await;
+    let mut what = format!("runs are held at level `{}`", level.as_str());
+    for (better, why) in &refused {
+        let _ = write!(what, "; not `{}`: {why}", better.as_str());
+    }
+    if bound < Containment::Pidns && refused.is_empty() {
+        let _ = write!(what, ", and `containment` of signalbox.toml bounds it");
+    }
+    if level > Containment::Tagged || bound == Containment::Tagged {
+        return notes.ok("machine.containment", what);
+    }
+    notes.warning(
+        "machine.containment",
+        what,
+        "a process that drops its environment and outlives its run's shim is not found when the run is ended",
+        "allow user namespaces for the service's user (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0), \
+         or give the service a cgroup of its own: Delegate=yes in its unit; docs/operations.md, Containment",
+    );
 }
 
 /// Room where the data directory is or will be.

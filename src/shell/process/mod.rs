@@ -14,13 +14,16 @@
 //! exit.json   how it ended; the shim's last act    (shim)
 //! ```
 
+pub(crate) mod cgroup;
 mod classify;
 mod environment;
 mod evidence;
 pub(crate) mod files;
 mod identity;
+mod judged;
 mod log;
 mod outcome;
+mod preflight;
 pub(crate) mod procs;
 pub mod report;
 mod retry_after;
@@ -30,12 +33,15 @@ mod supervisor;
 mod sweep;
 mod wait;
 
+pub use crate::engine::model::Containment;
 pub use classify::{TAIL, classify, tail};
 pub use environment::environment;
 pub use identity::{Alive, boot_id, start_time};
 pub(crate) use identity::{Stat, handle, signal, stat};
+pub use judged::judged;
 pub use log::{defuse, read_from};
 pub use outcome::{Evidence, Outcome, SpawnError, StopError, Swept};
+pub use preflight::{locate, preflight};
 pub use rundir::{Exit, KillOrder, Owner, RUN_DIR_VAR, RunSpec, ShimRecord};
 pub(crate) use rundir::{names, own, tag};
 pub use supervisor::Supervisor;

@@ -63,6 +63,18 @@ impl Scope {
     }
 }
 
+/// The oldest living child of a process.
+pub(crate) fn child_of(parent: i32) -> Option<Found> {
+    let all = snapshot().ok()?;
+    let children = all.iter().filter(|(_, stat)| stat.ppid == parent && !stat.dead());
+    children
+        .map(|(pid, stat)| Found {
+            pid: *pid,
+            start: stat.start,
+        })
+        .min_by_key(|found| (found.start, found.pid))
+}
+
 /// Signals them; those that may not be signalled are returned.
 pub(crate) fn signal_all<'a>(found: impl IntoIterator<Item = &'a Found>, sig: Signal) -> Vec<Found> {
     let refused = |f: &&Found| signal(f.pid, f.start, sig).is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alive, files};
+use super::{Alive, Containment, files};
 use crate::engine::model::{Kill, Millis, RunId};
 
 /// Variable by which everything that a run starts can be recognised: the run directory's absolute
@@ -47,6 +47,9 @@ pub struct RunSpec {
     pub deadline_ms: i64,
     /// Milliseconds between SIGTERM and SIGKILL.
     pub grace_ms: i64,
+    /// The best level of containment that may be taken for it.
+    #[serde(default)]
+    pub containment: Containment,
 }
 
 /// How a run ended: the shim's last word.
@@ -73,6 +76,9 @@ pub struct Exit {
     /// Processes that could not be ended: they run under another user.
     #[serde(default)]
     pub unkillable: u32,
+    /// How firmly it was held: what its being gone was verified by.
+    #[serde(default)]
+    pub containment: Containment,
 }
 
 /// Identity of a shim and, once it runs, of its agent.
@@ -88,6 +94,15 @@ pub struct ShimRecord {
     pub agent_pid: Option<i32>,
     /// Its start time; `None` when it ended before it could be read.
     pub agent_start: Option<u64>,
+    /// How firmly the run is held.
+    #[serde(default)]
+    pub containment: Containment,
+    /// The init of its PID namespace, and its start time: its death ends the run.
+    #[serde(default)]
+    pub init: Option<(i32, u64)>,
+    /// Its cgroup.
+    #[serde(default)]
+    pub cgroup: Option<PathBuf>,
 }
 
 /// An order to end the run.

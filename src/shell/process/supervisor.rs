@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -11,27 +12,63 @@ use super::evidence::{look, read_exit};
 use super::start::{START_LIMIT, refused, start};
 use super::wait::ended;
 use super::{
-    Alive, Evidence, KillOrder, Outcome, RunSpec, ShimRecord, SpawnError, StopError, Swept, boot_id, files, handle, names, signal,
+    Alive, Containment, Evidence, KillOrder, Outcome, RunSpec, ShimRecord, SpawnError, StopError, Swept, boot_id, files, handle, names,
+    signal,
 };
 use crate::engine::model::Kill;
+
+/// A level that cannot be tried out within this time cannot be had.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Starts runs and watches them. Holds no state: everything is in the run directories.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
     exe: PathBuf,
+    containment: Containment,
 }
 
 impl Supervisor {
-    /// A supervisor starting shims from this binary.
+    /// A supervisor starting shims from this binary, each at the best level of containment up to
+    /// `bound` that it finds.
     #[must_use]
-    pub fn new(exe: PathBuf) -> Self {
-        Self { exe }
+    pub fn new(exe: PathBuf, bound: Containment) -> Self {
+        Self { exe, containment: bound }
+    }
+
+    /// The same, after trying out which of the levels can be had on this host.
+    pub async fn probed(exe: PathBuf, bound: Containment) -> Self {
+        for level in Containment::ALL.into_iter().filter(|l| *l <= bound && *l > Containment::Tagged) {
+            match probe(&exe, level).await {
+                Ok(()) => return Self::new(exe, level),
+                Err(why) => tracing::info!(level = level.as_str(), why, "a level of containment cannot be had"),
+            }
+        }
+        Self::new(exe, Containment::Tagged)
+    }
+
+    /// The best level up to `bound` that can be had here, and why each better one cannot.
+    pub async fn survey(exe: &Path, bound: Containment) -> (Containment, Vec<(Containment, String)>) {
+        let mut refused = Vec::new();
+        for level in Containment::ALL.into_iter().filter(|l| *l <= bound && *l > Containment::Tagged) {
+            match probe(exe, level).await {
+                Ok(()) => return (level, refused),
+                Err(why) => refused.push((level, why)),
+            }
+        }
+        (Containment::Tagged, refused)
     }
 
     /// The containment level in force: what is promised about killing.
     #[must_use]
-    pub fn containment() -> &'static str {
-        "tagged"
+    pub fn containment(&self) -> Containment {
+        self.containment
+    }
+
+    /// How firmly a run is held, as its shim recorded it.
+    pub async fn held(&self, dir: &Path) -> Option<Containment> {
+        let path = dir.join(names::SHIM);
+        let read = tokio::task::spawn_blocking(move || files::read_json::<ShimRecord>(&path)).await;
+        Some(read.ok()?.ok()??.containment)
     }
 
     /// Starts a run: writes its `spec.json` and starts a shim that survives the service. Returns
@@ -40,7 +77,8 @@ impl Supervisor {
     /// # Errors
     /// When the run could not be started; nothing of it runs then, nor will.
     pub async fn spawn(&self, dir: &Path, spec: &RunSpec) -> Result<Alive, SpawnError> {
-        let (exe, target, spec) = (self.exe.clone(), dir.to_owned(), spec.clone());
+        let (exe, target, mut spec) = (self.exe.clone(), dir.to_owned(), spec.clone());
+        spec.containment = self.containment;
         let started = tokio::task::spawn_blocking(move || start(&exe, &target, spec)).await;
         let (dir, alive) = match started {
             Ok(result) => result?,
@@ -134,5 +172,26 @@ impl Supervisor {
     /// until two walks in a row find nothing. For runs whose shim is gone.
     pub async fn sweep(&self, dir: &Path) -> Swept {
         super::sweep::sweep(dir).await
+    }
+}
+
+/// Tries a level out; says why it cannot be had.
+async fn probe(exe: &Path, level: Containment) -> Result<(), String> {
+    let mut command = tokio::process::Command::new(exe);
+    command
+        .args(["run-shim", "--probe", level.as_str()])
+        .env_clear()
+        .current_dir("/")
+        .kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    match tokio::time::timeout(PROBE_LIMIT, command.output()).await {
+        Ok(Ok(done)) if done.status.success() => Ok(()),
+        Ok(Ok(done)) => {
+            let said = String::from_utf8_lossy(&done.stderr);
+            let last = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("it ended without a word");
+            Err(last.trim().chars().take(300).collect())
+        }
+        Ok(Err(error)) => Err(format!("{} cannot be started: {error}", exe.display())),
+        Err(_) => Err(format!("it takes longer than {} s", PROBE_LIMIT.as_secs())),
     }
 }

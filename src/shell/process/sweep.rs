@@ -9,8 +9,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
+use super::cgroup::Leaf;
 use super::procs::{Scope, signal_all};
-use super::{Swept, tag};
+use super::{ShimRecord, Swept, boot_id, files, names, signal, start_time, tag};
 
 /// What is left gets this long between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -21,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// until two walks in a row find nothing. For runs whose shim is gone.
 pub(super) async fn sweep(dir: &Path) -> Swept {
     let scope = scope(dir);
+    let hold = Hold::of(dir);
     let begun = Instant::now();
     let (mut known, mut left, mut clean) = (HashSet::new(), Vec::new(), 0);
     while clean < 2 && begun.elapsed() < LIMIT {
@@ -33,18 +35,72 @@ pub(super) async fn sweep(dir: &Path) -> Swept {
             sleep(Duration::from_millis(200)).await;
             continue;
         };
+        if kill {
+            hold.kill();
+        }
         let fresh: Vec<_> = members.iter().filter(|m| known.insert(**m)).collect();
         signal_all(
             if kill { members.iter().collect() } else { fresh },
             if kill { Signal::KILL } else { Signal::TERM },
         );
-        clean = if members.is_empty() { clean + 1 } else { 0 };
+        clean = if members.is_empty() && hold.empty(members.is_empty()) {
+            clean + 1
+        } else {
+            0
+        };
         left = members;
         sleep(Duration::from_millis(20)).await;
+    }
+    if clean == 2 {
+        hold.remove();
     }
     Swept {
         found: count(known.len()),
         left: if clean < 2 { count(left.len()).max(1) } else { 0 },
+    }
+}
+
+/// What holds a run besides its tag, as its shim recorded it.
+struct Hold {
+    cgroup: Option<Leaf>,
+    /// The init of its namespace: it dies with its shim, unless it is stuck.
+    init: Option<(i32, u64)>,
+}
+
+impl Hold {
+    fn of(dir: &Path) -> Self {
+        let record = files::read_json::<ShimRecord>(&dir.join(names::SHIM)).ok().flatten();
+        let record = record.filter(|r| !r.boot_id.is_empty() && r.boot_id == boot_id());
+        let (cgroup, init) = record.map_or((None, None), |r| (r.cgroup, r.init));
+        Self {
+            cgroup: cgroup.map(Leaf::at),
+            init,
+        }
+    }
+
+    fn kill(&self) {
+        if let Some(leaf) = &self.cgroup {
+            let _ = leaf.kill();
+        }
+        if let Some((pid, start)) = self.init {
+            let _ = signal(pid, start, Signal::KILL);
+        }
+    }
+
+    /// Whether nothing is left in it. What is found in no other way got no SIGTERM and needs no grace.
+    fn empty(&self, rest_gone: bool) -> bool {
+        let empty = self.cgroup.as_ref().is_none_or(|leaf| leaf.empty().unwrap_or(false))
+            && self.init.is_none_or(|(pid, start)| start_time(pid) != Some(start));
+        if !empty && rest_gone {
+            self.kill();
+        }
+        empty
+    }
+
+    fn remove(&self) {
+        if let Some(leaf) = &self.cgroup {
+            leaf.remove();
+        }
     }
 }
 

@@ -32,6 +32,14 @@ pub(super) fn settings(old: &Config, new: &Config) -> Vec<String> {
     if old.max_concurrency != new.max_concurrency {
         found.push(format!("max_concurrency: {} → {}", old.max_concurrency, new.max_concurrency));
     }
+    if old.stalled_after != new.stalled_after {
+        let shown = crate::engine::rules::show_duration;
+        found.push(format!(
+            "stalled_after: {} → {}",
+            shown(old.stalled_after),
+            shown(new.stalled_after)
+        ));
+    }
     if old.people != new.people {
         found.push("people: who may decide".to_owned());
     }
@@ -50,6 +58,9 @@ pub(super) fn settings(old: &Config, new: &Config) -> Vec<String> {
                 told(before.max_concurrency),
                 told(project.max_concurrency)
             ));
+        }
+        if before.priority != project.priority {
+            found.push(format!("projects.{name}.priority: {} → {}", before.priority, project.priority));
         }
         if before.in_flight != project.in_flight {
             found.push(format!(
@@ -70,6 +81,9 @@ pub(super) fn next_start(old: &Config, new: &Config) -> Vec<String> {
     }
     if old.listen != new.listen {
         found.push(format!("listen: {} stays in use", old.listen));
+    }
+    if old.containment != new.containment {
+        found.push(format!("containment: {} stays in use", old.containment.as_str()));
     }
     if old.api.token != new.api.token {
         found.push("api.token".to_owned());
@@ -92,6 +106,7 @@ pub(super) fn next_start(old: &Config, new: &Config) -> Vec<String> {
 pub(super) fn in_force(old: &Config, mut new: Config) -> Config {
     new.data.clone_from(&old.data);
     new.listen = old.listen;
+    new.containment = old.containment;
     new.api.token.clone_from(&old.api.token);
     new.projects.retain(|name, _| old.projects.contains_key(name));
     for (name, before) in &old.projects {

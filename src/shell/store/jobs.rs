@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, list, one, word};
-use super::{Claim, JobRow, JobState, Note, QueueView, Result, RunRow, Store, StoreError, depends, outbox, repos, runs, tasks};
+use super::{
+    Claim, JobRow, JobState, Note, QueueView, Result, RunRow, Store, StoreError, breakers, depends, notices, outbox, past, repos, runs,
+    spending, tasks,
+};
 use crate::engine::model::{JobId, JobSpec, Millis, Name, RunId, Seq, TaskId};
 
 /// Jobs with what is shown of their task.
@@ -79,19 +82,25 @@ fn view(conn: &Connection) -> Result<QueueView> {
     counts.extend(list(conn, "SELECT state, COUNT(*) FROM jobs GROUP BY state", [], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?);
+    let waiting = list(
+        conn,
+        &format!("{SELECT} WHERE j.state IN ('scheduled', 'queued') ORDER BY j.id"),
+        [],
+        decode,
+    )?;
     Ok(QueueView {
-        waiting: list(
-            conn,
-            &format!("{SELECT} WHERE j.state IN ('scheduled', 'queued') ORDER BY j.id"),
-            [],
-            decode,
-        )?,
+        spent: spending::of_waiting(conn)?,
+        days: spending::days(conn)?,
+        notices: notices::all(conn)?,
+        past: past::of_waiting(conn, &waiting)?,
+        waiting,
         running: list(conn, &format!("{SELECT} WHERE j.state = 'running' ORDER BY j.id"), [], decode)?,
         tasks: tasks::open(conn)?,
         depends: depends::all(conn)?,
         newest: one(conn, "SELECT COALESCE(MAX(id), 0) FROM dependencies", [])?,
         repos: repos::all(conn)?,
         open_runs: runs::open(conn)?,
+        breakers: breakers::all(conn)?,
         counts,
     })
 }
@@ -100,6 +109,9 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     let job = by_id(conn, claim.job)?.ok_or(StoreError::Gone)?;
     if job.state != JobState::Queued || job.available_at > claim.now {
         return Err(StoreError::Conflict);
+    }
+    if let Some(guard) = &claim.guard {
+        breakers::admit(conn, guard, claim.now)?;
     }
     let later = "SELECT EXISTS (SELECT 1 FROM dependencies WHERE task = ?1 AND id > ?2 AND ended_at IS NULL)";
     if one(conn, later, params![job.task.0, claim.seen])? {
@@ -116,6 +128,7 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
         repos::save(conn, repo, repo.version, &Note::default())?;
     }
     let run = runs::insert(conn, &job, claim, host)?;
+    spending::begun(conn, job.task, job.kind, &job.project, claim.now)?;
     let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, run = ?2, host = ?3 WHERE id = ?1";
     exec(conn, sql, params![job.id.0, run.0, host])?;
     runs::by_id(conn, run)?.ok_or(StoreError::Gone)

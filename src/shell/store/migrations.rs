@@ -13,6 +13,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0004_dependencies.sql")),
     M::up(include_str!("migrations/0005_chat.sql")),
     M::up(include_str!("migrations/0006_board.sql")),
+    M::up(include_str!("migrations/0007_breaker.sql")),
 ];
 
 /// The newest schema version that this binary knows.
@@ -59,6 +60,43 @@ mod tests {
             .unwrap();
         let lax: Vec<String> = lax.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         assert_eq!(lax, Vec::<String>::new());
+    }
+
+    /// What was spent before the sums were kept is in them, and the runs stay fenced.
+    #[test]
+    fn what_runs_cost_before_is_summed_up() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        Migrations::from_slice(STEPS).to_version(&mut conn, 6).unwrap();
+        conn.execute_batch(
+            "INSERT INTO repos (id, key, version, state) VALUES (1, 'r', 1, '{}');
+             INSERT INTO tasks (id, version, host, project, repo, item, issue, branch, title, phase, stage, stopping, terminal, rules, control, ledger, created_at)
+                 VALUES (1, 1, 'h', 'shop', 1, 'SHOP-001', 'i', 'b', 't', 'live', 's', 0, 0, 'r', '{}', '{}', 0);
+             INSERT INTO jobs (id, host, task, seq, visit, slot, kind, stage, entry, state, attempts, available_at, created_at)
+                 VALUES (1, 'h', 1, 1, 1, 'dev', 'agent', 's', 0, 'done', 1, 0, 0);",
+        )
+        .unwrap();
+        let run = "INSERT INTO runs (host, job, task, visit, slot, kind, stage, nonce, checkout, state, claimed_at, \"end\", usage) \
+                   VALUES ('h', 1, 1, 1, 'dev', ?1, 's', 'n', ?2, 'ended', 86400000, '\"ok\"', ?3)";
+        for (kind, usage) in [
+            ("agent", Some("{\"cost_usd\":1.5}")),
+            ("agent", Some("{\"cost_usd\":0}")),
+            ("agent", None),
+            ("command", None),
+        ] {
+            conn.execute(run, rusqlite::params![kind, "c", usage]).unwrap();
+        }
+        super::run(&mut conn).unwrap();
+        let task: (i64, f64) = conn
+            .query_row("SELECT runs, usd FROM spent_tasks WHERE task = 1", [], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })
+            .unwrap();
+        let day: (i64, i64, f64) = conn
+            .query_row("SELECT day, runs, usd FROM spent_days WHERE project = 'shop'", [], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })
+            .unwrap();
+        assert_eq!((task, day), ((3, 1.5), (1, 3, 1.5)));
     }
 
     #[test]

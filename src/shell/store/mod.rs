@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+mod breakers;
 mod chat;
 mod codec;
 mod copy;
@@ -30,14 +31,17 @@ mod inbox;
 mod jobs;
 mod lock;
 mod migrations;
+mod notices;
 mod open;
 mod outbox;
+mod past;
 mod projection;
 mod reader;
 mod repos;
 mod rows;
 mod rulesets;
 mod runs;
+mod spending;
 mod step;
 mod tasks;
 mod timers;
@@ -49,6 +53,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
 pub use copy::{KeptOut, check_database, copy_database, keep_out};
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
@@ -57,10 +62,12 @@ pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
 pub use freezes::{FreezeRow, Note};
+pub use notices::NoticeRow;
 pub use projection::Taken;
 pub use rows::{
     Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
 };
+pub use spending::{Allowance, By, CostRow, SpentTask, day, day_ends};
 pub use tracker::{ActivityRow, CommentRow, EventMaker, IssueRow, NewComment, NewIssue};
 
 /// What the store answers.

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::{Guard, NoticeRow, SpentTask};
+use crate::engine::breaker::Breaker;
+use crate::engine::budget::Sum;
 use crate::engine::model::{
-    Actor, AgentNotes, Because, Body, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd, RunId, Seq,
-    Task, TaskId, Usage,
+    Actor, AgentNotes, Because, Body, Containment, Decision, Dependency, Facts, JobId, JobKind, Kill, Millis, Name, Repo, RepoId, RunEnd,
+    RunId, Seq, Task, TaskId, Usage,
 };
+use crate::engine::progress::Past;
 
 /// What an event or effect is aimed at: a task, or an issue that has none yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -219,6 +223,8 @@ pub struct Claim {
     pub nonce: String,
     /// The checkout it works in: one run at a time.
     pub checkout: String,
+    /// The agent command it is for.
+    pub guard: Option<Guard>,
     /// The newest dependency that was known when the job was found free to start; 0 for none.
     pub seen: i64,
     /// The repository afterwards, when the claim takes the task past a guard; its version is the one read.
@@ -236,6 +242,8 @@ pub struct ProcessId {
     pub start: u64,
     /// The boot it belongs to.
     pub boot_id: String,
+    /// How firmly the run is held, where that is known.
+    pub containment: Option<Containment>,
 }
 
 /// How far a run has come.
@@ -283,6 +291,10 @@ pub struct RunRow {
     pub pid_start: Option<u64>,
     /// The boot the process belongs to.
     pub boot_id: Option<String>,
+    /// The agent command it was claimed for.
+    pub command: Option<String>,
+    /// How firmly it is held.
+    pub containment: Option<Containment>,
     /// The commit it started from.
     pub start_sha: Option<String>,
     /// When its job was claimed.
@@ -315,6 +327,7 @@ impl RunRow {
             pid: self.pid?,
             start: self.pid_start?,
             boot_id: self.boot_id.clone()?,
+            containment: self.containment,
         })
     }
 }
@@ -336,6 +349,16 @@ pub struct QueueView {
     pub repos: Vec<Repo>,
     /// Runs that have not ended, by id.
     pub open_runs: Vec<RunRow>,
+    /// Breakers, by command.
+    pub breakers: BTreeMap<String, Breaker>,
+    /// What the tasks of waiting jobs of agents have cost.
+    pub spent: BTreeMap<TaskId, SpentTask>,
+    /// What each project has cost on the newest day (since the epoch, UTC) on which it cost anything.
+    pub days: BTreeMap<Name, (i64, Sum)>,
+    /// What is wrong now, and known to be.
+    pub notices: Vec<NoticeRow>,
+    /// What was tried before for waiting jobs.
+    pub past: BTreeMap<JobId, Past>,
     /// Jobs by state; every state is there.
     pub counts: BTreeMap<String, i64>,
 }

@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value as Json;
 
 use super::codec::{Fields, column, exec, first, json, list, one, word};
-use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, inbox, outbox};
-use crate::engine::model::{Actor, AgentNotes, Body, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
+use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox, spending};
+use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
 
 /// Runs with what is shown of their task.
 const SELECT: &str = "SELECT r.*, t.project FROM runs r JOIN tasks t ON t.id = r.task";
@@ -26,6 +26,36 @@ impl Store {
     pub async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>> {
         self.read(move |conn| list(conn, &format!("{SELECT} WHERE r.task = ?1 ORDER BY r.id"), [task.0], decode))
             .await
+    }
+
+    /// Runs, newest first: of one task or of all, only open ones or all, below a run's id.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn recent_runs(&self, task: Option<TaskId>, open: bool, before: Option<RunId>, limit: u32) -> Result<Vec<RunRow>> {
+        self.read(move |conn| {
+            // Each case has an index of its own; one statement for all would use none.
+            let of = if task.is_some() { "r.task = ?1" } else { "?1 IS NULL" };
+            let state = if open { "AND r.state <> 'ended'" } else { "" };
+            let sql = format!("{SELECT} WHERE {of} {state} AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3");
+            let before = before.map_or(i64::MAX, |r| r.0);
+            list(conn, &sql, params![task.map(|t| t.0), before, limit], decode)
+        })
+        .await
+    }
+
+    /// When something last happened to the task: a decision, or a run that began or ended.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn last_activity(&self, task: TaskId) -> Result<Option<Millis>> {
+        self.read(move |conn| {
+            let sql = "SELECT MAX(at) FROM (SELECT * FROM (SELECT decided_at AS at FROM steps WHERE task = ?1 ORDER BY id DESC LIMIT 1) \
+                       UNION ALL SELECT * FROM (SELECT COALESCE(ended_at, claimed_at) FROM runs WHERE task = ?1 ORDER BY id DESC LIMIT 1))";
+            let at: Option<i64> = one(conn, sql, [task.0])?;
+            Ok(at.map(Millis))
+        })
+        .await
     }
 
     /// Runs that have not ended, oldest first.
@@ -110,9 +140,11 @@ impl Store {
     pub async fn run_started(&self, run: RunId, process: ProcessId, start_sha: Option<String>, now: Millis) -> Result<()> {
         self.write(move |conn| {
             let start = i64::try_from(process.start).map_err(|_| StoreError::refused("the process's start time is out of range"))?;
-            let sql = "UPDATE runs SET state = 'running', pid = ?2, pid_start = ?3, boot_id = ?4, start_sha = COALESCE(?5, start_sha), started_at = ?6 \
+            let held = process.containment.map(Containment::as_str);
+            let sql = "UPDATE runs SET state = 'running', pid = ?2, pid_start = ?3, boot_id = ?4, start_sha = COALESCE(?5, start_sha), started_at = ?6, \
+                       containment = COALESCE(?7, containment) \
                        WHERE id = ?1 AND state = 'starting'";
-            match exec(conn, sql, params![run.0, process.pid, start, process.boot_id, start_sha, now.0])? {
+            match exec(conn, sql, params![run.0, process.pid, start, process.boot_id, start_sha, now.0, held])? {
                 0 => by_id(conn, run)?.map_or(Err(StoreError::Gone), |_| Err(StoreError::Conflict)),
                 _ => Ok(()),
             }
@@ -174,6 +206,8 @@ fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option<RunReport>
     let usage = report.as_ref().map(|r| json(&r.usage)).transpose()?;
     let sql = "UPDATE runs SET state = 'ended', \"end\" = ?2, usage = ?3, ended_at = ?4 WHERE id = ?1";
     exec(conn, sql, params![run.0, json(end)?, usage, now.0])?;
+    spending::ended(conn, &row, report.as_ref().map_or(0.0, |r| r.usage.cost_usd), now)?;
+    breakers::after(conn, &row, end, cause(conn, row.job)?, now)?;
     let own: bool = one(
         conn,
         "SELECT state = 'running' AND run IS ?2 FROM jobs WHERE id = ?1",
@@ -224,8 +258,10 @@ fn cause(conn: &Connection, job: JobId) -> Result<Seq> {
 /// # Errors
 /// [`StoreError::Conflict`] when another run holds the checkout or the job.
 pub(super) fn insert(conn: &Connection, job: &JobRow, claim: &Claim, host: &str) -> Result<RunId> {
-    let sql = "INSERT INTO runs (host, job, task, visit, slot, kind, stage, nonce, checkout, state, claimed_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'starting', ?10)";
+    let sql = "INSERT INTO runs (host, job, task, visit, slot, kind, stage, nonce, checkout, state, claimed_at, \
+               command, breaker_failures, breaker_pause) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'starting', ?10, ?11, ?12, ?13)";
+    let limits = claim.guard.as_ref().and_then(|g| g.limits);
     let kind = word(&job.kind)?;
     let (slot, stage) = (job.slot.as_str(), job.stage.as_str());
     exec(
@@ -241,7 +277,10 @@ pub(super) fn insert(conn: &Connection, job: &JobRow, claim: &Claim, host: &str)
             stage,
             claim.nonce,
             claim.checkout,
-            claim.now.0
+            claim.now.0,
+            claim.guard.as_ref().map(|g| &g.command),
+            limits.map(|l| l.failures),
+            limits.map(|l| l.pause.0),
         ],
     )?;
     Ok(RunId(conn.last_insert_rowid()))
@@ -289,6 +328,8 @@ fn decode(row: &Row<'_>) -> Result<RunRow> {
         pid: f.small_opt("pid")?,
         pid_start: f.small_opt("pid_start")?,
         boot_id: f.get("boot_id")?,
+        command: f.get("command")?,
+        containment: f.word_opt("containment")?,
         start_sha: f.get("start_sha")?,
         claimed_at: f.time("claimed_at")?,
         started_at: f.time_opt("started_at")?,

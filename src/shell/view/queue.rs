@@ -6,10 +6,10 @@ use crate::engine::model::{FreezeLevel, Name, Phase, Repo, StopState, Task, Task
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreError};
 
-use super::deps;
 use super::show::job_view;
 use super::status::{label, reasons};
 use super::{AutoLabelView, DeferredView, FreezeView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
+use super::{deps, resilience};
 
 /// Jobs and cancelled tasks shown as recent.
 const RECENT: usize = 10;
@@ -23,6 +23,16 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
         counts: rows.as_ref().map(counts).map_err(Clone::clone).into(),
         max_concurrency: service.config().max_concurrency,
         poll_interval,
+        resilience: rows
+            .as_ref()
+            .map(|rows| resilience::resilience(service, rows))
+            .map_err(Clone::clone)
+            .into(),
+        reaper: rows
+            .as_ref()
+            .map(|rows| resilience::reaper(rows, poll_interval))
+            .map_err(Clone::clone)
+            .into(),
         task_deps: match &rows {
             Ok(rows) => Part::Known(deps::task_deps(service, rows).await),
             Err(e) => Part::Failed { error: e.to_string() },

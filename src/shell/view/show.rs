@@ -267,6 +267,7 @@ pub(super) fn run_view(run: &RunRow, item: &str) -> RunView {
         state: state.to_owned(),
         claimed_at: run.claimed_at.into(),
         started_at: run.started_at.map(Into::into),
+        containment: run.containment.map(|level| level.as_str().to_owned()),
         ended_at: run.ended_at.map(Into::into),
         outcome: run.end.as_ref().map(|e| e.outcome().to_owned()),
         detail: run.end.as_ref().map(crate::engine::model::RunEnd::detail).filter(|d| !d.is_empty()),

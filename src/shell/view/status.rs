@@ -84,22 +84,27 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: service.now().into(),
         attention,
+        containment: service.supervisor.containment().as_str().to_owned(),
         tasks: lines,
-        problems: problems(service),
+        problems: problems(service).await?,
     })
 }
 
-fn problems(service: &Service) -> Vec<ProblemView> {
+async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
     let chat = service.chat.room().and_then(|room| room.problem());
     let view = |p: crate::shell::chat::Problem| ProblemView {
         text: p.text,
         since: p.since.into(),
     };
+    let known = service.store.notices().await?.into_iter().map(|n| ProblemView {
+        text: n.text,
+        since: n.since.into(),
+    });
     let rules = service.refused_rules().map(|(since, why)| ProblemView {
         text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
         since: since.into(),
     });
-    chat.map(view).into_iter().chain(rules).collect()
+    Ok(chat.map(view).into_iter().chain(rules).chain(known).collect())
 }
 
 /// Tasks, newest first; without `all` those that are not over.

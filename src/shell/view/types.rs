@@ -74,6 +74,8 @@ shapes! {
         now: Stamp,
         /// How many of them wait for a person.
         attention: usize,
+        /// What is promised about ending processes: `pidns`, `cgroup` or `tagged`.
+        containment: String,
         /// The tasks: those that wait for a person first, then by id.
         tasks: Vec<TaskLine>,
         /// What is wrong around the tasks, such as a chat that takes nothing.
@@ -159,6 +161,8 @@ shapes! {
         claimed_at: Stamp,
         /// When its process began.
         started_at: Option<Stamp>,
+        /// How firmly it is held: `pidns`, `cgroup` or `tagged`.
+        containment: Option<String>,
         /// When it was settled.
         ended_at: Option<Stamp>,
         /// How it ended: `ok`, `exited`, `no_output`, `out_of_scope`, `failed`, `transient`, `limited`, `killed`, `lost`.
@@ -187,6 +191,76 @@ shapes! {
         denials: Vec<String>,
         /// Where its log is read.
         log: String,
+    }
+
+    /// Runs.
+    struct RunsView {
+        /// Now, by the service's clock.
+        now: Stamp,
+        /// The runs, newest first.
+        runs: Vec<RunView>,
+        /// What `before` of the next request takes; absent when these are the last.
+        next: Option<i64>,
+    }
+
+    /// A line of a bill.
+    struct CostLine {
+        /// Task, project, agent or day (UTC).
+        key: String,
+        /// Its runs of agents that ended.
+        runs: u64,
+        /// Tokens read.
+        input_tokens: u64,
+        /// Tokens written.
+        output_tokens: u64,
+        /// United States dollars.
+        cost_usd: f64,
+    }
+
+    /// How a project's budgets stand.
+    struct BudgetView {
+        /// The project.
+        project: String,
+        /// What its agents have cost today (UTC).
+        day_usd: f64,
+        /// Runs of agents that began today (UTC).
+        day_runs: u32,
+        /// When the day ends.
+        day_ends: Stamp,
+        /// What one run may cost.
+        max_run_usd: Option<f64>,
+        /// What a task may cost.
+        max_task_usd: Option<f64>,
+        /// Runs that a task may have.
+        max_task_runs: Option<u32>,
+        /// What a day may cost.
+        max_day_usd: Option<f64>,
+        /// Runs that a day may have.
+        max_day_runs: Option<u32>,
+    }
+
+    /// What agents cost.
+    struct CostView {
+        /// Now, by the service's clock.
+        now: Stamp,
+        /// Runs that ended since are counted.
+        since: Stamp,
+        /// How many there are.
+        runs: u64,
+        /// What they cost.
+        cost_usd: f64,
+        /// By what was asked for: the dearest first; days in order.
+        lines: Vec<CostLine>,
+        /// How the budgets stand, by project.
+        budgets: Vec<BudgetView>,
+    }
+
+    /// A breaker was closed.
+    struct BreakerView {
+        /// The command.
+        command: String,
+        /// Whether it held anything back.
+        closed: bool,
     }
 
     /// What a gate of the present stage said last.
@@ -466,6 +540,40 @@ shapes! {
         suspended_by: Vec<String>,
     }
 
+    /// The breaker of an agent command.
+    struct CommandView {
+        /// `closed`, `open` or `half_open`.
+        state: String,
+        /// Failures by weather in a row.
+        consecutive_transient: u32,
+        /// Seconds until something is tried again.
+        pause_remaining_s: i64,
+        /// Why it is open.
+        why: Option<String>,
+        /// The usage limit in force ends then.
+        limited_until: Option<Stamp>,
+    }
+
+    /// What holds agents back whatever task they are for.
+    struct ResilienceView {
+        /// The worst breaker of all commands.
+        breaker: CommandView,
+        /// Every breaker that is known, by command.
+        commands: BTreeMap<String, CommandView>,
+        /// Whether every command that jobs wait for can be used, as far as it was looked at.
+        preflight_ok: bool,
+        /// Why not.
+        preflight_reason: Option<String>,
+    }
+
+    /// The search for runs that nobody follows.
+    struct ReaperView {
+        /// Seconds between two looks.
+        interval: u64,
+        /// Runs that have not ended.
+        open_runs: u64,
+    }
+
     /// The queue. A block that could not be had is `{"error": …}` and breaks no other.
     struct QueueView {
         /// Jobs by state, zeros included.
@@ -474,6 +582,10 @@ shapes! {
         max_concurrency: u32,
         /// Seconds between two safety looks at everything.
         poll_interval: u64,
+        /// Breakers and preflight of agent commands.
+        resilience: Part<ResilienceView>,
+        /// The search for runs that nobody follows.
+        reaper: Part<ReaperView>,
         /// Dependencies between tasks.
         task_deps: Part<TaskDepsView>,
         /// By project.

@@ -10,6 +10,7 @@ mod read;
 mod reject;
 mod reload;
 mod router;
+mod spending;
 mod write;
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ type Answer<T> = Result<Json<T>, ApiError>;
 /// Whether the service is well.
 #[utoipa::path(get, path = "/health", responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
 pub(super) async fn health(State(web): State<Web>) -> Response {
-    let view = view::health(&web.service, crate::shell::process::Supervisor::containment());
+    let view = view::health(&web.service, web.service.supervisor.containment().as_str());
     let status = if view.status == "ok" {
         axum::http::StatusCode::OK
     } else {

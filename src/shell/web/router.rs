@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use crate::shell::service::Service;
 
 use super::error::ApiError;
-use super::{auth, forge, hook, logs, read, reload, write};
+use super::{auth, forge, hook, logs, read, reload, spending, write};
 
 /// Largest body, in bytes.
 pub(super) const MAX_BODY: usize = 256 * 1024;
@@ -88,6 +88,10 @@ pub fn router(web: Web) -> Router {
         .routes(routes!(forge::freeze))
         .routes(routes!(forge::unfreeze))
         .routes(routes!(reload::reload))
+        .routes(routes!(spending::runs))
+        .routes(routes!(spending::cost))
+        .routes(routes!(spending::allow))
+        .routes(routes!(spending::close_breaker))
         .routes(routes!(logs::run))
         .routes(routes!(logs::log))
         .routes(routes!(read::projects))

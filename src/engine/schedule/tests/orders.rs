@@ -196,6 +196,8 @@ impl Town {
             rules: &|_| Some(Arc::clone(&self.rules)),
             limit: 5,
             project_limits: &BTreeMap::new(),
+            commands: &BTreeMap::new(),
+            bounds: &Bounds::default(),
         };
         schedule(&queue, T0).into_iter().map(|(_, found)| found).collect()
     }

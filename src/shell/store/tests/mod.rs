@@ -22,6 +22,7 @@ mod opening;
 mod over;
 mod queue;
 mod runs;
+mod spending;
 mod steps;
 
 /// A moment to count from.
@@ -187,6 +188,7 @@ impl World {
 
 fn claim(job: JobId, checkout: &str) -> Claim {
     Claim {
+        guard: None,
         job,
         nonce: "n".to_owned(),
         checkout: checkout.to_owned(),
@@ -234,6 +236,7 @@ fn signalled(name: &str) -> Body {
 
 fn process(pid: i32) -> ProcessId {
     ProcessId {
+        containment: None,
         pid,
         start: 77,
         boot_id: "boot".to_owned(),

@@ -58,6 +58,7 @@ async fn an_entry_writes_the_repository_or_nothing() {
         ..seen.clone()
     };
     let entry = |repo| Claim {
+        guard: None,
         repo: Some(repo),
         ..claim(job.id, "c")
     };
@@ -99,6 +100,7 @@ async fn a_job_waits_for_its_time() {
     world
         .store
         .claim(Claim {
+            guard: None,
             now: at(5000),
             ..claim(job.id, "c")
         })

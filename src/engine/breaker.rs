@@ -1,0 +1,177 @@
+//! The breaker of an agent command: when the weather behind it is bad, nothing more is started,
+//! until one run has tried it out. It is durable, and moves only when runs end.
+
+use crate::engine::model::{Millis, RunEnd, RunId};
+
+#[cfg(test)]
+mod tests;
+
+/// Shortest and longest time a usage limit is believed to last.
+const LIMIT: (Millis, Millis) = (Millis::secs(60), Millis::secs(8 * 86_400));
+
+/// When a breaker opens, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Failures by weather in a row that open it.
+    pub failures: u32,
+    /// How long nothing is started then.
+    pub pause: Millis,
+}
+
+/// A time during which nothing is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: Millis,
+    /// Until when.
+    pub until: Millis,
+    /// Why.
+    pub why: String,
+}
+
+/// The breaker of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Breaker {
+    /// Failures by weather since the last run that had none.
+    pub streak: u32,
+    /// It is open; once that time is over, half open.
+    pub open: Option<Pause>,
+    /// The account behind the command has reached its usage limit.
+    pub limit: Option<Pause>,
+}
+
+/// What is known of the command a job would run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Command {
+    /// The program, as it would be executed.
+    pub name: String,
+    /// Its breaker, where the rules have one.
+    pub breaker: Option<Breaker>,
+    /// The run that is trying it out.
+    pub probing: Option<RunId>,
+    /// Whether it can be used.
+    pub preflight: Preflight,
+}
+
+/// Whether a command can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Preflight {
+    /// It can, or nobody asks.
+    #[default]
+    Good,
+    /// It is being looked at.
+    Unknown,
+    /// It cannot.
+    Bad {
+        /// Why not.
+        why: String,
+        /// Since when.
+        since: Millis,
+    },
+}
+
+/// What a breaker lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand<'a> {
+    /// Everything.
+    Closed,
+    /// Nothing.
+    Open(&'a Pause),
+    /// One run at a time, to try it out.
+    HalfOpen(&'a Pause),
+}
+
+impl Breaker {
+    /// What it lets through now.
+    #[must_use]
+    pub fn stand(&self, now: Millis) -> Stand<'_> {
+        match &self.open {
+            None => Stand::Closed,
+            Some(pause) if now < pause.until => Stand::Open(pause),
+            Some(pause) => Stand::HalfOpen(pause),
+        }
+    }
+
+    /// The usage limit in force now.
+    #[must_use]
+    pub fn limited(&self, now: Millis) -> Option<&Pause> {
+        self.limit.as_ref().filter(|limit| now < limit.until)
+    }
+
+    /// Takes in how a run of the command ended that was claimed at `claimed`. Gives what operators
+    /// are to be told: once for each change.
+    pub fn after(&mut self, command: &str, end: &RunEnd, claimed: Millis, limits: Limits, now: Millis) -> Option<String> {
+        match end {
+            RunEnd::Ok | RunEnd::OutOfScope { .. } => self.worked(command),
+            RunEnd::Transient { detail, .. } => self.failed(command, detail, claimed, limits, now),
+            RunEnd::Limited { detail, until } => self.suspend(command, detail, *until, now),
+            RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::Permanent { .. } => {
+                // It says nothing about the weather, so it neither opens nor closes.
+                self.streak = 0;
+                None
+            }
+            RunEnd::Exited { .. } | RunEnd::Killed(_) | RunEnd::Lost => None,
+        }
+    }
+
+    fn worked(&mut self, command: &str) -> Option<String> {
+        self.streak = 0;
+        self.limit = None;
+        // Also when the run began before it opened: whatever was wrong is over.
+        self.open.take().map(|_| format!("`{command}` works again: its breaker is closed"))
+    }
+
+    fn failed(&mut self, command: &str, detail: &str, claimed: Millis, limits: Limits, now: Millis) -> Option<String> {
+        self.streak = self.streak.saturating_add(1);
+        let again = match &self.open {
+            None if self.streak < limits.failures => return None,
+            None => false,
+            // A run from before: it was counted on when the breaker opened.
+            Some(open) if claimed < open.until => return None,
+            Some(_) => true,
+        };
+        self.open = Some(Pause {
+            since: now,
+            until: now.plus(limits.pause),
+            why: told(detail),
+        });
+        let wait = limits.pause.0 / 1000;
+        Some(if again {
+            format!(
+                "`{command}` still fails: nothing is started with it for another {wait} s ({})",
+                told(detail)
+            )
+        } else {
+            format!(
+                "`{command}` failed {} times in a row: nothing is started with it for {wait} s ({})",
+                self.streak,
+                told(detail)
+            )
+        })
+    }
+
+    fn suspend(&mut self, command: &str, detail: &str, until: Millis, now: Millis) -> Option<String> {
+        let until = until.max(now.plus(LIMIT.0)).min(now.plus(LIMIT.1));
+        let known = self.limited(now).map(|limit| limit.since);
+        self.limit = Some(Pause {
+            since: known.unwrap_or(now),
+            until,
+            why: told(detail),
+        });
+        let wait = (until.since(now).0 + 59_999) / 60_000;
+        known.is_none().then(|| {
+            format!(
+                "`{command}` has reached its usage limit: nothing is started with it for {wait} min ({})",
+                told(detail)
+            )
+        })
+    }
+}
+
+/// The end of what is known of a failure, on one line.
+fn told(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let line = lines.join(" / ");
+    let skip = line.chars().count().saturating_sub(200);
+    line.chars().skip(skip).collect()
+}

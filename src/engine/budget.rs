@@ -1,0 +1,217 @@
+//! What agents may cost, and what they have cost: a bound that is reached stops further launches,
+//! and nothing that is under way.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::{Blocker, Code, JobId, Millis, RunId, TaskId, Who};
+use crate::engine::progress::Stuck;
+
+/// Bounds on what agents cost, in United States dollars and in runs; `None` bounds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Budget {
+    /// Dollars that one run may cost.
+    pub run_usd: Option<f64>,
+    /// Dollars that all runs of a task may cost.
+    pub task_usd: Option<f64>,
+    /// Runs that a task may have.
+    pub task_runs: Option<u32>,
+    /// Dollars that a project may cost on one day (UTC).
+    pub day_usd: Option<f64>,
+    /// Runs that a project may have on one day (UTC).
+    pub day_runs: Option<u32>,
+}
+
+impl Budget {
+    /// What holds where the rules say nothing.
+    pub const USUAL: Self = Self {
+        run_usd: Some(20.0),
+        task_usd: Some(100.0),
+        task_runs: None,
+        day_usd: Some(300.0),
+        day_runs: None,
+    };
+}
+
+/// What runs cost together.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sum {
+    /// Dollars.
+    pub usd: f64,
+    /// Runs.
+    pub runs: u32,
+}
+
+/// What a task and its project have cost, and what they may cost.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Spent {
+    /// The bounds.
+    pub budget: Budget,
+    /// The task's runs.
+    pub task: Sum,
+    /// What an operator allowed the task beyond the bounds.
+    pub allowed: Sum,
+    /// Its run that cost most since then.
+    pub dearest: Option<(RunId, f64)>,
+    /// The project's runs of this day.
+    pub day: Sum,
+    /// When the day ends.
+    pub day_ends: Millis,
+}
+
+/// What bounds single tasks and jobs of agents; what is not in it is not bounded.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Bounds {
+    /// What the tasks of waiting jobs have cost.
+    pub spent: BTreeMap<TaskId, Spent>,
+    /// Waiting jobs that would only repeat what was done before.
+    pub stuck: BTreeMap<JobId, Stuck>,
+}
+
+impl Spent {
+    /// Every bound that is reached.
+    #[must_use]
+    pub fn blockers(&self, item: &str, project: &str, since: Millis, now: Millis) -> Vec<Blocker> {
+        let mut found = Vec::new();
+        let budget = &self.budget;
+        let allow = |what: &str, key: &str| {
+            Some(format!(
+                "signalbox allow {item} {what} \"why\"    # or raise {key}, then: signalbox reload"
+            ))
+        };
+        let mut add = |text: String, clear: Option<String>| {
+            found.push(Blocker {
+                code: Code::Budget,
+                text,
+                since,
+                who: Who::Operator,
+                clear,
+            });
+        };
+        if let (Some(max), Some((run, cost))) = (budget.run_usd, self.dearest)
+            && cost > max
+        {
+            let text = format!("run {run} of {item} cost ${cost:.2}, and one run may cost ${max:.2}");
+            add(text, allow("--usd 0", "budget.run.max_cost_usd"));
+        }
+        if let Some(max) = budget.task_usd.map(|max| max + self.allowed.usd)
+            && self.task.usd >= max
+        {
+            let text = format!("{item} has cost ${:.2}, and may cost ${max:.2}", self.task.usd);
+            add(text, allow("--usd 20", "budget.task.max_cost_usd"));
+        }
+        if let Some(max) = budget.task_runs.map(|max| max.saturating_add(self.allowed.runs))
+            && self.task.runs >= max
+        {
+            let text = format!("{item} has had {} runs, and may have {max}", self.task.runs);
+            add(text, allow("--runs 5", "budget.task.max_runs"));
+        }
+        let left = (self.day_ends.since(now).0 + 3_599_999) / 3_600_000;
+        let day = |key: &str| Some(format!("signalbox reload    # after raising {key}; else it goes on in {left} h"));
+        if let Some(max) = budget.day_usd
+            && self.day.usd >= max
+        {
+            let text = format!(
+                "agents of {project} have cost ${:.2} today (UTC), and may cost ${max:.2} a day",
+                self.day.usd
+            );
+            add(text, day("budget.day.max_cost_usd"));
+        }
+        if let Some(max) = budget.day_runs
+            && self.day.runs >= max
+        {
+            let text = format!(
+                "{project} has had {} runs of agents today (UTC), and may have {max} a day",
+                self.day.runs
+            );
+            add(text, day("budget.day.max_runs"));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(budget: Budget) -> Spent {
+        Spent {
+            budget,
+            task: Sum { usd: 12.5, runs: 7 },
+            allowed: Sum::default(),
+            dearest: Some((RunId(3), 9.0)),
+            day: Sum { usd: 40.0, runs: 30 },
+            day_ends: Millis::secs(7200),
+        }
+    }
+
+    fn texts(spent: &Spent) -> Vec<String> {
+        let found = spent.blockers("ORCH-001", "shop", Millis(0), Millis::secs(1));
+        assert!(found.iter().all(|b| b.code == Code::Budget && b.clear.is_some()), "{found:?}");
+        found.into_iter().map(|b| b.text).collect()
+    }
+
+    #[test]
+    fn b_run_5_each_bound_stops_by_itself_and_says_which_it_is() {
+        let cases = [
+            (
+                Budget {
+                    run_usd: Some(8.99),
+                    ..Budget::default()
+                },
+                "run 3 of ORCH-001 cost $9.00, and one run may cost $8.99",
+            ),
+            (
+                Budget {
+                    task_usd: Some(12.5),
+                    ..Budget::default()
+                },
+                "ORCH-001 has cost $12.50, and may cost $12.50",
+            ),
+            (
+                Budget {
+                    task_runs: Some(7),
+                    ..Budget::default()
+                },
+                "ORCH-001 has had 7 runs, and may have 7",
+            ),
+            (
+                Budget {
+                    day_usd: Some(40.0),
+                    ..Budget::default()
+                },
+                "agents of shop have cost $40.00 today (UTC), and may cost $40.00 a day",
+            ),
+            (
+                Budget {
+                    day_runs: Some(30),
+                    ..Budget::default()
+                },
+                "shop has had 30 runs of agents today (UTC), and may have 30 a day",
+            ),
+        ];
+        for (budget, text) in cases {
+            assert_eq!(texts(&spent(budget)), [text]);
+        }
+        let wide = Budget {
+            run_usd: Some(9.0),
+            task_usd: Some(12.51),
+            task_runs: Some(8),
+            day_usd: Some(40.01),
+            day_runs: Some(31),
+        };
+        assert_eq!(texts(&spent(wide)), [""; 0]);
+        assert_eq!(texts(&spent(Budget::default())), [""; 0], "without bounds nothing is bounded");
+    }
+
+    #[test]
+    fn b_run_5_what_an_operator_allowed_counts_on_top() {
+        let mut spent = spent(Budget {
+            task_usd: Some(10.0),
+            task_runs: Some(5),
+            ..Budget::default()
+        });
+        assert_eq!(texts(&spent).len(), 2);
+        spent.allowed = Sum { usd: 2.6, runs: 3 };
+        assert_eq!(texts(&spent), [""; 0]);
+    }
+}

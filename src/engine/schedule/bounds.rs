@@ -1,0 +1,36 @@
+//! What bounds single tasks and jobs: money, the same failure again, places for one agent.
+
+use super::{Queue, Room, WaitingJob, blocker};
+use crate::engine::model::{Blocker, Code, Millis, Task, Who};
+use crate::engine::rules::Ruleset;
+
+/// What a task may cost, and whether its job would only repeat what was done.
+pub(super) fn blockers(queue: &Queue<'_>, rules: &Ruleset, job: &WaitingJob, task: &Task, now: Millis, found: &mut Vec<Blocker>) {
+    if !rules.agents.contains_key(&job.slot) {
+        return;
+    }
+    if let Some(spent) = queue.bounds.spent.get(&task.id) {
+        found.extend(spent.blockers(&task.item, task.project.as_str(), job.since, now));
+    }
+    if let Some(stuck) = queue.bounds.stuck.get(&job.id) {
+        let item = &task.item;
+        found.push(Blocker {
+            clear: Some(format!(
+                "signalbox allow {item} \"why it will go better now\"    # or: signalbox stop {item}"
+            )),
+            ..blocker(Code::NoProgress, stuck.what.clone(), stuck.since, Who::Operator)
+        });
+    }
+}
+
+/// A place among the runs of one agent.
+pub(super) fn place(room: &Room, rules: &Ruleset, job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
+    let Some(limit) = rules.agents.get(&job.slot).and_then(|a| a.max_concurrency) else {
+        return;
+    };
+    let used = room.agents.get(&(task.project.clone(), job.slot.clone())).copied().unwrap_or(0);
+    if used >= limit {
+        let text = format!("{used} of {limit} places for {} in project {} are taken", job.slot, task.project);
+        found.push(blocker(Code::RunnerBusy, text, job.since, Who::Itself));
+    }
+}

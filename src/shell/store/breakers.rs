@@ -1,0 +1,142 @@
+//! Breakers of agent commands. They move in the transaction that ends a run, and a claim is checked
+//! against them in its own: one probe at a time, whoever claims, and none is lost with a crash.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use super::codec::{Fields, exec, first, list, one};
+use super::{Result, RunRow, Store, StoreError, inbox, outbox};
+use crate::engine::breaker::{Breaker, Limits, Pause, Stand};
+use crate::engine::model::{Millis, RunEnd, Seq};
+use crate::shell::store::Effect;
+
+/// What a claim says of the command it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// The program.
+    pub command: String,
+    /// Limits of its breaker; none where the rules switch it off.
+    pub limits: Option<Limits>,
+}
+
+impl Store {
+    /// Closes a breaker by hand and forgets the usage limit; whether it held anything back. `None`
+    /// when nothing is known of the command.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn close_breaker(&self, command: &str) -> Result<Option<bool>> {
+        let command = command.to_owned();
+        self.write(move |conn| {
+            let Some(before) = load(conn, &command)? else { return Ok(None) };
+            let held = before.open.is_some() || before.limit.is_some();
+            save(conn, &command, &Breaker::default()).map(|()| Some(held))
+        })
+        .await
+    }
+
+    /// The next moment at which a breaker or a usage limit lets something through.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn breaker_due(&self, now: Millis) -> Result<Option<Millis>> {
+        self.read(move |conn| {
+            let sql =
+                "SELECT MIN(at) FROM (SELECT open_until AS at FROM breakers UNION ALL SELECT limit_until FROM breakers) WHERE at > ?1";
+            let due: Option<i64> = one(conn, sql, [now.0])?;
+            Ok(due.map(Millis))
+        })
+        .await
+    }
+}
+
+/// All breakers, by command.
+pub(super) fn all(conn: &Connection) -> Result<BTreeMap<String, Breaker>> {
+    Ok(list(conn, "SELECT * FROM breakers", [], decode)?.into_iter().collect())
+}
+
+/// Refuses a claim that the command's breaker does not let through.
+///
+/// # Errors
+/// [`StoreError::Conflict`]: look again.
+pub(super) fn admit(conn: &Connection, guard: &Guard, now: Millis) -> Result<()> {
+    let Some(breaker) = load(conn, &guard.command)?.filter(|_| guard.limits.is_some()) else {
+        return Ok(());
+    };
+    let refused = breaker.limited(now).is_some()
+        || match breaker.stand(now) {
+            Stand::Closed => false,
+            Stand::Open(_) => true,
+            Stand::HalfOpen(pause) => {
+                let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE state <> 'ended' AND command = ?1 AND claimed_at >= ?2)";
+                one(conn, sql, params![guard.command, pause.until.0])?
+            }
+        };
+    if refused { Err(StoreError::Conflict) } else { Ok(()) }
+}
+
+/// Takes in how a run ended; what operators are to be told goes out with it.
+pub(super) fn after(conn: &Connection, run: &RunRow, end: &RunEnd, cause: Seq, now: Millis) -> Result<()> {
+    let sql = "SELECT command, breaker_failures, breaker_pause FROM runs WHERE id = ?1 AND breaker_failures IS NOT NULL";
+    let found = first(conn, sql, [run.id.0], |row| {
+        let f = Fields::new(row, "runs", "id");
+        let limits = Limits {
+            failures: f.small("breaker_failures")?,
+            pause: f.time("breaker_pause")?,
+        };
+        Ok((f.get::<String>("command")?, limits))
+    })?;
+    let Some((command, limits)) = found else { return Ok(()) };
+    let before = load(conn, &command)?.unwrap_or_default();
+    let mut breaker = before.clone();
+    let told = breaker.after(&command, end, run.claimed_at, limits, now);
+    if breaker != before {
+        save(conn, &command, &breaker)?;
+    }
+    if let Some(text) = told {
+        let target = inbox::of_task(conn, run.task)?.ok_or(StoreError::Gone)?;
+        let key = format!("breaker-{}", run.id);
+        outbox::push(conn, &target, &Effect::Alert { key, text }, cause, now)?;
+    }
+    Ok(())
+}
+
+fn load(conn: &Connection, command: &str) -> Result<Option<Breaker>> {
+    Ok(first(conn, "SELECT * FROM breakers WHERE command = ?1", [command], decode)?.map(|(_, breaker)| breaker))
+}
+
+fn save(conn: &Connection, command: &str, breaker: &Breaker) -> Result<()> {
+    let part = |pause: &Option<Pause>| pause.as_ref().map(|p| (p.since.0, p.until.0, p.why.clone()));
+    let (open, limit) = (part(&breaker.open), part(&breaker.limit));
+    let sql = "INSERT INTO breakers (command, streak, open_since, open_until, open_why, limit_since, limit_until, limit_why) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (command) DO UPDATE SET streak = ?2, open_since = ?3, \
+               open_until = ?4, open_why = ?5, limit_since = ?6, limit_until = ?7, limit_why = ?8";
+    let values = params![
+        command,
+        breaker.streak,
+        open.as_ref().map(|o| o.0),
+        open.as_ref().map(|o| o.1),
+        open.as_ref().map(|o| &o.2),
+        limit.as_ref().map(|l| l.0),
+        limit.as_ref().map(|l| l.1),
+        limit.as_ref().map(|l| &l.2),
+    ];
+    exec(conn, sql, values).map(|_| ())
+}
+
+fn decode(row: &rusqlite::Row<'_>) -> Result<(String, Breaker)> {
+    let f = Fields::new(row, "breakers", "command");
+    let pause = |since: &'static str, until: &'static str, why: &'static str| -> Result<Option<Pause>> {
+        Ok(match (f.time_opt(since)?, f.time_opt(until)?, f.get::<Option<String>>(why)?) {
+            (Some(since), Some(until), Some(why)) => Some(Pause { since, until, why }),
+            _ => None,
+        })
+    };
+    let breaker = Breaker {
+        streak: f.small("streak")?,
+        open: pause("open_since", "open_until", "open_why")?,
+        limit: pause("limit_since", "limit_until", "limit_why")?,
+    };
+    Ok((f.get("command")?, breaker))
+}

@@ -1,0 +1,223 @@
+//! What agents cost: sums kept where they are counted, what operators allowed on top, and the bill.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Fields, exec, list, one};
+use super::{Result, RunRow, Store, StoreError, inbox};
+use crate::engine::budget::Sum;
+use crate::engine::model::{JobKind, Millis, Name, RunId, TaskId};
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// What a task has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SpentTask {
+    /// Its runs of agents.
+    pub sum: Sum,
+    /// What operators allowed beyond the budget.
+    pub allowed: Sum,
+    /// Its run that cost most since they last did.
+    pub dearest: Option<(RunId, f64)>,
+    /// When they last did.
+    pub allowed_at: Option<Millis>,
+}
+
+/// An operator lets a task go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allowance {
+    /// The task.
+    pub task: TaskId,
+    /// Beyond the budget.
+    pub more: Sum,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What a bill is made out by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// By task.
+    #[default]
+    Task,
+    /// By project.
+    Project,
+    /// By agent.
+    Agent,
+    /// By day, UTC.
+    Day,
+}
+
+/// A line of a bill.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CostRow {
+    /// Work item id, project, agent or day.
+    pub key: String,
+    /// Its runs.
+    pub runs: u64,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Dollars.
+    pub usd: f64,
+}
+
+/// The day of a moment, since the epoch, UTC.
+#[must_use]
+pub fn day(at: Millis) -> i64 {
+    at.0.div_euclid(DAY)
+}
+
+/// When that day ends.
+#[must_use]
+pub fn day_ends(day: i64) -> Millis {
+    Millis(day.saturating_add(1).saturating_mul(DAY))
+}
+
+impl Store {
+    /// Allows a task more than its budget, and counts its failures anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such task.
+    pub async fn allow(&self, allowance: Allowance, now: Millis) -> Result<()> {
+        self.write(move |conn| {
+            inbox::of_task(conn, allowance.task)?.ok_or(StoreError::Gone)?;
+            let sql = "INSERT INTO allowances (task, usd, runs, who, why, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let Sum { usd, runs } = allowance.more;
+            exec(conn, sql, params![allowance.task.0, usd, runs, allowance.who, allowance.why, now.0])?;
+            let sql = "UPDATE spent_tasks SET dearest = NULL, dearest_usd = 0 WHERE task = ?1";
+            exec(conn, sql, [allowance.task.0]).map(|_| ())
+        })
+        .await
+    }
+
+    /// What each project has cost on the newest day (since the epoch, UTC) on which it cost anything.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn spent_days(&self) -> Result<BTreeMap<Name, (i64, Sum)>> {
+        self.read(days).await
+    }
+
+    /// What agents have cost since a moment, the dearest first; days in order.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn costs(&self, by: By, since: Millis) -> Result<Vec<CostRow>> {
+        self.read(move |conn| bill(conn, by, since)).await
+    }
+}
+
+fn bill(conn: &Connection, by: By, since: Millis) -> Result<Vec<CostRow>> {
+    let (key, order) = match by {
+        By::Task => (
+            "t.item || CASE WHEN t.item_gen IS NULL THEN '' ELSE '~' || t.item_gen END",
+            "usd DESC, 1",
+        ),
+        By::Project => ("t.project", "usd DESC, 1"),
+        By::Agent => ("r.slot", "usd DESC, 1"),
+        By::Day => ("date(r.ended_at / 1000, 'unixepoch')", "1"),
+    };
+    let tokens = |what: &str| format!("COALESCE(SUM(json_extract(r.usage, '$.{what}')), 0)");
+    let sql = format!(
+        "SELECT {key} AS key, COUNT(*) AS runs, {} AS input, {} AS output, COALESCE(SUM(json_extract(r.usage, '$.cost_usd')), 0.0) AS usd \
+         FROM runs r JOIN tasks t ON t.id = r.task WHERE r.state = 'ended' AND r.kind = 'agent' AND r.ended_at >= ?1 \
+         GROUP BY 1 ORDER BY {order}",
+        tokens("input_tokens"),
+        tokens("output_tokens")
+    );
+    list(conn, &sql, [since.0], |row| {
+        let f = Fields::new(row, "runs", "key");
+        Ok(CostRow {
+            key: f.get("key")?,
+            runs: f.small("runs")?,
+            input_tokens: f.small("input")?,
+            output_tokens: f.small("output")?,
+            usd: f.get("usd")?,
+        })
+    })
+}
+
+/// Counts a run that was claimed.
+pub(super) fn begun(conn: &Connection, task: TaskId, kind: JobKind, project: &Name, now: Millis) -> Result<()> {
+    if kind != JobKind::Agent {
+        return Ok(());
+    }
+    let sql =
+        "INSERT INTO spent_tasks (task, runs, usd, dearest_usd) VALUES (?1, 1, 0, 0) ON CONFLICT (task) DO UPDATE SET runs = runs + 1";
+    exec(conn, sql, [task.0])?;
+    let sql =
+        "INSERT INTO spent_days (project, day, runs, usd) VALUES (?1, ?2, 1, 0) ON CONFLICT (project, day) DO UPDATE SET runs = runs + 1";
+    exec(conn, sql, params![project.as_str(), day(now)]).map(|_| ())
+}
+
+/// Counts what a run cost that ended.
+pub(super) fn ended(conn: &Connection, run: &RunRow, usd: f64, now: Millis) -> Result<()> {
+    if run.kind != JobKind::Agent || !usd.is_finite() || usd <= 0.0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO spent_tasks (task, runs, usd, dearest, dearest_usd) VALUES (?1, 0, ?2, ?3, ?2) ON CONFLICT (task) DO UPDATE SET \
+               usd = usd + ?2, dearest = CASE WHEN ?2 > dearest_usd THEN ?3 ELSE dearest END, dearest_usd = MAX(dearest_usd, ?2)";
+    exec(conn, sql, params![run.task.0, usd, run.id.0])?;
+    let sql =
+        "INSERT INTO spent_days (project, day, runs, usd) VALUES (?1, ?2, 0, ?3) ON CONFLICT (project, day) DO UPDATE SET usd = usd + ?3";
+    exec(conn, sql, params![run.project.as_str(), day(now), usd]).map(|_| ())
+}
+
+/// What the tasks of waiting jobs have cost.
+pub(super) fn of_waiting(conn: &Connection) -> Result<BTreeMap<TaskId, SpentTask>> {
+    let sql = "SELECT w.task, COALESCE(s.runs, 0) AS runs, COALESCE(s.usd, 0.0) AS usd, s.dearest, s.dearest_usd, \
+               (SELECT COALESCE(SUM(a.usd), 0.0) FROM allowances a WHERE a.task = w.task) AS more_usd, \
+               (SELECT COALESCE(SUM(a.runs), 0) FROM allowances a WHERE a.task = w.task) AS more_runs, \
+               (SELECT MAX(a.at) FROM allowances a WHERE a.task = w.task) AS allowed_at \
+               FROM (SELECT DISTINCT task FROM jobs WHERE state IN ('scheduled', 'queued') AND kind = 'agent') w \
+               LEFT JOIN spent_tasks s ON s.task = w.task";
+    let rows = list(conn, sql, [], |row| {
+        let f = Fields::new(row, "spent_tasks", "task");
+        let dearest = match (f.get::<Option<i64>>("dearest")?, f.get::<Option<f64>>("dearest_usd")?) {
+            (Some(run), Some(usd)) => Some((RunId(run), usd)),
+            _ => None,
+        };
+        let spent = SpentTask {
+            sum: Sum {
+                usd: f.get("usd")?,
+                runs: f.small("runs")?,
+            },
+            allowed: Sum {
+                usd: f.get("more_usd")?,
+                runs: f.small("more_runs")?,
+            },
+            dearest,
+            allowed_at: f.time_opt("allowed_at")?,
+        };
+        Ok((TaskId(f.get("task")?), spent))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// What each project has cost on the newest day on which it cost anything.
+pub(super) fn days(conn: &Connection) -> Result<BTreeMap<Name, (i64, Sum)>> {
+    let sql = "SELECT project, day, runs, usd FROM spent_days d WHERE day = (SELECT MAX(day) FROM spent_days WHERE project = d.project)";
+    let rows = list(conn, sql, [], |row| {
+        let f = Fields::new(row, "spent_days", "project");
+        let sum = Sum {
+            usd: f.get("usd")?,
+            runs: f.small("runs")?,
+        };
+        Ok((f.name("project")?, (f.get("day")?, sum)))
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// When an operator last allowed the task to go on.
+pub(super) fn allowed_at(conn: &Connection, task: TaskId) -> Result<Option<Millis>> {
+    let at: Option<i64> = one(conn, "SELECT MAX(at) FROM allowances WHERE task = ?1", [task.0])?;
+    Ok(at.map(Millis))
+}

@@ -1,0 +1,155 @@
+//! Money, what is wrong now, and what was tried before.
+
+use super::*;
+use crate::engine::budget::Sum;
+use crate::engine::model::{Name, Role, Via};
+
+fn allowance(task: &Task, usd: f64, runs: u32) -> Allowance {
+    Allowance {
+        task: task.id,
+        more: Sum { usd, runs },
+        who: "ann".to_owned(),
+        why: "worth it".to_owned(),
+    }
+}
+
+async fn end(world: &World, run: &RunRow, usd: f64, now: Millis) {
+    let mut report = report(run, RunEnd::Ok);
+    report.usage.cost_usd = usd;
+    world.store.end_run(run.id, RunEnd::Ok, Some(report), None, now).await.unwrap();
+}
+
+#[tokio::test]
+async fn b_run_5_runs_and_money_are_summed_where_they_are_counted() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let first = world.running(&task).await;
+    end(&world, &first, 0.25, at(20)).await;
+    end(&world, &first, 99.0, at(21)).await;
+    let task = world.decide(&task, vec![Decision::Enqueue(spec(2, "developer"))]).await;
+    let next = world.store.jobs(task.id).await.unwrap().pop().unwrap();
+    let second = world.claim(next.id, "c2").await.unwrap();
+    end(&world, &second, 0.5, at(30)).await;
+    let task = world.decide(&task, vec![Decision::Enqueue(spec(3, "developer"))]).await;
+    let view = world.store.queue().await.unwrap();
+    let spent = view.spent[&task.id];
+    assert_eq!(spent.sum, Sum { usd: 0.75, runs: 2 }, "a late ending costs nothing");
+    assert_eq!((spent.dearest, spent.allowed), (Some((second.id, 0.5)), Sum::default()));
+    let (of, sum) = view.days[&Name::from(PROJECT)];
+    assert_eq!((of, sum), (day(T0), spent.sum));
+    assert!(day_ends(of) > T0 && day_ends(of - 1) <= T0);
+    // An operator allows more: the dearest run is looked at anew, the sums stay.
+    world.store.allow(allowance(&task, 2.0, 3), at(40)).await.unwrap();
+    world.store.allow(allowance(&task, 0.5, 0), at(41)).await.unwrap();
+    let world = world.reopen().await;
+    let after = world.store.queue().await.unwrap().spent[&task.id];
+    assert_eq!((after.sum, after.allowed), (spent.sum, Sum { usd: 2.5, runs: 3 }));
+    assert_eq!((after.dearest, after.allowed_at), (None, Some(at(41))));
+    let gone = world
+        .store
+        .allow(
+            Allowance {
+                task: TaskId(99),
+                ..allowance(&task, 1.0, 0)
+            },
+            at(42),
+        )
+        .await;
+    assert_eq!(gone, Err(StoreError::Gone));
+    // The bill says the same, however it is made out.
+    for (by, key) in [(By::Task, "ORCH-001"), (By::Project, PROJECT), (By::Day, "2023-11-14")] {
+        let rows = world.store.costs(by, T0).await.unwrap();
+        assert_eq!(rows.len(), 1, "{by:?}: {rows:?}");
+        let row = &rows[0];
+        assert_eq!((row.key.as_str(), row.runs, row.input_tokens, row.usd), (key, 2, 20, 0.75));
+    }
+    let agents = world.store.costs(By::Agent, T0).await.unwrap();
+    assert_eq!(
+        agents.iter().map(|r| r.key.as_str()).collect::<Vec<_>>(),
+        ["developer", "analyst"],
+        "the dearest first"
+    );
+    assert_eq!(world.store.costs(By::Task, at(1000)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_in_pieces() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let first = world.running(&one).await;
+    let second = world.running(&two).await;
+    end(&world, &first, 0.0, at(20)).await;
+    let ids = |rows: Vec<RunRow>| rows.into_iter().map(|r| r.id).collect::<Vec<_>>();
+    let list = async |task, open, before, limit| ids(world.store.recent_runs(task, open, before, limit).await.unwrap());
+    assert_eq!(list(None, false, None, 10).await, [second.id, first.id]);
+    assert_eq!(list(None, false, None, 1).await, [second.id]);
+    assert_eq!(list(None, false, Some(second.id), 1).await, [first.id]);
+    assert_eq!(list(None, true, None, 10).await, [second.id]);
+    assert_eq!(list(Some(one.id), false, None, 10).await, [first.id]);
+    assert_eq!(list(Some(one.id), true, None, 10).await, []);
+    assert!(world.store.last_activity(one.id).await.unwrap() >= Some(at(20)));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_once_across_restarts_until_it_is_over() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    assert!(world.store.raise("stalled", task.id, "it stands", at(1)).await.unwrap());
+    let world = world.reopen().await;
+    assert!(!world.store.raise("stalled", task.id, "it still stands", at(2)).await.unwrap());
+    let known = world.store.notices().await.unwrap();
+    assert_eq!(
+        known.iter().map(|n| (n.text.as_str(), n.since)).collect::<Vec<_>>(),
+        [("it stands", at(1))]
+    );
+    assert!(world.store.lower("stalled", Some("it moves"), at(3)).await.unwrap());
+    assert!(!world.store.lower("stalled", Some("it moves"), at(4)).await.unwrap());
+    assert!(world.store.raise("stalled", task.id, "again", at(5)).await.unwrap());
+    let alerts: i64 = glance(world.dir.path(), "SELECT COUNT(*) FROM outbox WHERE kind = 'alert'");
+    assert_eq!(alerts, 3, "begun, over, begun again");
+}
+
+/// A job that is queued by an event of `actor`, sent back with a note.
+async fn sent_back(world: &World, task: &Task, visit: u32, note: &str, actor: Actor) -> Task {
+    let said = NewEvent {
+        actor,
+        ..event(world.aimed(task), poked())
+    };
+    let seq = world.store.record(said).await.unwrap().unwrap();
+    let job = JobSpec {
+        note: Some(note.to_owned()),
+        ..spec(visit, "developer")
+    };
+    let mut step = world.step(task, seq, vec![Decision::Enqueue(job)]).await;
+    step.now = at(i64::from(visit) * 1000);
+    world.store.commit_step(step).await.unwrap();
+    world.store.task(task.id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn no_progress_counts_from_the_last_word_of_a_person_or_an_allowance() {
+    let world = World::new().await;
+    let mut task = world.task("i1", 1).await;
+    let person = Actor::Person {
+        name: "ann".to_owned(),
+        via: Via::Cli,
+        roles: vec![Role::Operator],
+    };
+    let notes = async |task: &Task| {
+        let view = world.store.queue().await.unwrap();
+        let job = view.waiting.iter().filter(|j| j.task == task.id).max_by_key(|j| j.id).unwrap();
+        view.past[&job.id].notes.iter().map(|(_, n)| n.clone()).collect::<Vec<_>>()
+    };
+    for (visit, note) in [(2, "a"), (3, "b")] {
+        task = sent_back(&world, &task, visit, note, Actor::Service).await;
+    }
+    assert_eq!(notes(&task).await, ["b", "a"]);
+    task = sent_back(&world, &task, 4, "do it so", person).await;
+    assert_eq!(notes(&task).await, [""; 0], "what a person asks for repeats nothing");
+    for (visit, note) in [(5, "c"), (6, "d")] {
+        task = sent_back(&world, &task, visit, note, Actor::Service).await;
+    }
+    assert_eq!(notes(&task).await, ["d", "c"]);
+    world.store.allow(allowance(&task, 0.0, 0), at(5500)).await.unwrap();
+    assert_eq!(notes(&task).await, ["d"]);
+}

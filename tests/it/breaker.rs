@@ -1,0 +1,189 @@
+//! What an agent's command holds back: its breaker (B-Q 8) and its preflight (B-Q 7).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use signalbox::scripted::Phase;
+
+use crate::world::{EXE, Setup, World};
+
+fn world(agents: &str, set: &str) -> World {
+    let mut set: toml::Table = toml::from_str(set).expect("settings");
+    let config = set.remove("config").and_then(|c| c.as_table().cloned()).unwrap_or_default();
+    World::new(&Setup {
+        agents: toml::from_str(agents).expect("agents"),
+        set,
+        config,
+        ..Setup::default()
+    })
+}
+
+fn blocker<'a>(seen: &'a Json, code: &str) -> &'a Json {
+    let all = seen["blockers"].as_array().expect("blockers");
+    all.iter().find(|b| b["code"] == code).unwrap_or(&Json::Null)
+}
+
+/// Alerts that were ever to go out and hold these words.
+fn alerts(world: &World, words: &str) -> i64 {
+    world.count(&format!(
+        "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{words}%'"
+    ))
+}
+
+#[test]
+fn b_q_8_three_failures_open_it_for_all_tasks_and_one_probe_closes_it_across_a_restart() {
+    let mut world = world(
+        "[developer]\ndo = [\"429\", \"slow:700\"]",
+        "\"retry.base\" = \"10s\"\n\"retry.max\" = \"10s\"\n\"breaker.pause\" = \"20s\"\n\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 5",
+    );
+    // Nobody is tried again before all three have failed, and everybody is due when the pause ends.
+    world.start();
+    let items: Vec<String> = (1..=3).map(|n| world.new_task(&format!("Number {n}"))).collect();
+    for item in &items {
+        world.wait_agent(item, "developer", 1);
+    }
+    let opened = Instant::now();
+    for item in &items {
+        let seen = world.wait_blocker(item, "BREAKER_OPEN");
+        let said = blocker(&seen, "BREAKER_OPEN");
+        assert!(said["text"].as_str().is_some_and(|t| t.contains("429")), "{said}");
+        assert!(said["since"].is_string(), "{said}");
+    }
+    world.kill();
+    world.start();
+    for item in &items {
+        world.wait_for(item, "its end", |seen| seen["task"]["stage"] != "development");
+    }
+    assert!(
+        opened.elapsed() >= Duration::from_secs(15),
+        "nothing was held back: {:?}",
+        opened.elapsed()
+    );
+    let of_developer: Vec<_> = world.ledger().into_iter().filter(|e| e.agent == "developer").collect();
+    assert_eq!(
+        of_developer.iter().filter(|e| e.phase == Phase::Start).count(),
+        6,
+        "{of_developer:?}"
+    );
+    // The first of the second tries was alone until it had ended, with four places free.
+    let second: Vec<_> = of_developer.iter().filter(|e| e.run > 3).collect();
+    assert_eq!(
+        (second[0].phase, second[1].phase),
+        (Phase::Start, Phase::End),
+        "one probe: {second:?}"
+    );
+    assert_eq!(second[0].run, second[1].run, "one probe: {second:?}");
+    // Of the database, not of the log: what was said just before a kill is said again.
+    assert_eq!(alerts(&world, "times in a row: nothing is started"), 1, "told once");
+    assert_eq!(alerts(&world, "its breaker is closed"), 1, "told once");
+    world.nothing_is_left();
+}
+
+#[test]
+fn b_q_8_a_probe_that_is_killed_is_replaced_and_weather_opens_it_again() {
+    let mut world = world(
+        "[developer]\ndo = [\"429\", \"hang\", \"429\", \"ok\"]",
+        "\"retry.base\" = \"1ms\"\n\"retry.max\" = \"1ms\"\n\"breaker.failures\" = 1\n\"breaker.pause\" = \"1s\"",
+    );
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 2);
+    // The probe is a run like any other: its shim and agent die, it is rescued, and probes again.
+    for (pid, line) in world.processes() {
+        if !line.contains(" serve") {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+        }
+    }
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert_eq!(alerts(&world, "still fails"), 1);
+    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 4);
+    world.nothing_is_left();
+}
+
+#[test]
+fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.cache\" = \"1s\"");
+    let program = world.path("agent");
+    let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
+    let (exe, own) = (
+        format!("\"{EXE}\", \"scripted-agent\""),
+        format!("\"{}\", \"scripted-agent\"", program.display()),
+    );
+    assert!(config.contains(&exe), "{config}");
+    fs::write(world.path("signalbox.toml"), config.replace(&exe, &own)).expect("config");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_for(&item, "the missing program", |seen| blocker(seen, "PREFLIGHT")["who"] == "operator");
+    let said = blocker(&seen, "PREFLIGHT");
+    assert!(said["clear"].as_str().is_some_and(|c| c.contains("--version")), "{said}");
+    assert!(said["text"].as_str().is_some_and(|t| t.contains("No such file")), "{said}");
+    let script = |version: &str| {
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = --version ]; then echo asked >> {}; {version}; fi\nexec {EXE} \"$@\"\n",
+            world.path("asked").display()
+        );
+        fs::write(world.path("agent.new"), text).expect("a script");
+        fs::set_permissions(world.path("agent.new"), fs::Permissions::from_mode(0o755)).expect("mode");
+        fs::rename(world.path("agent.new"), &program).expect("in place");
+    };
+    script("exit 4");
+    world.until("the failing look", || world.path("asked").exists());
+    let (mut world, item) = (world, item);
+    let seen = world.wait_for(&item, "its status", |seen| {
+        blocker(seen, "PREFLIGHT")["text"].as_str().is_some_and(|t| t.contains("status: 4"))
+    });
+    assert_eq!(seen["runs"].as_array().map(Vec::len), Some(0), "nothing was claimed");
+    assert!(world.begun().is_empty(), "no token was spent");
+    let text = format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nexec {EXE} \"$@\"\n");
+    fs::write(world.path("agent.new"), text).expect("a script");
+    fs::set_permissions(world.path("agent.new"), fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::rename(world.path("agent.new"), world.path("agent")).expect("in place");
+    let seen = world.wait_blocker(&item, "APPROVAL_WAIT");
+    let jobs = seen["jobs"].as_array().expect("jobs");
+    assert!(jobs.iter().all(|j| j["attempts"] == 1), "waiting used up no try: {jobs:?}");
+    assert_eq!(
+        alerts(&world, "cannot be used, and nothing is started"),
+        1,
+        "told once, whatever is wrong with it"
+    );
+    assert_eq!(alerts(&world, "can be used again"), 1);
+    world.nothing_is_left();
+}
+
+/// The program is looked for when the run is launched; nobody looked before.
+#[test]
+fn b_q_6_a_command_that_is_not_there_fails_for_good_and_leaves_its_place_to_others() {
+    let mut world = world(
+        "[developer]\ndo = [\"ok\"]",
+        "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false",
+    );
+    let program = world.path("no-such-agent").display().to_string();
+    let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
+    let whole = format!("\"{EXE}\", \"scripted-agent\"");
+    assert!(config.contains(&whole), "{config}");
+    fs::write(
+        world.path("signalbox.toml"),
+        config.replace(&whole, &format!("\"{program}\", \"scripted-agent\"")),
+    )
+    .expect("config");
+    world.start();
+    for title in ["Number 1", "Number 2"] {
+        let item = world.new_task(title);
+        let seen = world.wait_blocker(&item, "ESCALATED");
+        let runs = seen["runs"].as_array().expect("runs");
+        assert_eq!(runs.len(), 2, "two attempts: {runs:?}");
+        for run in runs {
+            let detail = run["detail"].as_str().unwrap_or_default();
+            assert!(run["outcome"] == "failed" && detail.contains(&program), "{run}");
+        }
+    }
+    let queue = world.get("/queue");
+    assert_eq!(
+        (&queue["counts"]["running"], &queue["reaper"]["open_runs"]),
+        (&Json::from(0), &Json::from(0)),
+        "{queue}"
+    );
+    world.nothing_is_left();
+}

@@ -1,0 +1,171 @@
+//! Random SIGKILLs over many small runs, with a fixed seed; and how long a stop takes. Run by hand:
+//! `cargo test --test it -- --ignored --nocapture chaos` (SIGNALBOX_CHAOS_SECONDS, SIGNALBOX_CHAOS_SEED).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use signalbox::scripted::{Entry, Phase};
+
+use crate::world::{Setup, World};
+
+/// Tasks at the same time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// SplitMix64: the same kills for the same seed, as far as timing allows.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+/// What a process of the world is, by its command line.
+fn role(line: &str) -> &'static str {
+    match line {
+        l if l.contains("run-shim --init") => "init",
+        l if l.contains("run-shim") => "shim",
+        l if l.contains("--child") => "child",
+        l if l.contains("scripted-agent") => "agent",
+        l if l.contains(" serve") => "service",
+        _ => "other",
+    }
+}
+
+fn number(name: &str, or: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(or)
+}
+
+/// A kill of something random; what it was.
+fn strike(world: &mut World, random: &mut Random) -> Option<&'static str> {
+    let wanted = ["service", "shim", "init", "agent", "child"][usize::try_from(random.below(5)).expect("small")];
+    if wanted == "service" {
+        world.kill();
+        if random.below(2) == 0 {
+            std::thread::sleep(Duration::from_millis(random.below(300)));
+        }
+        world.start();
+        return Some(wanted);
+    }
+    let found: Vec<i32> = world
+        .processes()
+        .into_iter()
+        .filter(|(_, l)| role(l) == wanted)
+        .map(|(pid, _)| pid)
+        .collect();
+    let victim = found.get(usize::try_from(random.below(found.len().max(1) as u64)).expect("small"))?;
+    kill(Pid::from_raw(*victim), Signal::SIGKILL).ok().map(|()| wanted)
+}
+
+/// Runs that began twice, and runs of one slot that were at work at the same time.
+fn doubled(ledger: &[Entry]) -> Vec<String> {
+    let mut begun = BTreeSet::new();
+    let mut newest: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let mut found = Vec::new();
+    for entry in ledger {
+        let slot = (entry.item.clone(), entry.agent.clone());
+        match entry.phase {
+            Phase::Start => {
+                if !begun.insert(entry.run) {
+                    found.push(format!("run {} began twice", entry.run));
+                }
+                newest.insert(slot, entry.run);
+            }
+            Phase::End if newest.get(&slot).is_some_and(|run| *run != entry.run) => {
+                found.push(format!("run {} of {slot:?} went on beside run {:?}", entry.run, newest.get(&slot)));
+            }
+            Phase::End => {}
+        }
+    }
+    found
+}
+
+/// Work that ended, was accepted, and was paid for again all the same.
+fn repeated(world: &mut World, items: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for item in items {
+        let seen = world.show(item);
+        let mut good: BTreeMap<(String, i64), u32> = BTreeMap::new();
+        for run in seen["runs"].as_array().into_iter().flatten().filter(|r| r["outcome"] == "ok") {
+            let slot = run["slot"].as_str().unwrap_or_default().to_owned();
+            *good.entry((slot, run["visit"].as_i64().unwrap_or_default())).or_default() += 1;
+        }
+        found.extend(
+            good.iter()
+                .filter(|(_, n)| **n > 1)
+                .map(|(slot, n)| format!("{item}: {slot:?} was accepted {n} times")),
+        );
+    }
+    found
+}
+
+#[test]
+#[ignore = "minutes: a check by hand, with figures"]
+fn chaos_no_run_is_lost_doubled_or_left_running() {
+    let (seconds, seed) = (number("SIGNALBOX_CHAOS_SECONDS", 240), number("SIGNALBOX_CHAOS_SEED", 1));
+    let level = std::env::var("SIGNALBOX_CHAOS_LEVEL").unwrap_or_else(|_| "pidns".to_owned());
+    let parts = vec!["\"slow:300\", \"orphan\", \"slow:150\""; 20].join(", ");
+    let agents = format!("[developer]\ndo = [{parts}]\n[reviewer]\ndo = [\"ok\"]");
+    let set = "\"serial_gate.enabled\" = false\n\"retry.attempts\" = 20\n\"retry.rescues\" = 20\n\"retry.transient\" = 20";
+    let config = json!({"max_concurrency": SIDE_BY_SIDE, "containment": level});
+    let mut world = World::new(&Setup {
+        agents: toml::from_str(&agents).expect("agents"),
+        set: toml::from_str(set).expect("settings"),
+        config: toml::Table::try_from(config).expect("config"),
+        ..Setup::default()
+    });
+    let (mut random, begun) = (Random(seed), Instant::now());
+    let mut kills: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut items: Vec<String> = Vec::new();
+    world.start();
+    let on = |world: &mut World, item: &String| {
+        let seen = world.show(item);
+        let waits = |code: &str| seen["blockers"].as_array().is_some_and(|b| b.iter().any(|b| b["code"] == code));
+        assert!(!waits("ESCALATED"), "{item} was parked: {}\n{}", seen["blockers"], world.tail());
+        !waits("APPROVAL_WAIT")
+    };
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        let batch: Vec<String> = (0..SIDE_BY_SIDE)
+            .map(|n| world.new_task(&format!("Number {}", items.len() + n)))
+            .collect();
+        items.extend(batch.iter().cloned());
+        let (first, mut open) = (Instant::now(), batch);
+        while !open.is_empty() {
+            // Each batch is left alone after a while: it must come to its end by itself.
+            if first.elapsed() < Duration::from_secs(12)
+                && let Some(what) = strike(&mut world, &mut random)
+            {
+                *kills.entry(what).or_default() += 1;
+            }
+            std::thread::sleep(Duration::from_millis(20 + random.below(150)));
+            open.retain(|item| on(&mut world, item));
+            assert!(
+                first.elapsed() < Duration::from_secs(120),
+                "lost: {open:?} do not end\n{}",
+                world.tail()
+            );
+        }
+    }
+    let ledger = world.ledger();
+    let (doubled, repeated) = (doubled(&ledger), repeated(&mut world, &items));
+    let starts = ledger.iter().filter(|e| e.phase == Phase::Start).count();
+    let total: u32 = kills.values().sum();
+    println!(
+        "chaos at {level}, seed {seed}: {total} kills {kills:?}, {} tasks, {starts} agent runs, {} starts of the service, {:.0} s; lost 0, doubled {}, accepted twice {}",
+        items.len(),
+        world.starts,
+        begun.elapsed().as_secs_f64(),
+        doubled.len(),
+        repeated.len()
+    );
+    assert!(doubled.is_empty(), "{doubled:#?}");
+    assert!(repeated.is_empty(), "{repeated:#?}");
+    world.nothing_is_left();
+}

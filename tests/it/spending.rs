@@ -1,0 +1,161 @@
+//! Money and progress (B-RUN 5): what agents cost stops further launches, and so does the same thing again.
+
+use std::process::Output;
+
+use serde_json::Value as Json;
+
+use crate::world::{Setup, World};
+
+fn world(agents: &str, set: &str) -> World {
+    World::new(&Setup {
+        agents: toml::from_str(agents).expect("agents"),
+        set: toml::from_str(set).expect("settings"),
+        ..Setup::default()
+    })
+}
+
+fn blocker<'a>(seen: &'a Json, code: &str) -> &'a Json {
+    let all = seen["blockers"].as_array().expect("blockers");
+    all.iter().find(|b| b["code"] == code).unwrap_or(&Json::Null)
+}
+
+/// Alerts of jobs that are held back.
+fn alerts(world: &World) -> i64 {
+    world.count("SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%is not run: %'")
+}
+
+fn say(world: &World, args: &[&str]) -> Output {
+    world.command(args).output().expect("a command")
+}
+
+fn said(world: &World, args: &[&str]) -> String {
+    let out = say(world, args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Each scripted run costs a cent.
+#[test]
+fn b_run_5_a_task_budget_stops_further_launches_until_an_operator_allows_more() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"budget.task.max_cost_usd\" = 0.01");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "BUDGET");
+    let held = blocker(&seen, "BUDGET").clone();
+    assert!(
+        held["text"]
+            .as_str()
+            .is_some_and(|t| t.contains("has cost $0.01, and may cost $0.01")),
+        "{held}"
+    );
+    assert!(
+        held["clear"]
+            .as_str()
+            .is_some_and(|c| c.starts_with(&format!("signalbox allow {item}"))),
+        "{held}"
+    );
+    assert_eq!(world.begun().len(), 1, "one run was paid for");
+    world.kill();
+    world.start();
+    world.wait_blocker(&item, "BUDGET");
+    assert_eq!(world.begun().len(), 1, "nor did the restart start anything");
+    let cost: Json = serde_json::from_str(&said(&world, &["cost", "--json"])).expect("json");
+    assert_eq!(
+        (&cost["lines"][0]["key"], &cost["lines"][0]["runs"]),
+        (&Json::from(item.as_str()), &Json::from(1))
+    );
+    assert_eq!(cost["cost_usd"], 0.01);
+    assert!(said(&world, &["cost", "--by", "day"]).contains("1 runs, $0.01"));
+    let refused = say(&world, &["allow", &item, "too much", "--usd", "1e9"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("$10000"));
+    said(&world, &["allow", &item, "it is worth it", "--usd", "1"]);
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let runs: Json = serde_json::from_str(&said(&world, &["runs", &item, "--json"])).expect("json");
+    let all = runs["runs"].as_array().expect("runs");
+    assert!(all.len() >= 2 && all.iter().all(|r| r["item"] == item.as_str()), "{runs}");
+    assert!(said(&world, &["runs"]).contains("developer"));
+    assert_eq!(alerts(&world), 1, "told once, across the restart");
+    world.nothing_is_left();
+}
+
+#[test]
+fn b_run_5_a_day_budget_holds_back_every_task_of_the_project() {
+    let mut world = world(
+        "[developer]\ndo = [\"ok\"]",
+        "\"budget.day.max_runs\" = 1\n\"serial_gate.enabled\" = false",
+    );
+    world.start();
+    let first = world.new_task("Number 1");
+    world.wait_blocker(&first, "BUDGET");
+    let second = world.new_task("Number 2");
+    let seen = world.wait_blocker(&second, "BUDGET");
+    let held = blocker(&seen, "BUDGET");
+    assert!(
+        held["text"]
+            .as_str()
+            .is_some_and(|t| t.contains("today (UTC), and may have 1 a day")),
+        "{held}"
+    );
+    assert_eq!(world.begun().len(), 1);
+    assert_eq!(alerts(&world), 1, "a day is told once");
+}
+
+#[test]
+fn b_run_5_without_budgets_nothing_is_held_back() {
+    let set = "\"budget.enabled\" = false\n\"budget.task.max_cost_usd\" = 0.01\n\"budget.day.max_runs\" = 1";
+    let mut world = world("[developer]\ndo = [\"ok\"]", set);
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    world.nothing_is_left();
+}
+
+/// The reviewer says the same each time; the counter would allow more.
+#[test]
+fn no_progress_holds_back_what_is_sent_back_for_the_same_reason() {
+    let changes = ["\"changes\""; 3].join(", ");
+    let mut world = world(
+        &format!("[developer]\ndo = [\"ok\"]\n[reviewer]\ndo = [{changes}, \"ok\"]"),
+        "\"counters.rework.max\" = 9",
+    );
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "NO_PROGRESS");
+    let held = blocker(&seen, "NO_PROGRESS");
+    assert!(held["text"].as_str().is_some_and(|t| t.contains("3 times now")), "{held}");
+    let of = |world: &World, agent: &str| world.begun().iter().filter(|e| e.agent == agent).count();
+    assert_eq!((of(&world, "developer"), of(&world, "reviewer")), (3, 3));
+    said(&world, &["allow", &item, "the reviewer was wrong"]);
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert_eq!((of(&world, "developer"), of(&world, "reviewer")), (4, 4));
+    world.nothing_is_left();
+}
+
+#[test]
+fn b_q_8_an_operator_closes_a_breaker_and_the_queue_shows_it() {
+    let mut world = world(
+        "[developer]\ndo = [\"429\", \"ok\"]",
+        "\"retry.base\" = \"1ms\"\n\"retry.max\" = \"1ms\"\n\"breaker.failures\" = 1\n\"breaker.pause\" = \"1h\"",
+    );
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "BREAKER_OPEN");
+    let clear = blocker(&seen, "BREAKER_OPEN")["clear"].as_str().unwrap_or_default().to_owned();
+    let queue = world.get("/queue");
+    let breaker = &queue["resilience"]["breaker"];
+    assert_eq!(
+        (&breaker["state"], &breaker["consecutive_transient"]),
+        (&Json::from("open"), &Json::from(1)),
+        "{queue}"
+    );
+    assert!(breaker["pause_remaining_s"].as_i64().is_some_and(|s| s > 3000), "{queue}");
+    assert_eq!(queue["resilience"]["preflight_ok"], true);
+    let words: Vec<&str> = clear.split("    #").next().unwrap_or_default().split(' ').skip(1).collect();
+    assert_eq!(words[..2], ["breaker", "close"], "{clear}");
+    assert!(said(&world, &words).contains("is used again at once"));
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert!(said(&world, &words).contains("nothing held"), "idempotent");
+    let unknown = say(&world, &["breaker", "close", "no-such-agent"]);
+    assert_eq!(unknown.status.code(), Some(5), "{}", String::from_utf8_lossy(&unknown.stderr));
+    world.nothing_is_left();
+}
