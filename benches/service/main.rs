@@ -1,7 +1,7 @@
 //! What the running service costs: the real binary, loaded from outside, beside what the machine
 //! can do at all, in one run.
 //!
-//! `cargo bench --bench service` measures everything; `-- stop adopt` only what is named. Environment:
+//! `cargo bench --bench service` measures everything; `-- idle adopt` only what is named. Environment:
 //! `SIGNALBOX_BENCH_SECONDS` (5) of load, `SIGNALBOX_BENCH_HISTORY` (100000) rows of history,
 //! `SIGNALBOX_BENCH_RUNS` (50) runs at a time. Worlds are laid out in the temporary folder: TMPDIR
 //! names another one, on the disk in question. Ratios count, absolute times drift.
@@ -21,11 +21,10 @@ mod world;
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What is measured, by the name that chooses it.
-const ALL: [(&str, fn() -> Outcome<()>); 6] = [
+const ALL: [(&str, fn() -> Outcome<()>); 5] = [
     ("deliveries", deliveries::accepted),
     ("start", runs::start),
     ("idle", runs::idle),
-    ("stop", runs::stop),
     ("adopt", history::adopt),
     ("answers", history::answers),
 ];

@@ -1,13 +1,11 @@
-//! P2, P8 and P10: how soon a job runs, what standing by costs, how soon a stop has stopped.
+//! P2 and P8: how soon a job runs, and what standing by costs.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use serde_json::json;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::figures::Times;
 use crate::world::World;
@@ -75,7 +73,7 @@ pub fn start() -> Outcome<()> {
 
 /// P8: memory and processor time while nothing happens, and for each run that stands by.
 pub fn idle() -> Outcome<()> {
-    let count = number("SIGNALBOX_BENCH_RUNS", 50).min(64);
+    let count = number("SIGNALBOX_BENCH_RUNS", 50);
     let span = Duration::from_secs(number("SIGNALBOX_BENCH_SECONDS", 5).max(1));
     let mut world = town::many("[developer]\ndo = ['hang']", "");
     world.start();
@@ -104,37 +102,6 @@ pub fn idle() -> Outcome<()> {
         "    service with {count:<3} live runs               {:>8.1} MB  {used:>6.2} % of a core",
         rss(service)?
     );
-    Ok(())
-}
-
-/// P10: a person says stop, to everything that belongs to the run is gone.
-pub fn stop() -> Outcome<()> {
-    let count = number("SIGNALBOX_BENCH_RUNS", 50).min(20);
-    for (part, goal) in [("hang", "goal ≤ 200 ms"), ("deaf", "goal ≤ grace (1 s here) + 300 ms")] {
-        let mut world = town::many(&format!("[developer]\ndo = ['{part}']"), "\"agents.*.grace\" = '1s'");
-        world.start();
-        let mut times = Vec::new();
-        for item in town::tasks(&world, count) {
-            world.wait_agent(&item, "developer", 1);
-            let entry = world.begun().into_iter().find(|e| e.item == item).ok_or("no run")?;
-            let agent = i32::try_from(entry.pid)?;
-            let said = Instant::now();
-            let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({}))?;
-            assert!(answer.ok(), "{answer:?}");
-            while fs::metadata(format!("/proc/{agent}")).is_ok() {
-                std::thread::sleep(Duration::from_micros(500));
-            }
-            let dead = said.elapsed();
-            world.wait_mode(&item, "cancelled");
-            times.push(dead);
-        }
-        let name = if part == "hang" {
-            "an agent that ends on SIGTERM"
-        } else {
-            "an agent that does not hear it"
-        };
-        Times::of(times).show(&format!("P10: STOP to dead, {name}"), goal);
-    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ pub fn many(agents: &str, set: &str) -> World {
     let setup = Setup {
         agents: agents.parse().expect("agents"),
         set: format!("\"serial_gate.enabled\" = false\n{set}").parse().expect("overrides"),
-        config: "max_concurrency = 64".parse().expect("a configuration"),
+        config: "max_concurrency = 1000".parse().expect("a configuration"),
         ..Setup::default()
     };
     World::new(&setup)

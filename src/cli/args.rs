@@ -228,6 +228,9 @@ pub struct Serve {
     /// Write the log as JSON
     #[arg(long)]
     pub log_json: bool,
+    /// On the first SIGTERM or SIGINT start nothing new, and end when no run is left
+    #[arg(long)]
+    pub drain: bool,
     /// Leave the proof out, now and at reloads: rules that `validate` refuses may then be in force
     #[arg(long)]
     pub no_proof: bool,
@@ -264,6 +267,8 @@ pub enum Pipeline {
     Orch,
     /// An ordinary application: no staging, no self-deploy.
     Enduro,
+    /// Documents: written, read by two reviewers, published after a day.
+    Docs,
 }
 
 impl Pipeline {
@@ -274,6 +279,7 @@ impl Pipeline {
             Self::Local => "local",
             Self::Orch => "orch",
             Self::Enduro => "enduro",
+            Self::Docs => "docs",
         }
     }
 }

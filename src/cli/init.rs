@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_pipeline_that_ships_can_be_chosen() {
-        for pipeline in [Pipeline::Local, Pipeline::Orch, Pipeline::Enduro] {
+        for pipeline in [Pipeline::Local, Pipeline::Orch, Pipeline::Enduro, Pipeline::Docs] {
             let dir = repository();
             let args = args::Init {
                 pipeline: Some(pipeline),

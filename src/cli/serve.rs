@@ -41,7 +41,7 @@ pub fn run(global: &Global, args: &Serve) -> ExitCode {
         Err(error) => return refuse(&Failure::other(format!("the runtime cannot start: {error}"))),
     };
     let prover = (!args.no_proof).then(Prover::default);
-    match runtime.block_on(serve(settings, prover)) {
+    match runtime.block_on(serve(settings, prover, args.drain)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => refuse(&failure),
     }
@@ -116,7 +116,7 @@ fn log_to_stderr(json: bool) {
     }
 }
 
-async fn serve(settings: Settings, prover: Option<Prover>) -> Result<(), Failure> {
+async fn serve(settings: Settings, prover: Option<Prover>, drain: bool) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
     if let Some(config) = &settings.loaded.config {
         web::free(config.listen).await.map_err(|e| other(&e))?;
@@ -125,18 +125,18 @@ async fn serve(settings: Settings, prover: Option<Prover>) -> Result<(), Failure
     if let Some(prover) = prover {
         service.prove_reloads(prover);
     }
-    let result = go(&service).await;
+    let result = go(&service, drain).await;
     service.store.clone().close().await;
     result
 }
 
 /// Listens first: a service that cannot be talked to starts nothing.
-async fn go(service: &Arc<Service>) -> Result<(), Failure> {
+async fn go(service: &Arc<Service>, drain: bool) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
     let stop = CancellationToken::new();
     let door = web::bind(service).await.map_err(|e| other(&e))?;
     let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
-    let ending = tokio::spawn(on_signal(stop.clone()));
+    let ending = tokio::spawn(on_signal(Arc::clone(service), stop.clone(), drain));
     let reloading = tokio::spawn(reload::keep_up(Arc::clone(service), stop.clone()));
     let worked = service.work(stop.clone()).await;
     stop.cancel();
@@ -148,8 +148,9 @@ async fn go(service: &Arc<Service>) -> Result<(), Failure> {
 }
 
 /// The first SIGTERM or SIGINT ends the service in good order, the second at once: agents stay
-/// with their shims either way, and nothing that was recorded is lost.
-async fn on_signal(stop: CancellationToken) {
+/// with their shims either way, and nothing that was recorded is lost. With `drain` the first lets
+/// them end before, and the second is what the first is else.
+async fn on_signal(service: Arc<Service>, stop: CancellationToken, drain: bool) {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         tracing::error!("signals cannot be listened to: only SIGKILL ends this service");
         return;
@@ -158,6 +159,13 @@ async fn on_signal(stop: CancellationToken) {
         tokio::select! { _ = term.recv() => (), _ = int.recv() => () }
     };
     next().await;
+    if drain {
+        tracing::info!(
+            "draining: nothing new is started, and the service ends when no run is left; a second signal does not wait for that"
+        );
+        service.drain();
+        tokio::select! { () = service.drained() => (), () = next() => () }
+    }
     tracing::info!("ending: agents stay with their shims and are adopted at the next start");
     stop.cancel();
     next().await;

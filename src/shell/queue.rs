@@ -14,6 +14,9 @@ use crate::shell::{bounds, clock, launch};
 
 /// Starts every job that nothing holds back.
 pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
+    if service.draining() {
+        return Ok(());
+    }
     let view = service.store.queue().await?;
     if view.waiting.is_empty() && view.notices.is_empty() {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use regex::{Regex, RegexBuilder};
@@ -180,6 +181,7 @@ pub struct Service {
     /// What webhooks are signed with.
     pub hooks: Vec<Hook>,
     wake: Notify,
+    draining: AtomicBool,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
     patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
 }
@@ -246,6 +248,7 @@ impl Service {
             reloading: Reloading::default(),
             hooks,
             wake: Notify::new(),
+            draining: AtomicBool::new(false),
             rules: Mutex::new(rules),
             patterns: Mutex::default(),
         }))
@@ -266,6 +269,33 @@ impl Service {
         tracker.close();
         tracker.wait().await;
         Ok(())
+    }
+
+    /// From now on nothing new is started; what is at work goes on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing new is started any more.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no run is left.
+    pub async fn drained(&self) {
+        let mut commits = self.store.commits();
+        loop {
+            commits.borrow_and_update();
+            match self.store.open_runs().await {
+                Ok(runs) if runs.is_empty() => return,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "whether runs are left cannot be read"),
+            }
+            if commits.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The chat is looked at afresh: where its room has moved to, what waits for it, and which

@@ -155,3 +155,44 @@ fn late_repetitions_of_every_event_change_nothing() {
     assert_eq!(before, after);
     world.nothing_is_left();
 }
+
+/// ★ graceful drain: nothing new is started, what is at work ends by itself, and nothing is left.
+#[test]
+fn a_service_that_drains_lets_its_runs_end_and_starts_nothing_new() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.drain = true;
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.terminate();
+    world.until("draining", || world.log().contains("draining: nothing new"));
+    assert_eq!(world.get("/api/health")["status"], "draining");
+    world.let_go();
+    world.ended();
+    assert!(world.processes().is_empty(), "{:?}", world.processes());
+    assert_eq!(world.count("SELECT COUNT(*) FROM runs WHERE state <> 'ended'"), 0);
+    world.drain = false;
+    world.start();
+    done(&mut world, &item);
+    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 1, "paid once");
+    world.nothing_is_left();
+}
+
+/// The second signal does not wait: the agent stays with its shim and is adopted.
+#[test]
+fn a_second_signal_ends_a_service_that_drains() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.drain = true;
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.terminate();
+    world.until("draining", || world.log().contains("draining: nothing new"));
+    world.stop();
+    world.drain = false;
+    world.start();
+    world.until("adoption", || world.log().contains(" adopted"));
+    world.let_go();
+    done(&mut world, &item);
+    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 1, "paid once");
+}

@@ -23,14 +23,15 @@ pub fn all(guess: Choices) -> Result<Choices, Failure> {
     let pipeline = loop {
         let word = line(
             &mut input,
-            "Pipeline: local (build, review, test, you confirm), orch or enduro",
+            "Pipeline: local (build, review, test, you confirm), orch, enduro or docs",
             guess.pipeline.name(),
         )?;
         match word.as_str() {
             "local" => break Pipeline::Local,
             "orch" => break Pipeline::Orch,
             "enduro" => break Pipeline::Enduro,
-            _ => say("local, orch or enduro, please."),
+            "docs" => break Pipeline::Docs,
+            _ => say("local, orch, enduro or docs, please."),
         }
     };
     let prefix = line(&mut input, "Prefix of work item ids", &guess.prefix)?.to_ascii_uppercase();

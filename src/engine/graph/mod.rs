@@ -224,7 +224,12 @@ fn notes(rules: &Ruleset) -> Vec<String> {
     if !used.is_empty() {
         notes.push("A counter used up: the task is parked where the edge leads, for a person".to_owned());
     }
-    let labels: Vec<&str> = rules.auto.values().map(|rule| rule.label.as_str()).collect();
+    let asked = |name: &Name| {
+        let mut gates = rules.gates.values();
+        gates.any(|g| matches!(&g.kind, GateKind::Human { auto: Some(auto), .. } if auto == name))
+    };
+    let labels = rules.auto.iter().filter(|(name, _)| asked(name));
+    let labels: Vec<&str> = labels.map(|(_, rule)| rule.label.as_str()).collect();
     if !labels.is_empty() {
         notes.push(format!("Labels that pass a person's gate: {}", labels.join(", ")));
     }

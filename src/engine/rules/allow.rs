@@ -50,7 +50,8 @@ const MARK: &str = "signalbox:";
 
 fn is_allow(comment: &str) -> bool {
     let text = comment.trim_start_matches('#').trim_start();
-    text.strip_prefix(MARK).is_some_and(|rest| rest.trim_start().starts_with("allow"))
+    text.strip_prefix(MARK)
+        .is_some_and(|rest| rest.trim_start().to_ascii_lowercase().starts_with("al"))
 }
 
 /// Makes findings about a comment.

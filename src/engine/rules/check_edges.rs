@@ -235,7 +235,12 @@ impl<'a> Edges<'a> {
             .sink
             .nearest(key, outcomes.iter().map(String::as_str))
             .map(|n| format!("did you mean {}?", quoted(n)));
-        let help = near.or_else(|| (!outcomes.is_empty()).then(|| format!("what comes out there: {}", list(&outcomes))));
+        let star = key
+            .ends_with(".*")
+            .then(|| "`*` may stand before the dot only: an outcome is named".to_owned());
+        let help = star
+            .or(near)
+            .or_else(|| (!outcomes.is_empty()).then(|| format!("what comes out there: {}", list(&outcomes))));
         self.scope.sink.push(problem.label("never reached").maybe_help(help));
     }
 

@@ -59,7 +59,7 @@ pub fn tracker(p: &Reader) -> Found<Tracker> {
     bound(
         p,
         "tracker",
-        "tracker = { kind = \"local\" }",
+        "tracker = { kind = \"local\" }, or kind = \"plane\" (docs/plane.md)",
         &[("local", &local), ("plane", &plane)],
     )
 }

@@ -66,7 +66,7 @@ pub fn config(path: &Arc<str>, root: &Table, sink: &Sink) -> (Option<Config>, BT
 
 /// A count of things at the same time.
 pub fn positive(r: &Reader, key: &'static str) -> Option<u32> {
-    r.int(key, 1..=64).and_then(|n| u32::try_from(n).ok())
+    r.int(key, 1..=1000).and_then(|n| u32::try_from(n).ok())
 }
 
 fn api(r: &Reader) -> Api {

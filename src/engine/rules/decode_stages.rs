@@ -44,8 +44,11 @@ fn actions(r: &Reader) -> Vec<Sp<String>> {
             kept.push(action);
         } else {
             let problem = Problem::error(codes::CHOICE, &action.at, format!("there is no action {}", quoted(&action.v)));
-            r.sink
-                .push(problem.label("unknown action").help("the actions are `merge` and `hook:NAME`"));
+            r.sink.push(
+                problem
+                    .label("unknown action")
+                    .help("the action is `merge`; `hook:NAME` is for a later version"),
+            );
         }
     }
     kept

@@ -80,21 +80,25 @@ pub fn load(files: &Files) -> Loaded {
 fn size(files: &Files, sink: &Sink) -> Files {
     let mut small = Files::default();
     for (path, source) in &files.0 {
-        if source.text.len() > MAX_FILE {
+        let why = if source.text.len() > MAX_FILE {
+            Some((
+                "this file is larger than 1 MiB: it cannot be a file of rules",
+                "remove it, or move it out of the folders that signalbox reads",
+            ))
+        } else if source.text.contains('\0') {
+            Some((
+                "this file holds NUL characters: it is not text in UTF-8",
+                "save it as UTF-8; UTF-16 without a mark at its beginning looks like this",
+            ))
+        } else {
+            None
+        };
+        if let Some((words, help)) = why {
             let at = Place {
                 file: Arc::from(path.as_str()),
                 span: 0..0,
             };
-            let problem = Problem::error(
-                codes::UNREADABLE_FILE,
-                &at,
-                "this file is larger than 1 MiB: it cannot be a file of rules",
-            );
-            sink.push(
-                problem
-                    .whole_file()
-                    .help("remove it, or move it out of the folders that signalbox reads"),
-            );
+            sink.push(Problem::error(codes::UNREADABLE_FILE, &at, words).whole_file().help(help));
         } else {
             small.0.insert(path.clone(), source.clone());
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::engine::model::{
-    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Millis, Mode, Name, Phase, Repo, Slot, SlotState, StopState,
+    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Life, Millis, Mode, Name, Repo, Slot, SlotState, StopState,
     Task, Visit,
 };
 use crate::engine::render::{self, Words};
@@ -82,7 +82,7 @@ impl<'a> Draft<'a> {
     /// Out of an escalation, the board shows the stage again: what it shows now may be that a person was needed.
     fn show_again(&mut self) {
         let control = &self.task.control;
-        let moves = control.phase == Phase::Live && control.mode == Mode::Active && control.stop == StopState::No;
+        let moves = control.phase.life() == Life::Live && control.mode == Mode::Active && control.stop == StopState::No;
         // Entering a stage shows its status by itself.
         if !self.parked || !moves || control.at == At::Entering {
             return;

@@ -211,7 +211,12 @@ async fn sentence(service: &Service, task: &Task, blockers: &[BlockerView], runs
 pub fn health(service: &Service, containment: &str) -> HealthView {
     let trouble = service.store.trouble().borrow().clone();
     HealthView {
-        status: if trouble.is_some() { "degraded" } else { "ok" }.to_owned(),
+        status: match (&trouble, service.draining()) {
+            (Some(_), _) => "degraded",
+            (None, true) => "draining",
+            (None, false) => "ok",
+        }
+        .to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: service.now().since(service.started_at).0 / 1000,
         containment: containment.to_owned(),

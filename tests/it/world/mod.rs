@@ -63,6 +63,8 @@ pub struct World {
     pub crash: Option<String>,
     /// Whether only the first start has it.
     pub crash_once: bool,
+    /// Whether the service is to wait for its runs when it is told to end.
+    pub drain: bool,
     /// Starts of the service so far.
     pub starts: u32,
     prefix: String,
@@ -83,6 +85,7 @@ impl World {
             service: None,
             crash: None,
             crash_once: false,
+            drain: false,
             starts: 0,
             prefix: prefix.to_owned(),
         };
@@ -200,6 +203,7 @@ impl World {
             .expect("a log");
         // Every world has rules of its own, and proofs are tried elsewhere.
         let mut command = self.command(&["serve", "--no-proof"]);
+        command.args(self.drain.then_some("--drain"));
         if let Some(point) = self.crash.as_ref().filter(|_| self.starts == 1 || !self.crash_once) {
             command.env("SIGNALBOX_CRASH", point);
         }
@@ -256,11 +260,22 @@ impl World {
         }
     }
 
-    /// Ends the service in good order.
-    pub fn stop(&mut self) {
-        let Some(mut child) = self.service.take() else { return };
+    /// Tells the service to end.
+    pub fn terminate(&self) {
+        let Some(child) = &self.service else { return };
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("SIGTERM");
+    }
+
+    /// Ends the service in good order.
+    pub fn stop(&mut self) {
+        self.terminate();
+        self.ended();
+    }
+
+    /// Waits until a service that was told to end has done so.
+    pub fn ended(&mut self) {
+        let Some(mut child) = self.service.take() else { return };
         let status = child.wait().expect("waiting for the service");
         assert!(
             status.success() || (self.crash.is_some() && status.signal() == Some(9)),
