@@ -166,7 +166,7 @@ fn a_service_that_drains_lets_its_runs_end_and_starts_nothing_new() {
     world.wait_agent(&item, "developer", 1);
     world.terminate();
     world.until("draining", || world.log().contains("draining: nothing new"));
-    assert_eq!(world.get("/api/health")["status"], "draining");
+    assert_eq!(world.get("/health")["status"], "draining");
     world.let_go();
     world.ended();
     assert!(world.processes().is_empty(), "{:?}", world.processes());
