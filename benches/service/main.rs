@@ -36,6 +36,10 @@ fn main() -> Outcome<()> {
     {
         return runs::stamp(file, rest);
     }
+    // The service asks it of every agent's program before it starts one.
+    if args == ["--version"] {
+        return Ok(());
+    }
     let chosen: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
     println!("{} cores", std::thread::available_parallelism()?);
     for (name, measure) in ALL {

@@ -89,6 +89,12 @@ pub fn text(repository: &Repository, choices: &Choices) -> String {
     } else {
         ("# ", "if your agent keeps a login there")
     };
+    // A command that nobody knows may take `--version` for work to be done.
+    let preflight = if known {
+        ""
+    } else {
+        "\"preflight.enabled\" = false         # true, if your agent answers --version with exit 0 and does nothing else\n"
+    };
     let protected = match repository.default_branch.as_str() {
         "main" | "master" => String::new(),
         _ => format!("\"branch.protected\" = [{branch}, \"main\", \"master\", \"release/*\"]   # never pushed to or deleted\n"),
@@ -107,7 +113,7 @@ language = "en"                        # of comments, notes and alerts: "en" or 
 # hosts = ["signalbox.example"]        # names accepted in the Host header besides `listen`
 
 [projects.{name}]
-pipeline = {pipeline}                     # built in: local, orch, enduro; your own go into pipelines/*.toml beside this file
+pipeline = {pipeline}                     # built in: local, orch, enduro, docs; your own go into pipelines/*.toml beside this file
 prefix   = {prefix}                     # work items are {bare_prefix}-001, {bare_prefix}-002, …
 tracker  = {{ kind = "local" }}          # the service's own board: `signalbox task …`
 forge    = {{ kind = "local", source = "..", default_branch = {branch} }}   # your repository; it is read, never written to
@@ -119,7 +125,7 @@ forge    = {{ kind = "local", source = "..", default_branch = {branch} }}   # yo
 {home}"agents.*.home" = "service"        # your own HOME instead of a fresh one: {home_why}
 "gates.local_tests.command.run" = {test}   # run in the task's checkout; exit 0 passes
 "gates.local_tests.command.home" = "service"   # with your own HOME: toolchains and caches live there; "fresh" for an empty one
-{protected}# "agents.*.env" = ["MY_API_KEY"]      # variables that agents inherit; the environment is empty else
+{preflight}{protected}# "agents.*.env" = ["MY_API_KEY"]      # variables that agents inherit; the environment is empty else
 # "agents.developer.timeout" = "1h"
 # "counters.rework.max" = 4            # returns before a task is parked for you
 # "serial_gate.enabled" = false        # let several tasks start at once
