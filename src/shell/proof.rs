@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ impl Prover {
     /// Proves every project, and every pipeline that no project uses, built-in ones only where there
     /// is no project at all. Rules whose hash is `known` are left out. Whoever waits is told by `tell` how far it is.
     #[must_use]
-    pub fn all(&self, loaded: &Loaded, known: &BTreeSet<String>, tell: &dyn Fn(&str)) -> Vec<Proved> {
+    pub fn all(&self, loaded: &Loaded, known: &BTreeSet<String>, tell: &(dyn Fn(&str) + Sync)) -> Vec<Proved> {
         let used: BTreeSet<&Name> = loaded.rulesets.values().map(|r| &r.pipeline).collect();
         let own = |name: &Name| {
             let origins = loaded.pipeline_origins.get(name);
@@ -84,15 +85,33 @@ impl Prover {
         let others = others.map(|(n, r)| (n, r, loaded.pipeline_origins.get(n)));
         let each: Vec<(&Name, &Arc<Ruleset>, Option<&Origins>)> =
             projects.chain(others).filter(|(_, r, _)| !known.contains(&r.hash)).collect();
-        let proved = each.into_iter().map(|(name, rules, origins)| Proved {
-            name: name.to_string(),
-            pipeline: rules.pipeline.clone(),
-            proof: self.one(name, rules, origins, tell),
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(each.len());
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some((name, rules, origins)) = each.get(at) else { return done };
+                let proof = self.one(name, rules, *origins, tell);
+                let (name, pipeline) = (name.to_string(), rules.pipeline.clone());
+                done.push((at, Proved { name, pipeline, proof }));
+            }
+        };
+        let mut proved: Vec<(usize, Proved)> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..at_once).map(|_| scope.spawn(work)).collect();
+            let mut done = work();
+            // One that panicked proved nothing; whoever asks is told of a defect, not of a proof.
+            others.into_iter().for_each(|other| match other.join() {
+                Ok(more) => done.extend(more),
+                Err(defect) => std::panic::resume_unwind(defect),
+            });
+            done
         });
-        proved.collect()
+        proved.sort_by_key(|(at, _)| *at);
+        proved.into_iter().map(|(_, one)| one).collect()
     }
 
-    fn one(&self, name: &Name, rules: &Ruleset, origins: Option<&Origins>, tell: &dyn Fn(&str)) -> Proof {
+    fn one(&self, name: &Name, rules: &Ruleset, origins: Option<&Origins>, tell: &(dyn Fn(&str) + Sync)) -> Proof {
         let key = format!(
             "{}/{}/{VERSION}/{}/{name}/{}/{LIMIT}",
             env!("CARGO_PKG_VERSION"),

