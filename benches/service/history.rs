@@ -56,8 +56,8 @@ pub fn answers() -> Outcome<()> {
         println!("{history} jobs, runs, steps; {} tasks", history / 100);
         let one = format!("/api/tasks/{item}");
         let why = format!("/api/tasks/{item}/why");
-        let (tasks, queue, line) = ("/api/tasks".to_owned(), "/api/queue".to_owned(), "/api/timeline".to_owned());
-        for path in ["/api/status".to_owned(), tasks, queue, one, why, line] {
+        let (tasks, queue, line) = ("/api/tasks".to_owned(), "/queue".to_owned(), "/api/timeline".to_owned());
+        for path in ["/status".to_owned(), tasks, queue, one, why, line] {
             let times = (0..100).map(|_| {
                 let began = Instant::now();
                 let answer = world.get(&path);
