@@ -126,8 +126,8 @@ pub enum Command {
     /// Stop a task: its agents are ended, its checkout and branch go, its artefacts are archived
     ///
     /// The artefacts (documents) are copied to archive/tN in the data directory. Code is not: what was pushed to the
-    /// branch stays in the service's own copy of the repository (vaults/), what was never committed is lost. A branch
-    /// that holds somebody else's commits is left alone. While a merge is under way the stop is put off until it has
+    /// branch stays in the service's own copy of the repository (vaults/) by its commit id, what was never committed is
+    /// lost. A branch that holds somebody else's commits is left alone. While a merge is under way the stop is put off until it has
     /// ended. To begin anew, start the issue again: `signalbox task status ITEM "To Analyse"` on the service's own board.
     Stop {
         /// The task

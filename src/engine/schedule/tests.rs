@@ -286,6 +286,15 @@ fn waiting(task: &mut Task, sentence: &str) {
 }
 
 #[test]
+fn whoever_waits_for_a_task_is_shown_what_that_waits_for_and_not_to_stop_it_twice() {
+    let mut house = House::new().task(1, "analyst", false).task(2, "analyst", false);
+    let clear = |house: &House| house.verdicts()[1].1[0].clear.clone().unwrap_or_default();
+    assert!(clear(&house).starts_with("signalbox why ORCH-001"), "{}", clear(&house));
+    house.tasks.get_mut(&TaskId(1)).unwrap().control.stop = StopState::Cleaning;
+    assert!(!clear(&house).contains("signalbox stop"), "{}", clear(&house));
+}
+
+#[test]
 fn every_code_can_be_reached() {
     let action = At::Action { index: 0, running: false };
     let lease = |repo: &mut Repo| {

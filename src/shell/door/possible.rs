@@ -67,7 +67,7 @@ impl Ask<'_> {
             }
             let until = until.map(|until| format!(", until {} at most as the rules foresee", until.time_of_day()));
             return Ok(Possible::Already(format!(
-                "already to be stopped, as {who} asked: put off since {}{}",
+                "already being stopped, as {who} asked: put off since {}{}",
                 since.time_of_day(),
                 until.unwrap_or_default()
             )));

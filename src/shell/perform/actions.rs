@@ -67,7 +67,8 @@ pub(super) async fn act(service: &Service, row: &OutboxRow, intent: &ActionInten
         .await?
         .ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
     if task.terminal() || task.control.stop == StopState::Cleaning {
-        return Err(Failure::Never(format!("{} is stopped: nothing is done for it any more", task.item)));
+        tracing::info!(task = %task.item, action = %intent.action, "its task is stopped: nothing is done for it any more");
+        return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
     }
     let project = service
         .project_of(&task)
