@@ -542,8 +542,13 @@ mod tests {
     #[test]
     fn b_sg_3_a_dependency_names_its_task_and_one_other() {
         let args = parse("signalbox depend A-2 --on A-1").unwrap();
-        let Some(Command::Depend(depend)) = args.command else { panic!("{args:?}") };
-        assert_eq!((depend.item.as_str(), depend.on.as_deref(), depend.remove), ("A-2", Some("A-1"), None));
+        let Some(Command::Depend(depend)) = args.command else {
+            panic!("{args:?}")
+        };
+        assert_eq!(
+            (depend.item.as_str(), depend.on.as_deref(), depend.remove),
+            ("A-2", Some("A-1"), None)
+        );
         let args = parse("signalbox depend A-2 --remove A-1").unwrap();
         assert!(matches!(args.command, Some(Command::Depend(d)) if d.remove.as_deref() == Some("A-1") && d.on.is_none()));
         assert!(parse("signalbox depend A-2").is_err(), "neither");

@@ -100,7 +100,13 @@ fn stops(view: &QueueView, now: Millis, out: &mut String) {
         .map(|s| (s, "is being stopped"))
         .chain(stop.deferred.iter().map(|s| (s, "is to be stopped, which is put off")))
     {
-        let _ = writeln!(out, "{} {how}, as {} asked {}", one.item, out::safe(&one.who), ago(one.since.0, now));
+        let _ = writeln!(
+            out,
+            "{} {how}, as {} asked {}",
+            one.item,
+            out::safe(&one.who),
+            ago(one.since.0, now)
+        );
     }
 }
 

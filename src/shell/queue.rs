@@ -242,7 +242,10 @@ fn failing(blocker: &mut Blocker, task: &Task, effects: &[OutboxRow]) {
     blocker.since = row.created_at;
     if task.control.stop == StopState::Cleaning {
         blocker.who = Who::Operator;
-        blocker.clear = Some(format!("signalbox retry {}    # tries it at once, when the cause is mended", task.item));
+        blocker.clear = Some(format!(
+            "signalbox retry {}    # tries it at once, when the cause is mended",
+            task.item
+        ));
     }
 }
 

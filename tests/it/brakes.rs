@@ -17,7 +17,10 @@ fn at_deploy(world: &mut World) -> String {
 
 fn before_the_gate(world: &mut World, item: &str) -> Json {
     world.wait_for(item, "the human gate of deploy", |seen| {
-        seen["task"]["stage"] == "deploy" && seen["blockers"].as_array().is_some_and(|b| b.iter().any(|b| b["code"] == "APPROVAL_WAIT"))
+        seen["task"]["stage"] == "deploy"
+            && seen["blockers"]
+                .as_array()
+                .is_some_and(|b| b.iter().any(|b| b["code"] == "APPROVAL_WAIT"))
     })
 }
 
@@ -33,7 +36,10 @@ fn branch(seen: &Json) -> String {
 
 /// The commit of a branch on the forge.
 fn tip(world: &World, branch: &str) -> Option<String> {
-    let found = world.git_in(&world.forge(), &["for-each-ref", "--format=%(objectname)", &format!("refs/heads/{branch}")]);
+    let found = world.git_in(
+        &world.forge(),
+        &["for-each-ref", "--format=%(objectname)", &format!("refs/heads/{branch}")],
+    );
     Some(found).filter(|sha| !sha.is_empty())
 }
 
@@ -88,7 +94,15 @@ fn b_stop_2_stop_start_stop_keeps_what_a_person_pushed() {
     // The task that was stopped is not started again beside the living one.
     let refused = world.post(&format!("/api/tasks/{old}/start"), &json!({})).expect("an answer");
     assert!(!refused.ok() && refused.refusal().contains(&item), "{refused:?}");
-    let start = |seen: &Json| seen["acts"].as_array().unwrap().iter().find(|a| a["act"] == "start").cloned().unwrap();
+    let start = |seen: &Json| {
+        seen["acts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|a| a["act"] == "start")
+            .cloned()
+            .unwrap()
+    };
     assert_eq!(start(&world.show(&old))["possible"], false);
     act(&world, &item, "stop", &json!({}));
     world.wait_mode(&format!("{item}~2"), "cancelled");
@@ -126,7 +140,8 @@ fn b_stop_4_a_stop_wins_between_the_tries_of_a_merge() {
     let lock = world.forge().join("refs/heads/main.lock");
     fs::write(&lock, "").expect("a lock");
     act(&world, &item, "approve", &json!({}));
-    let failing = |seen: &Json, world: &World| seen["task"]["at"] == "action" && world.log().contains("an effect failed and is tried again");
+    let failing =
+        |seen: &Json, world: &World| seen["task"]["at"] == "action" && world.log().contains("an effect failed and is tried again");
     let mut tries = 0;
     while !failing(&world.show(&item), &world) {
         tries += 1;
@@ -136,9 +151,14 @@ fn b_stop_4_a_stop_wins_between_the_tries_of_a_merge() {
     let (here, away) = (world.forge(), world.data().join("forge/away"));
     fs::rename(&here, &away).expect("gone");
     let said = act(&world, &item, "stop", &json!({}));
-    assert!(said.contains("put off") && said.contains("since ") && said.contains("until "), "{said}");
+    assert!(
+        said.contains("put off") && said.contains("since ") && said.contains("until "),
+        "{said}"
+    );
     let seen = world.wait_for(&item, "a stop that waits and says why", |seen| {
-        blocker(seen, "STOP_DEFERRED")["text"].as_str().is_some_and(|t| t.contains("has failed"))
+        blocker(seen, "STOP_DEFERRED")["text"]
+            .as_str()
+            .is_some_and(|t| t.contains("has failed"))
     });
     let text = blocker(&seen, "STOP_DEFERRED")["text"].as_str().unwrap_or_default().to_owned();
     assert!(text.contains("next try"), "{text}");
@@ -160,18 +180,30 @@ fn b_stop_6_a_clean_up_that_fails_is_told_and_tried_again() {
     fs::rename(&here, &away).expect("gone");
     act(&world, &item, "stop", &json!({}));
     let seen = world.wait_for(&item, "a clean-up that fails", |seen| {
-        blocker(seen, "STOPPING")["text"].as_str().is_some_and(|t| t.contains("the clean-up has failed"))
+        blocker(seen, "STOPPING")["text"]
+            .as_str()
+            .is_some_and(|t| t.contains("the clean-up has failed"))
     });
     let stopping = blocker(&seen, "STOPPING");
-    assert!(stopping["text"].as_str().unwrap_or_default().contains("the next try is in"), "{stopping}");
+    assert!(
+        stopping["text"].as_str().unwrap_or_default().contains("the next try is in"),
+        "{stopping}"
+    );
     assert!(stopping["since"].is_string() && stopping["who"] == "operator", "{stopping}");
-    assert!(stopping["clear"].as_str().unwrap_or_default().starts_with(&format!("signalbox retry {item}")), "{stopping}");
+    assert!(
+        stopping["clear"]
+            .as_str()
+            .unwrap_or_default()
+            .starts_with(&format!("signalbox retry {item}")),
+        "{stopping}"
+    );
     let held = world.show(&later);
     let clear = blocker(&held, "LANE_HELD")["clear"].as_str().unwrap_or_default().to_owned();
     assert!(!clear.contains("signalbox stop"), "it is being stopped already: {clear}");
     let told = |status: &Json| {
         let all = status["problems"].as_array().cloned().unwrap_or_default();
-        all.iter().any(|p| p["text"].as_str().unwrap_or_default().contains("the clean-up fails"))
+        all.iter()
+            .any(|p| p["text"].as_str().unwrap_or_default().contains("the clean-up fails"))
     };
     let mut looks = 0;
     while !told(&world.get("/status")) {
@@ -201,8 +233,14 @@ fn b_stop_5_a_clean_up_that_was_cut_off_tells_what_it_did() {
         let seen = stopped(&mut world, &format!("{item}~1"));
         assert_eq!(world.starts, 2, "it dies once");
         let said = comments(&seen);
-        assert!(said.contains("artefact(s) archived") && !said.contains("nothing to archive"), "{point}: {said}");
-        assert!(said.contains("deleted at") && !said.contains("no branch was made"), "{point}: {said}");
+        assert!(
+            said.contains("artefact(s) archived") && !said.contains("nothing to archive"),
+            "{point}: {said}"
+        );
+        assert!(
+            said.contains("deleted at") && !said.contains("no branch was made"),
+            "{point}: {said}"
+        );
     }
 }
 
@@ -210,24 +248,35 @@ fn b_stop_5_a_clean_up_that_was_cut_off_tells_what_it_did() {
 fn b_sg_2_a_frozen_repository_is_shown_at_once() {
     let mut world = World::new(&Setup::default());
     world.start();
-    let answer = world.post("/serial-gate/freeze", &json!({ "reason": "the disk\nis full" })).expect("an answer");
+    let answer = world
+        .post("/serial-gate/freeze", &json!({ "reason": "the disk\nis full" }))
+        .expect("an answer");
     assert!(answer.ok(), "{answer:?}");
     let status = world.get("/status");
     let text = status["problems"][0]["text"].as_str().unwrap_or_default();
-    assert!(text.contains("it is frozen") && text.contains("the disk is full") && text.contains("unfreeze -p it"), "{status}");
+    assert!(
+        text.contains("it is frozen") && text.contains("the disk is full") && text.contains("unfreeze -p it"),
+        "{status}"
+    );
     let item = world.new_task("Add a greeting");
     let seen = world.wait_blocker(&item, "FROZEN");
     let clear = blocker(&seen, "FROZEN")["clear"].as_str().unwrap_or_default().to_owned();
     assert!(clear.starts_with("signalbox unfreeze -p it "), "{clear}");
     let (_, queue) = run(&world, &["queue"]);
     assert!(queue.contains(&format!("inside nobody, waiting {item}")), "{queue}");
-    assert!(!queue.contains("the disk\nis full") && queue.contains("the disk is full"), "one line: {queue}");
+    assert!(
+        !queue.contains("the disk\nis full") && queue.contains("the disk is full"),
+        "one line: {queue}"
+    );
 }
 
 #[test]
 fn b_sg_3_dependencies_are_said_on_the_command_line() {
     let agents = toml::from_str("[developer]\ndo = [\"held\"]").expect("agents");
-    let mut world = World::new(&Setup { agents, ..Setup::default() });
+    let mut world = World::new(&Setup {
+        agents,
+        ..Setup::default()
+    });
     world.start();
     let (first, second) = (world.new_task("One"), world.new_task("Two"));
     let run = |args: &[&str]| run(&world, args);
@@ -235,7 +284,10 @@ fn b_sg_3_dependencies_are_said_on_the_command_line() {
     let (code, said) = run(&["depend", &second, "--on", &first]);
     assert!(code == 0 && said.contains(&format!("waits until {first} is over")), "{code} {said}");
     let (code, said) = run(&["depend", &second, "--remove", &first]);
-    assert!(code == 0 && said.contains(&format!("does not wait for {first} any more")), "{code} {said}");
+    assert!(
+        code == 0 && said.contains(&format!("does not wait for {first} any more")),
+        "{code} {said}"
+    );
     let (code, said) = run(&["depend", &second]);
     assert!(code == 2 && said.contains("--on <OTHER>"), "neither: {code} {said}");
     let (code, said) = run(&["depend", &second, "--on", &first, "--remove", &first]);

@@ -27,7 +27,11 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
         draft.task.control.stop = StopState::Deferred;
         draft.task.ledger.stop = Some((who.clone(), asked, Some(now.plus(limit))));
         draft.because(format!("action `{action}` is under way: the stop is applied when it has ended"));
-        let detail = format!("{action}, put off since {}, until {} at most", asked.time_of_day(), now.plus(limit).time_of_day());
+        let detail = format!(
+            "{action}, put off since {}, until {} at most",
+            asked.time_of_day(),
+            now.plus(limit).time_of_day()
+        );
         let say = Say {
             who: &who,
             detail: &detail,
@@ -91,7 +95,12 @@ pub(super) fn overdue(draft: &mut Draft<'_>) {
 /// Why, if the person said so; at most 500 characters.
 fn reason(draft: &Draft<'_>) -> Option<String> {
     match &draft.event.body {
-        Body::Signalled(signal) => signal.text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(|t| clip(t, 500)),
+        Body::Signalled(signal) => signal
+            .text
+            .as_deref()
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(|t| clip(t, 500)),
         _ => None,
     }
 }

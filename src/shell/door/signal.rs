@@ -47,7 +47,10 @@ impl Service {
             Possible::Retry(words) => self.retried(&found, task, text, actor, words).await,
             Possible::Signal(signal, words) => {
                 let body = Body::Signalled(self.signed(&signal, text));
-                let window = rules.as_deref().filter(|_| name == "stop").and_then(|rules| irreversible(rules, task));
+                let window = rules
+                    .as_deref()
+                    .filter(|_| name == "stop")
+                    .and_then(|rules| irreversible(rules, task));
                 let times = window.map(|(_, limit)| {
                     let (since, until) = (self.now(), self.now().plus(limit));
                     format!(": since {}, until {}", since.time_of_day(), until.time_of_day())

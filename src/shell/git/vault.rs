@@ -113,9 +113,19 @@ impl Vault {
     /// The vault cannot be read.
     pub async fn branches(&self) -> Result<Vec<String>, GitError> {
         const THERE: &str = "refs/remotes/origin/";
-        let out = self.call("for-each-ref").arg("--format=%(refname)").end().args([THERE]).ok().await?;
+        let out = self
+            .call("for-each-ref")
+            .arg("--format=%(refname)")
+            .end()
+            .args([THERE])
+            .ok()
+            .await?;
         let text = String::from_utf8_lossy(&out);
-        Ok(text.lines().filter_map(|name| name.strip_prefix(THERE)).map(str::to_owned).collect())
+        Ok(text
+            .lines()
+            .filter_map(|name| name.strip_prefix(THERE))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// A branch's commit, asked of the remote now. Two processes or so.

@@ -151,7 +151,10 @@ impl Acting<'_> {
         }
         let base = vault.base().await?;
         if self.stop_waits().await? && !vault.is_ancestor(head, &base).await? {
-            return Ok(Ended::new("stopped", format!("the default branch does not have {head}: it is not merged any more")));
+            return Ok(Ended::new(
+                "stopped",
+                format!("the default branch does not have {head}: it is not merged any more"),
+            ));
         }
         if let Some(ended) = self.not_mergeable(&base).await? {
             return Ok(ended);

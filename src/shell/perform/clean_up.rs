@@ -39,7 +39,18 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
     let runs = service.store.runs(id).await?;
     processes_gone(service, &runs).await?;
     crash::point("processes-gone");
-    let report = steps(service, row, &Cleaning { project, rules: &rules, task: &task, what, runs: &runs }).await?;
+    let report = steps(
+        service,
+        row,
+        &Cleaning {
+            project,
+            rules: &rules,
+            task: &task,
+            what,
+            runs: &runs,
+        },
+    )
+    .await?;
     crash::point("cleaned");
     let event = what.report.then(|| NewEvent {
         target: row.target.clone(),
@@ -153,7 +164,8 @@ pub(super) async fn tell(service: &Service, task: TaskId, attempts: u32, failure
                 Ok(label) => label.unwrap_or_else(|| format!("#{task}")),
                 Err(_) => format!("#{task}"),
             };
-            let text = format!("{item}: the clean-up fails, and is tried again every minute at least: {why}. `signalbox why {item}` tells more");
+            let text =
+                format!("{item}: the clean-up fails, and is tried again every minute at least: {why}. `signalbox why {item}` tells more");
             service.store.raise(&key, task, &text, clock::now()).await
         }
         Some(_) => return,
@@ -278,7 +290,10 @@ async fn delete_branch(
         return Ok(format!("branch {} is protected and left alone", task.branch));
     };
     if let Some(commit) = foreign {
-        return Ok(format!("branch {} holds commits of somebody else ({commit}) and is left alone", task.branch));
+        return Ok(format!(
+            "branch {} holds commits of somebody else ({commit}) and is left alone",
+            task.branch
+        ));
     }
     if let Some(why) = project.forge.keeps(&task.branch).await? {
         return Ok(format!("branch {} is {why} and left alone", task.branch));

@@ -117,7 +117,13 @@ async fn stop(service: &Service) -> Result<StopView, StoreError> {
     for task in cancelled.iter().take(RECENT) {
         recent.push(label(service, task).await?);
     }
-    let those = |state: StopState| tasks.iter().filter(move |t| t.control.stop == state && !t.terminal()).filter_map(asked).collect();
+    let those = |state: StopState| {
+        tasks
+            .iter()
+            .filter(move |t| t.control.stop == state && !t.terminal())
+            .filter_map(asked)
+            .collect()
+    };
     let deferred: Vec<DeferredView> = those(StopState::Deferred);
     Ok(StopView {
         enabled: !repos.is_empty(),

@@ -311,7 +311,10 @@ fn b_stop_4_the_alert_tells_since_and_until_when() {
         alert.unwrap_or_default()
     };
     let said = text(&w);
-    assert!(said.contains(&format!("since {since}")) && said.contains(&format!("until {until} at most")), "{said}");
+    assert!(
+        said.contains(&format!("since {since}")) && said.contains(&format!("until {until} at most")),
+        "{said}"
+    );
     w.now = w.now.plus(Millis::secs(300));
     w.timer("stop");
     assert!(text(&w).contains("overdue"), "{}", text(&w));
@@ -343,10 +346,18 @@ fn the_reason_given_for_a_stop_is_told() {
 #[test]
 fn b_start_2_after_a_stop_the_branch_is_one_that_is_free() {
     let mut w = World::new("orch");
-    w.task.ledger.taken = vec!["main".to_owned(), "feature/ORCH-090-add-a-map".to_owned(), "feature/ORCH-090-add-a-map-2".to_owned()];
+    w.task.ledger.taken = vec![
+        "main".to_owned(),
+        "feature/ORCH-090-add-a-map".to_owned(),
+        "feature/ORCH-090-add-a-map-2".to_owned(),
+    ];
     w.say("start");
     assert_eq!(w.task.branch, "feature/ORCH-090-add-a-map-3", "{}", w.why());
-    assert!(w.comments().join("\n").contains("feature/ORCH-090-add-a-map-3"), "{:?}", w.comments());
+    assert!(
+        w.comments().join("\n").contains("feature/ORCH-090-add-a-map-3"),
+        "{:?}",
+        w.comments()
+    );
     assert!(w.task.ledger.taken.is_empty(), "not kept with the task");
 }
 
