@@ -123,7 +123,12 @@ pub enum Command {
         /// The answer
         text: String,
     },
-    /// Stop a task: its agents are ended, its branch and checkout go, what it wrote is archived
+    /// Stop a task: its agents are ended, its checkout and branch go, its artefacts are archived
+    ///
+    /// The artefacts (documents) are copied to archive/tN in the data directory. Code is not: what was pushed to the
+    /// branch stays in the service's own copy of the repository (vaults/) by its commit id, what was never committed is
+    /// lost. A branch that holds somebody else's commits is left alone. While a merge is under way the stop is put off until it has
+    /// ended. To begin anew, start the issue again: `signalbox task status ITEM "To Analyse"` on the service's own board.
     Stop {
         /// The task
         item: String,
@@ -207,12 +212,11 @@ pub enum Command {
 
 /// Arguments of `depend`.
 #[derive(Debug, Clone, clap::Args)]
-#[group(id = "other", required = true, multiple = false, args = ["on", "remove"])]
 pub struct Depend {
     /// The task that waits
     pub item: String,
     /// The task or issue that it waits for
-    #[arg(long, value_name = "OTHER")]
+    #[arg(long, value_name = "OTHER", required_unless_present = "remove", conflicts_with = "remove")]
     pub on: Option<String>,
     /// It waits for this one no more, wherever that was declared
     #[arg(long, value_name = "OTHER")]
@@ -533,6 +537,22 @@ mod tests {
         assert_eq!((item.as_str(), signal.as_deref(), text), ("ORCH-001", Some("confirm_deploy"), None));
         assert!(parse("signalbox reject ORCH-001").is_err(), "a reject needs its reason");
         assert!(parse("signalbox logs ORCH-001 --run 1 --stage review").is_err(), "one of the two");
+    }
+
+    #[test]
+    fn b_sg_3_a_dependency_names_its_task_and_one_other() {
+        let args = parse("signalbox depend A-2 --on A-1").unwrap();
+        let Some(Command::Depend(depend)) = args.command else {
+            panic!("{args:?}")
+        };
+        assert_eq!(
+            (depend.item.as_str(), depend.on.as_deref(), depend.remove),
+            ("A-2", Some("A-1"), None)
+        );
+        let args = parse("signalbox depend A-2 --remove A-1").unwrap();
+        assert!(matches!(args.command, Some(Command::Depend(d)) if d.remove.as_deref() == Some("A-1") && d.on.is_none()));
+        assert!(parse("signalbox depend A-2").is_err(), "neither");
+        assert!(parse("signalbox depend A-2 --on A-1 --remove A-1").is_err(), "both");
     }
 
     #[test]

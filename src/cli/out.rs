@@ -96,7 +96,7 @@ pub fn blocker(b: &BlockerView, now: Millis) -> String {
     format!(
         "  {style}{}{style:#}  {}  {FAINT}(since {since}; cleared by {}){FAINT:#}{clear}\n",
         b.code,
-        b.text,
+        safe(&b.text),
         cleared_by(&b.who)
     )
 }

@@ -54,6 +54,7 @@ fn text(view: &QueueView, now: Millis) -> String {
         Part::Failed { error } => failed("waiting jobs", error, &mut out),
     }
     gates(view, &mut out);
+    stops(view, now, &mut out);
     match &view.recent {
         Part::Known(jobs) => recent(jobs, now, &mut out),
         Part::Failed { error } => failed("recent jobs", error, &mut out),
@@ -77,10 +78,35 @@ fn gates(view: &QueueView, out: &mut String) {
             let _ = writeln!(
                 out,
                 "{name}: one task at a time; inside {}, waiting {}",
-                gate.inside.join(", "),
+                if gate.inside.is_empty() {
+                    "nobody".to_owned()
+                } else {
+                    gate.inside.join(", ")
+                },
                 gate.waiting.join(", ")
             );
         }
+    }
+}
+
+fn stops(view: &QueueView, now: Millis, out: &mut String) {
+    let stop = match &view.stop {
+        Part::Known(stop) => stop,
+        Part::Failed { error } => return failed("stops", error, out),
+    };
+    for (one, how) in stop
+        .stopping
+        .iter()
+        .map(|s| (s, "is being stopped"))
+        .chain(stop.deferred.iter().map(|s| (s, "is to be stopped, which is put off")))
+    {
+        let _ = writeln!(
+            out,
+            "{} {how}, as {} asked {}",
+            one.item,
+            out::safe(&one.who),
+            ago(one.since.0, now)
+        );
     }
 }
 

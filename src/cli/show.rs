@@ -74,7 +74,12 @@ fn head(view: &ShowView) -> String {
     }
     if let Some(change) = &view.change {
         let _ = writeln!(out, "  change    #{} {} into {}", change.number, change.state, safe(&change.base));
-        if let Some(repository) = &view.repository {
+        // The branch of a task that was stopped is gone, or is not its own any more.
+        if let Some(repository) = view
+            .repository
+            .as_ref()
+            .filter(|_| change.merged.is_some() || task.mode != "cancelled")
+        {
             let (verb, what) = if change.merged.is_some() {
                 ("pull", &change.base)
             } else {
@@ -82,6 +87,15 @@ fn head(view: &ShowView) -> String {
             };
             let _ = writeln!(out, "  get it    git {verb} {} {}", safe(repository), safe(what));
         }
+    }
+    if let Some(stop) = &view.stop {
+        let reason = stop.reason.as_deref().map(|r| format!(": {}", safe(r))).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  stop      asked for by {} {}{reason}",
+            safe(&stop.who),
+            ago(stop.since.0, view.now.0)
+        );
     }
     let counters: Vec<String> = task
         .counters

@@ -152,7 +152,7 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     };
     let mut found = Vec::new();
     if task.control.stop == StopState::Cleaning {
-        found.push(blocker(Code::StopDeferred, "its task is being stopped", job.since, Who::Itself));
+        found.push(blocker(Code::Stopping, "its task is being stopped", job.since, Who::Itself));
     }
     if let Some(repo) = queue.repos.get(&task.repo) {
         let guard = rules.gate(repo, task.id, &job.stage);
@@ -160,12 +160,12 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
             repo.freeze
                 .as_ref()
                 .filter(|f| f.level == FreezeLevel::All || guard.is_some())
-                .map(frozen),
+                .map(|f| frozen(f, &task.project)),
         );
         if let (Some(guard), true) = (guard, rules.serial_gate.enabled) {
             found.extend(
                 open.earlier(&rules, repo, task, guard)
-                    .map(|seat| lane_held(seat, guard, job.since)),
+                    .map(|seat| lane_held(seat, queue.tasks.get(&seat.task), guard, job.since)),
             );
         }
     }
@@ -189,22 +189,37 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     found
 }
 
-fn frozen(freeze: &Freeze) -> Blocker {
-    let text = format!("the repository is frozen by {}: {}", freeze.by, freeze.reason);
+/// A freeze, and the command that lifts it: it names the project, of which there may be several.
+fn frozen(freeze: &Freeze, project: &Name) -> Blocker {
+    let text = format!("the repository is frozen by {}: {}", freeze.by, one_line(&freeze.reason));
     Blocker {
-        clear: Some("signalbox unfreeze \"why it is safe now\"".to_owned()),
+        clear: Some(format!("signalbox unfreeze -p {project} \"why it is safe now\"")),
         ..blocker(Code::Frozen, text, freeze.since, Who::Operator)
     }
 }
 
 /// The serial gate: an earlier task is not over.
-fn lane_held(seat: &Seat, guard: &Name, since: Millis) -> Blocker {
+fn lane_held(seat: &Seat, holder: Option<&Task>, guard: &Name, since: Millis) -> Blocker {
     let text = format!("{} came first and is not finished: one task at a time enters {guard}", seat.item);
-    let clear = format!("signalbox stop {}    # or wait until it is done", seat.item);
+    let stopping = holder.is_some_and(|task| task.control.stop != StopState::No);
     Blocker {
-        clear: Some(clear),
+        clear: Some(other(&seat.item, stopping)),
         ..blocker(Code::LaneHeld, text, since, Who::OtherTask)
     }
+}
+
+/// Where to look when another task is in the way: what it waits for itself comes first. One that is
+/// being stopped need not be stopped again.
+fn other(item: &str, stopping: bool) -> String {
+    if stopping {
+        return format!("signalbox why {item}    # it is being stopped");
+    }
+    format!("signalbox why {item}    # what it waits for itself; or: signalbox stop {item}")
+}
+
+/// A text of someone else on one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn places(queue: &Queue<'_>, room: &Room, job: &WaitingJob, task: &Task, found: &mut Vec<Blocker>) {
@@ -250,14 +265,19 @@ pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
     let item = &task.item;
     if task.control.stop != StopState::No {
         let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
-        let text = match until {
+        let text = match until.filter(|_| task.control.stop == StopState::Deferred) {
             Some(until) => format!(
                 "{who} asked for a stop; it is applied when the irreversible step has ended, for which the rules foresee {} s",
                 until.since(since).0 / 1000
             ),
             None => format!("{who} asked for a stop; processes are being ended and cleaned up after"),
         };
-        return vec![blocker(Code::StopDeferred, text, since, Who::Itself)];
+        let code = if task.control.stop == StopState::Cleaning {
+            Code::Stopping
+        } else {
+            Code::StopDeferred
+        };
+        return vec![blocker(code, text, since, Who::Itself)];
     }
     if let Some((why, since)) = &task.ledger.escalated {
         let parked = blocker(Code::Escalated, why.clone(), *since, Who::Operator);
@@ -310,10 +330,10 @@ fn retry(task: &Task) -> String {
 
 fn action_waits(task: &Task, repo: &Repo, entered: Millis) -> Vec<Blocker> {
     let mut found = Vec::new();
-    found.extend(repo.freeze.as_ref().map(frozen));
+    found.extend(repo.freeze.as_ref().map(|f| frozen(f, &task.project)));
     if let Some(lease) = repo.lease.as_ref().filter(|l| l.task != task.id) {
         let text = format!("{} holds the merge lease", lease.item);
-        let clear = Some(format!("signalbox stop {}    # or wait until it is done", lease.item));
+        let clear = Some(other(&lease.item, false));
         found.push(Blocker {
             clear,
             ..blocker(Code::LeaseHeld, text, lease.since, Who::OtherTask)

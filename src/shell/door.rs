@@ -24,6 +24,7 @@ pub use find::Found;
 pub use freeze::Frozen;
 pub use people::{Door, person};
 pub use possible::{Possible, possible};
+pub(crate) use signal::replaced;
 
 use crate::engine::model::{Actor, Role, Seq};
 use crate::shell::store::StoreError;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::breaker::Command;
-use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, Task, TaskId};
+use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
-use crate::shell::store::{Claim, Guard, JobRow, QueueView, StoreError};
+use crate::shell::store::{Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
 use crate::shell::{bounds, clock, launch};
 
 /// Starts every job that nothing holds back.
@@ -191,18 +191,23 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
     let view = service.store.queue().await?;
     let (verdicts, _) = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
+    let stopping = tasks.iter().any(|t| t.control.stop != StopState::No);
+    let effects = if stopping { service.store.outbox_open().await? } else { Vec::new() };
     for task in tasks.iter().filter(|t| !t.terminal()) {
         let list = found.entry(task.id).or_default();
         match service.rules_of(task).await {
             Some(rules) => {
                 let repo = view.repos.iter().find(|r| r.id == task.repo).cloned().unwrap_or_default();
                 list.extend(waits(&rules, task, &repo));
+                if let Some(first) = list.first_mut().filter(|_| task.control.stop != StopState::No) {
+                    failing(first, task, &effects);
+                }
             }
             None => list.push(Blocker {
                 code: Code::RulesError,
                 text: format!("the rules {} that it runs under cannot be used", task.rules),
                 since: task.ledger.visit.entered_at,
-                who: crate::engine::model::Who::Operator,
+                who: Who::Operator,
                 clear: None,
             }),
         }
@@ -216,6 +221,32 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
         }
     }
     Ok(found)
+}
+
+/// What keeps a stop from being completed, when it is an effect that fails: the cause, since when, the next try.
+fn failing(blocker: &mut Blocker, task: &Task, effects: &[OutboxRow]) {
+    let concerns = |row: &&OutboxRow| row.target.task == Some(task.id) && row.attempts > 0;
+    let stops = |row: &&OutboxRow| matches!(row.effect, Effect::CleanUp(_) | Effect::Act(_) | Effect::Settle { .. });
+    let Some(row) = effects.iter().filter(concerns).find(stops) else {
+        return;
+    };
+    let what = match &row.effect {
+        Effect::CleanUp(_) => "the clean-up",
+        Effect::Act(_) => "the irreversible step",
+        _ => "the end of a run",
+    };
+    let why = row.last_error.clone().unwrap_or_default();
+    let wait = (row.next_at.since(clock::now()).0.max(0) + 999) / 1000;
+    let (was, times) = (blocker.text.clone(), row.attempts);
+    blocker.text = format!("{was}; {what} has failed {times} time(s): {why}; the next try is in {wait} s");
+    blocker.since = row.created_at;
+    if task.control.stop == StopState::Cleaning {
+        blocker.who = Who::Operator;
+        blocker.clear = Some(format!(
+            "signalbox retry {}    # tries it at once, when the cause is mended",
+            task.item
+        ));
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::model::{Body, Event, Fact, FactKey, Phase, Task};
+use crate::engine::model::{Body, Event, Fact, FactKey, Phase, StopState, Task};
 use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
@@ -193,6 +193,7 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
     }
     let taken = step::step(&rules, &task, &repo, &event, &facts);
     log(&event, &taken);
+    let put_off = task.control.stop != StopState::Deferred && taken.task.control.stop == StopState::Deferred;
     let card = service.chat.room().is_some() && card::changes(&task, &taken.task);
     let commit = StepCommit {
         seq: event.seq,
@@ -210,8 +211,27 @@ async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result
         card,
     };
     service.store.commit_step(commit).await?;
+    if put_off {
+        // A merge that only waits for its next try is not to keep the stop waiting.
+        service.store.effects_now(task.id, now).await?;
+    }
     crash::after_event();
     Ok(true)
+}
+
+/// Branches on the forge: a task that follows one that was stopped takes none that is left of it.
+/// While the forge cannot be reached those count that were there when it last could.
+async fn taken(project: &Project) -> Vec<String> {
+    if let Err(error) = project.vault.fetch().await {
+        tracing::warn!(%error, project = %project.name, "branches on the forge could not be looked for");
+    }
+    match project.vault.branches().await {
+        Ok(names) => names,
+        Err(error) => {
+            tracing::warn!(%error, project = %project.name, "branches could not be listed");
+            Vec::new()
+        }
+    }
 }
 
 /// The rules the event is decided under: the task's own, unless it is to follow others.
@@ -237,6 +257,11 @@ async fn find(service: &Service, target: &Target, repo: crate::engine::model::Re
     let mut unborn = Task::unborn(target.project.clone(), repo, target.issue.as_deref().unwrap_or_default(), rules);
     if let Some(issue) = &target.issue {
         unborn.ledger.stopped_before = service.store.last_stop(&target.project, issue).await?;
+        if unborn.ledger.stopped_before.is_some()
+            && let Some(project) = service.projects.get(&target.project)
+        {
+            unborn.ledger.taken = taken(project).await;
+        }
     }
     let prefix = service.projects.get(&target.project).map(Project::prefix).unwrap_or_default();
     unborn.item = format!("{prefix}-{:03}", service.store.next_item_number(&target.project).await?);

@@ -11,6 +11,7 @@ use crate::world::{Setup, World};
 
 mod hooks;
 mod merging;
+mod stopping;
 mod weather;
 
 /// Development waits for CI on the forge, review for the people there.

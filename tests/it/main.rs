@@ -7,6 +7,7 @@
 )]
 
 mod backup;
+mod brakes;
 mod breaker;
 mod chaos;
 mod chat;

@@ -65,6 +65,13 @@ impl Millis {
     pub fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0).max(0))
     }
+
+    /// The time of day in UTC, for people: `12:03:10 UTC`.
+    #[must_use]
+    pub fn time_of_day(self) -> String {
+        let second = self.0.div_euclid(1000).rem_euclid(86_400);
+        format!("{:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    }
 }
 
 /// An interned name: of a stage, gate, agent, counter, signal, message …

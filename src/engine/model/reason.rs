@@ -58,8 +58,10 @@ pub enum Code {
     ChecksFailed,
     /// The forge or tracker cannot be reached.
     ForgeUnreachable,
-    /// A stop is being carried out or has been put off.
+    /// A stop has been put off until an irreversible step has ended.
     StopDeferred,
+    /// A stop is being carried out: processes, then the clean-up.
+    Stopping,
     /// The task is parked for a person.
     Escalated,
     /// An engine action is at work.
@@ -96,6 +98,7 @@ impl Code {
             Self::ChecksFailed => "CHECKS_FAILED",
             Self::ForgeUnreachable => "FORGE_UNREACHABLE",
             Self::StopDeferred => "STOP_DEFERRED",
+            Self::Stopping => "STOPPING",
             Self::Escalated => "ESCALATED",
             Self::ActionRunning => "ACTION_RUNNING",
             Self::BreakerOpen => "BREAKER_OPEN",

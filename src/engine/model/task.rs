@@ -240,6 +240,18 @@ pub struct Ledger {
     pub question: Option<(String, Millis)>,
     /// Who asked for the stop, when, and until when it may be put off.
     pub stop: Option<(String, Millis, Option<Millis>)>,
+    /// The reason given for the stop.
+    #[serde(default)]
+    pub stop_reason: Option<String>,
+    /// Whether operators were told that a stop waits for longer than the rules foresee.
+    #[serde(default)]
+    pub stop_overdue: bool,
+    /// Heads that were found on the branch and that no run or action of the task had reported, oldest first.
+    #[serde(default)]
+    pub adopted: Vec<String>,
+    /// Branches that were on the forge when a task was started whose issue had a task that was stopped; for the birth only.
+    #[serde(default)]
+    pub taken: Vec<String>,
     /// The last failure of a run in this visit.
     pub failure: Option<String>,
     /// A `start` that came while the stop was being carried out: taken up when the task is over.

@@ -253,7 +253,7 @@ fn rules_that_cannot_be_used_start_nothing() {
 fn no_job_of_a_task_that_is_over_or_being_stopped_starts() {
     let mut house = House::new().task(1, "developer", true);
     house.tasks.get_mut(&TaskId(1)).unwrap().control.stop = StopState::Cleaning;
-    assert_eq!(house.codes(), [(1, vec!["STOP_DEFERRED"])]);
+    assert_eq!(house.codes(), [(1, vec!["STOPPING"])]);
     house.tasks.clear();
     assert_eq!(house.codes(), [(1, vec!["RULES_ERROR"])]);
 }
@@ -283,6 +283,15 @@ fn names_the_command(found: &Blocker) {
 fn waiting(task: &mut Task, sentence: &str) {
     task.control.at = At::Gates;
     task.ledger.waiting = Some((sentence.to_owned(), T0));
+}
+
+#[test]
+fn whoever_waits_for_a_task_is_shown_what_that_waits_for_and_not_to_stop_it_twice() {
+    let mut house = House::new().task(1, "analyst", false).task(2, "analyst", false);
+    let clear = |house: &House| house.verdicts()[1].1[0].clear.clone().unwrap_or_default();
+    assert!(clear(&house).starts_with("signalbox why ORCH-001"), "{}", clear(&house));
+    house.tasks.get_mut(&TaskId(1)).unwrap().control.stop = StopState::Cleaning;
+    assert!(!clear(&house).contains("signalbox stop"), "{}", clear(&house));
 }
 
 #[test]
@@ -329,6 +338,7 @@ fn every_code_can_be_reached() {
         t.ledger.escalated = Some(("spent".to_owned(), T0));
     }));
     reached.extend(waits_with(|t, _| t.control.stop = StopState::Deferred));
+    reached.extend(waits_with(|t, _| t.control.stop = StopState::Cleaning));
     reached.extend(["DEP_OPEN", "LANE_HELD", "RUNNER_BUSY", "BACKOFF", "RULES_ERROR"]); // of `schedule`, above
     reached.extend(["BREAKER_OPEN", "USAGE_LIMIT", "PREFLIGHT", "BUDGET", "NO_PROGRESS"]); // of `schedule`, in `bounds`
     reached.sort_unstable();
@@ -347,6 +357,7 @@ fn every_code_can_be_reached() {
         Code::ChecksFailed,
         Code::ForgeUnreachable,
         Code::StopDeferred,
+        Code::Stopping,
         Code::Escalated,
         Code::ActionRunning,
         Code::BreakerOpen,

@@ -207,6 +207,9 @@ impl<'a> Draft<'a> {
             if same_subject { "same subject" } else { "other code" }
         ));
         self.set_head(head.clone());
+        if !self.task.ledger.adopted.contains(&head.sha) {
+            self.task.ledger.adopted.push(head.sha.clone());
+        }
         self.stale = true;
         if same_subject {
             return;

@@ -25,6 +25,7 @@ use crate::engine::rules::Ruleset;
 pub use depends::item;
 pub(in crate::engine) use gates::approval_subject;
 pub use gates::{Answer, Answers, FromFacts, Outcome};
+pub use stop::irreversible;
 
 /// What follows from an event.
 #[derive(Debug, Clone, PartialEq)]

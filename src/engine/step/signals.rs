@@ -125,6 +125,8 @@ fn restart(draft: &mut Draft<'_>) {
         .cloned();
     let at_first = first.as_ref() == Some(&draft.task.control.stage);
     let active = draft.task.control.at == At::Entering || draft.busy() || irreversible(draft);
+    // B-START 4: where STOP is switched off for the project, nobody could begin anew with the board alone; the
+    // agent of the current stage is relaunched instead.
     if at_first || !draft.rules.stop.enabled {
         if active {
             return draft.because("started again while it is at work: nothing to do");

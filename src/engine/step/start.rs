@@ -62,7 +62,16 @@ fn born(draft: &mut Draft<'_>) {
         ("slug", render::slug(&issue.title)),
         ("project", task.project.to_string()),
     ]);
-    task.branch = render::path_template(&draft.rules.branch.task, &values).unwrap_or_else(|_| format!("task/{}", task.item));
+    let wanted = render::path_template(&draft.rules.branch.task, &values).unwrap_or_else(|_| format!("task/{}", task.item));
+    task.branch = free(&wanted, &std::mem::take(&mut task.ledger.taken));
+    let elsewhere = if task.branch == wanted {
+        String::new()
+    } else {
+        format!(
+            "branch {wanted} is on the forge still, with the commits that were left there: the work is done on {}, from the default branch",
+            task.branch
+        )
+    };
     draft.because(format!("{} began: {}", draft.task.item, issue.title));
     let seat = Seat {
         task: draft.task.id,
@@ -74,8 +83,25 @@ fn born(draft: &mut Draft<'_>) {
     draft.repo_mut().lane.push(seat);
     draft.decide(Decision::Create);
     depends::read(draft);
-    draft.comment("started", Say::default());
+    if !elsewhere.is_empty() {
+        draft.because(elsewhere.clone());
+    }
+    draft.comment(
+        "started",
+        Say {
+            detail: &elsewhere,
+            ..Say::default()
+        },
+    );
     draft.follow(Body::Entered { visit: 1 });
+}
+
+/// The branch, or with the first number behind it that is free: what was left of a task that was
+/// stopped is neither gone on with nor deleted.
+fn free(wanted: &str, taken: &[String]) -> String {
+    let is_free = |name: &String| !taken.contains(name);
+    let numbered = (2_u32..).map(|n| format!("{wanted}-{n}"));
+    std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
 }
 
 /// QG-0: every reason why the issue is no task yet.

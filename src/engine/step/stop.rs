@@ -1,8 +1,9 @@
 //! STOP: looked at before anything else, acknowledged when the clean-up is verified.
 
-use crate::engine::model::{At, Body, CleanUp, Decision, Kill, Millis, Name, Phase, Signal, StopState};
+use crate::engine::model::{At, Body, CleanUp, Decision, Kill, Millis, Name, Phase, Signal, StopState, Task};
+use crate::engine::rules::Ruleset;
 
-use super::draft::{Draft, Say};
+use super::draft::{Draft, Say, clip};
 use super::{actions, start};
 
 /// A stop was asked for.
@@ -14,6 +15,8 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
     }
     draft.because(format!("{who} asked for a stop"));
     let (now, asked) = (draft.now(), asked(draft));
+    draft.task.ledger.stop_reason = reason(draft);
+    draft.task.ledger.stop_overdue = false;
     if arriving(draft) {
         draft.because("everything is done already: the task arrives first");
         draft.task.control.stop = StopState::Deferred;
@@ -24,9 +27,14 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
         draft.task.control.stop = StopState::Deferred;
         draft.task.ledger.stop = Some((who.clone(), asked, Some(now.plus(limit))));
         draft.because(format!("action `{action}` is under way: the stop is applied when it has ended"));
+        let detail = format!(
+            "{action}, put off since {}, until {} at most",
+            asked.time_of_day(),
+            now.plus(limit).time_of_day()
+        );
         let say = Say {
             who: &who,
-            detail: &action,
+            detail: &detail,
             ..Say::default()
         };
         draft.alert("stop_deferred", say);
@@ -58,29 +66,43 @@ fn remind(draft: &mut Draft<'_>, limit: Millis) {
 }
 
 /// A stop that was put off is looked at again. After longer than the rules foresee it is told to
-/// operators, and told again as often: to cut the irreversible step off would be worse.
+/// operators, once: to cut the irreversible step off would be worse.
 pub(super) fn overdue(draft: &mut Draft<'_>) {
     let Some((action, limit)) = critical(draft) else {
         draft.because("nothing irreversible is under way any more: the stop is applied");
         return full(draft);
     };
     draft.because(format!("action `{action}` is still under way: the stop keeps waiting"));
-    let (who, until) = match &draft.task.ledger.stop {
-        Some((who, _, until)) => (who.clone(), until.unwrap_or_default()),
-        None => (String::new(), Millis::default()),
-    };
-    // The first look after every further `limit`: looks are `LOOK` apart, or `limit` where that is less.
-    let late = draft.now().0.saturating_sub(until.0);
-    let apart = limit.min(LOOK).0.max(1);
-    if late >= 0 && late.checked_rem(limit.0).unwrap_or_default() < apart {
+    let (who, asked, until) = draft.task.ledger.stop.clone().unwrap_or_default();
+    if until.is_none_or(|until| draft.now() >= until) && !draft.task.ledger.stop_overdue {
+        draft.task.ledger.stop_overdue = true;
+        let until = until.unwrap_or(asked);
+        let detail = format!(
+            "{action}, overdue: put off since {}, until {} was foreseen; it stays put off until the step has ended",
+            asked.time_of_day(),
+            until.time_of_day()
+        );
         let say = Say {
             who: &who,
-            detail: &action,
+            detail: &detail,
             ..Say::default()
         };
         draft.alert("stop_deferred", say);
     }
     remind(draft, limit);
+}
+
+/// Why, if the person said so; at most 500 characters.
+fn reason(draft: &Draft<'_>) -> Option<String> {
+    match &draft.event.body {
+        Body::Signalled(signal) => signal
+            .text
+            .as_deref()
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(|t| clip(t, 500)),
+        _ => None,
+    }
 }
 
 /// When the person acted: a start older than that does not undo the stop.
@@ -115,11 +137,18 @@ fn keep_start(draft: &mut Draft<'_>, signal: &Signal) {
 
 /// The irreversible action at work, and how long it may put a stop off.
 fn critical(draft: &Draft<'_>) -> Option<(Name, Millis)> {
-    let At::Action { index, running: true } = draft.task.control.at else {
+    irreversible(draft.rules, &draft.task)
+}
+
+/// The irreversible action that is at work for a task, and how long the rules foresee that it puts a stop off.
+#[must_use]
+pub fn irreversible(rules: &Ruleset, task: &Task) -> Option<(Name, Millis)> {
+    let At::Action { index, running: true } = task.control.at else {
         return None;
     };
-    let action = draft.stage()?.actions.get(usize::from(index))?.name();
-    let limit = draft.rules.stop.critical.get(&action).copied().unwrap_or(Millis::secs(300));
+    let stage = rules.stages.get(&task.control.stage)?;
+    let action = stage.actions.get(usize::from(index))?.name();
+    let limit = rules.stop.critical.get(&action).copied().unwrap_or(Millis::secs(300));
     Some((action, limit))
 }
 
@@ -168,9 +197,11 @@ fn stopped(draft: &mut Draft<'_>, report: &str) {
     draft.task.control.stop = StopState::No;
     draft.task.control.stage = draft.rules.sink.clone();
     let who = draft.task.ledger.stop.as_ref().map(|(who, ..)| who.clone()).unwrap_or_default();
+    let reason = draft.task.ledger.stop_reason.clone().unwrap_or_default();
     let say = Say {
         who: &who,
         detail: report,
+        text: &reason,
         ..Say::default()
     };
     draft.comment("stopped", say);

@@ -2,6 +2,7 @@
 
 use crate::engine::model::{Actor, At, Mode, Name, Phase, Role, SlotState, StopState, Task};
 use crate::engine::rules::{GateKind, Ruleset};
+use crate::engine::step::irreversible;
 
 use super::{DoorError, require};
 
@@ -24,7 +25,11 @@ pub enum Possible {
 pub fn possible(rules: Option<&Ruleset>, task: &Task, label: &str, act: &str, actor: &Actor) -> Result<Possible, DoorError> {
     let ask = Ask { task, label, actor };
     if act == "stop" {
-        return ask.stop();
+        return ask.stop(rules);
+    }
+    if act == "retry" && task.control.stop == StopState::Cleaning {
+        require(actor, &[Role::Operator], "retry a clean-up")?;
+        return Ok(Possible::Retry("its clean-up is tried again now".to_owned()));
     }
     ask.alive(act)?;
     let Some(rules) = rules else {
@@ -50,16 +55,36 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    fn stop(&self) -> Result<Possible, DoorError> {
+    fn stop(&self, rules: Option<&Ruleset>) -> Result<Possible, DoorError> {
         let task = self.task;
         if task.terminal() {
             return Ok(Possible::Already(format!("already over ({})", task.control.stage)));
         }
         if task.control.stop != StopState::No {
-            let who = task.ledger.stop.as_ref().map_or("someone", |(who, ..)| who.as_str());
-            return Ok(Possible::Already(format!("already being stopped, as {who} asked")));
+            let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
+            if task.control.stop == StopState::Cleaning {
+                return Ok(Possible::Already(format!("already being stopped, as {who} asked")));
+            }
+            let until = until.map(|until| format!(", until {} at most as the rules foresee", until.time_of_day()));
+            return Ok(Possible::Already(format!(
+                "already being stopped, as {who} asked: put off since {}{}",
+                since.time_of_day(),
+                until.unwrap_or_default()
+            )));
         }
         require(self.actor, &[Role::Operator], "stop a task")?;
+        if let Some((action, limit)) = rules.and_then(|rules| irreversible(rules, task)) {
+            let words = format!(
+                "the stop is put off: {action} is under way and cannot be called back; it is applied when that has failed or was \
+                 not begun, and the task is done when it succeeds. The rules foresee {} s at most",
+                limit.0 / 1000
+            );
+            return Ok(Possible::Signal(Name::new("stop"), words));
+        }
+        if rules.is_some_and(|rules| task.control.at == At::Entering && rules.flow.last() == Some(&task.control.stage)) {
+            let words = "everything is merged already: the task arrives first, and is done".to_owned();
+            return Ok(Possible::Signal(Name::new("stop"), words));
+        }
         Ok(Possible::Signal(
             Name::new("stop"),
             "stopping: its agents are ended, then it is cleaned up after".to_owned(),

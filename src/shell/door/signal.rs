@@ -2,12 +2,21 @@
 
 use uuid::Uuid;
 
-use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, Task};
+use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, StopState, Task};
+use crate::engine::step::irreversible;
 use crate::shell::service::Service;
-use crate::shell::store::NewEvent;
+use crate::shell::store::{NewEvent, StoreError};
 
 use super::possible::{Possible, possible};
 use super::{Done, DoorError, Found, check_text, require};
+
+/// Why an older task of an issue cannot be started: another has taken its place.
+pub(crate) fn replaced(label: &str, living: &str) -> DoorError {
+    DoorError::not_now(
+        format!("{label} is over, and {living} has taken its place: there is nothing to start"),
+        format!("signalbox show {living}"),
+    )
+}
 
 impl Service {
     /// A person signals: `approve` (whatever the stage waits for), `reject`, `answer`, `stop`,
@@ -27,13 +36,26 @@ impl Service {
             return self.without_task(&found, name, text, actor).await;
         };
         let rules = self.rules_of(task).await;
+        if name == "start"
+            && let Some(living) = self.living(task).await?
+        {
+            return Err(replaced(&found.label, &living));
+        }
         match possible(rules.as_deref(), task, &found.label, name, actor)? {
             Possible::Already(words) => Ok(done(&found, words, None)),
             // Nothing tells a retry from a signal of that name but the event it becomes.
             Possible::Retry(words) => self.retried(&found, task, text, actor, words).await,
             Possible::Signal(signal, words) => {
                 let body = Body::Signalled(self.signed(&signal, text));
-                let words = format!("{words} ({})", actor.label());
+                let window = rules
+                    .as_deref()
+                    .filter(|_| name == "stop")
+                    .and_then(|rules| irreversible(rules, task));
+                let times = window.map(|(_, limit)| {
+                    let (since, until) = (self.now(), self.now().plus(limit));
+                    format!(": since {}, until {}", since.time_of_day(), until.time_of_day())
+                });
+                let words = format!("{words}{} ({})", times.unwrap_or_default(), actor.label());
                 self.decided(&found, task, &signal, body, actor, words).await
             }
         }
@@ -61,9 +83,26 @@ impl Service {
     }
 
     async fn retried(&self, found: &Found, task: &Task, note: Option<&str>, actor: &Actor, words: String) -> Result<Done, DoorError> {
+        if task.control.stop == StopState::Cleaning {
+            self.store.effects_now(task.id, self.now()).await?;
+            self.wake();
+            return Ok(done(found, words, None));
+        }
         let note = note.map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned);
         self.decided(found, task, &Name::new("retry"), Body::Retried { note }, actor, words)
             .await
+    }
+
+    /// The task that has taken the place of one that was stopped, as people call it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn living(&self, task: &Task) -> Result<Option<String>, StoreError> {
+        if task.control.phase != Phase::Cancelled {
+            return Ok(None);
+        }
+        let living = self.store.live_task_by_issue(&task.project, &task.issue).await?;
+        Ok(living.map(|task| task.item))
     }
 
     /// A signal about an issue that is no task: only a start means something.

@@ -251,6 +251,7 @@ async fn a_task_being_stopped_takes_nothing_but_a_start() {
     assert!(not_now(world.service.retry(&task.item, None, everyone()).await).contains("as bob asked"));
     let again = world.service.signal(&task.item, "stop", None, everyone()).await.unwrap();
     assert!(again.message.contains("already being stopped, as bob asked") && again.seq.is_none());
+    assert!(again.message.contains("put off since"), "{}", again.message);
 }
 
 #[tokio::test]

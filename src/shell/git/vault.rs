@@ -107,6 +107,27 @@ impl Vault {
         self.reference(&format!("refs/remotes/origin/{short}")).await
     }
 
+    /// Short names of all branches, as last fetched. One process.
+    ///
+    /// # Errors
+    /// The vault cannot be read.
+    pub async fn branches(&self) -> Result<Vec<String>, GitError> {
+        const THERE: &str = "refs/remotes/origin/";
+        let out = self
+            .call("for-each-ref")
+            .arg("--format=%(refname)")
+            .end()
+            .args([THERE])
+            .ok()
+            .await?;
+        let text = String::from_utf8_lossy(&out);
+        Ok(text
+            .lines()
+            .filter_map(|name| name.strip_prefix(THERE))
+            .map(str::to_owned)
+            .collect())
+    }
+
     /// A branch's commit, asked of the remote now. Two processes or so.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::model::{ActionIntent, Actor, Body, Head, Name, Task};
+use crate::engine::model::{ActionIntent, Actor, Body, Head, Name, StopState, Task};
 use crate::engine::rules::Ruleset;
 use crate::shell::forge::{HubError, MergeAnswer};
 use crate::shell::git::{Expected, GitError, MergeTree, Push};
@@ -66,6 +66,10 @@ pub(super) async fn act(service: &Service, row: &OutboxRow, intent: &ActionInten
         .task(id)
         .await?
         .ok_or_else(|| Failure::Never("its task is gone".to_owned()))?;
+    if task.terminal() || task.control.stop == StopState::Cleaning {
+        tracing::info!(task = %task.item, action = %intent.action, "its task is stopped: nothing is done for it any more");
+        return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
+    }
     let project = service
         .project_of(&task)
         .ok_or_else(|| Failure::Later(format!("no project `{}` is configured", task.project)))?;
@@ -125,9 +129,19 @@ impl Acting<'_> {
         Ok(())
     }
 
+    /// Whether a stop waits for the action. Read anew: it may have come a moment ago.
+    async fn stop_waits(&self) -> Result<bool, Failure> {
+        let task = self.service.store.task(self.task.id).await?;
+        Ok(task.is_some_and(|task| task.control.stop == StopState::Deferred))
+    }
+
     async fn merge(&self) -> Result<Ended, Failure> {
         let vault = &self.project.vault;
         let head = &self.intent.sha;
+        // Before each try: what was never asked of the forge is not asked for any more, whether it answers or not.
+        if self.recorded().is_none() && self.stop_waits().await? {
+            return Ok(Ended::new("stopped", "the stop came before anything was merged"));
+        }
         self.project.forge.sync().await?;
         vault.fetch().await?;
         if let Some(Intent::Merge { tree, .. }) = self.recorded()
@@ -136,6 +150,12 @@ impl Acting<'_> {
             return self.verify(&commit, &tree).await;
         }
         let base = vault.base().await?;
+        if self.stop_waits().await? && !vault.is_ancestor(head, &base).await? {
+            return Ok(Ended::new(
+                "stopped",
+                format!("the default branch does not have {head}: it is not merged any more"),
+            ));
+        }
         if let Some(ended) = self.not_mergeable(&base).await? {
             return Ok(ended);
         }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::model::{Actor, Body, CleanUp, Kill, Millis, RunEnd, Task};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::model::{Actor, Body, CleanUp, Kill, Millis, RunEnd, Task, TaskId};
 use crate::engine::render::{self, Words};
 use crate::engine::rules::Ruleset;
 use crate::shell::forge::Note;
@@ -37,29 +39,140 @@ pub(super) async fn clean_up(service: &Arc<Service>, row: &OutboxRow, what: &Cle
     let runs = service.store.runs(id).await?;
     processes_gone(service, &runs).await?;
     crash::point("processes-gone");
-    let mut report = vec!["processes gone".to_owned()];
-    let tip = tip(service, project, &task, what).await?;
-    if what.archive {
-        report.push(archive(service, project, &rules, &task, tip.as_deref()).await?);
-        report.extend(unfinished(service, project, &rules, &task).await?);
-    }
-    if what.checkout {
-        remove(&service.data.join("checkouts").join(format!("t{id}"))).await?;
-        report.push("checkouts removed".to_owned());
-    }
-    if what.branch {
-        report.push(delete_branch(project, &rules, &task, tip.as_deref()).await?);
-    }
+    let report = steps(
+        service,
+        row,
+        &Cleaning {
+            project,
+            rules: &rules,
+            task: &task,
+            what,
+            runs: &runs,
+        },
+    )
+    .await?;
     crash::point("cleaned");
     let event = what.report.then(|| NewEvent {
         target: row.target.clone(),
         at: clock::now(),
         cause: Some(row.seq),
         actor: Actor::Service,
-        body: Body::CleanedUp { report: report.join("; ") },
+        body: Body::CleanedUp { report },
         dedupe: Some(format!("cleaned-{}", row.id)),
     });
     Ok(service.store.effect_done(row.id, event, clock::now()).await?)
+}
+
+/// What a clean-up is about.
+struct Cleaning<'a> {
+    project: &'a Project,
+    rules: &'a Ruleset,
+    task: &'a Task,
+    what: &'a CleanUp,
+    runs: &'a [RunRow],
+}
+
+/// What is done of a clean-up, kept with the effect: a service that dies in its middle goes on, and
+/// tells in the end what it did before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Progress {
+    /// The commit that it is about; found once, for it is gone with the branch.
+    tip: Option<Option<String>>,
+    archived: Option<Vec<String>>,
+    removed: bool,
+    branch: Option<String>,
+}
+
+/// Archive, checkouts, branch; what was done, in words.
+async fn steps(service: &Service, row: &OutboxRow, it: &Cleaning<'_>) -> Result<String, Failure> {
+    let known = row.progress.clone().and_then(|p| serde_json::from_value(p).ok());
+    let mut done: Progress = known.unwrap_or_default();
+    let keep = async |done: &Progress| {
+        let progress = serde_json::to_value(done).unwrap_or_default();
+        service.store.effect_progress(row.id, progress).await
+    };
+    let tip = match &done.tip {
+        Some(tip) => tip.clone(),
+        None => {
+            let found = tip(service, it.project, it.task, it.what).await?;
+            done.tip = Some(found.clone());
+            keep(&done).await?;
+            found
+        }
+    };
+    if it.what.archive && done.archived.is_none() {
+        let mut words = vec![archive(service, it.project, it.rules, it.task, tip.as_deref()).await?];
+        words.extend(unfinished(service, it.project, it.rules, it.task).await?);
+        done.archived = Some(words);
+        keep(&done).await?;
+        crash::point("archived");
+    }
+    if it.what.checkout {
+        remove(&service.data.join("checkouts").join(format!("t{}", it.task.id))).await?;
+        done.removed = true;
+    }
+    if it.what.branch && done.branch.is_none() {
+        let foreign = match tip.as_deref() {
+            Some(tip) => foreign(service, it, tip).await?,
+            None => None,
+        };
+        done.branch = Some(delete_branch(it.project, it.rules, it.task, tip.as_deref(), foreign.as_deref()).await?);
+        keep(&done).await?;
+    }
+    let mut report = vec!["processes gone".to_owned()];
+    report.extend(done.archived.unwrap_or_default());
+    report.extend(done.removed.then(|| "checkouts removed".to_owned()));
+    report.extend(done.branch);
+    Ok(report.join("; "))
+}
+
+/// A commit in the history of `tip` that the service neither made nor began from: what a run found on
+/// the branch, or what the task took over from there, without the service having put it there and
+/// without its being on the default branch.
+async fn foreign(service: &Service, it: &Cleaning<'_>, tip: &str) -> Result<Option<String>, Failure> {
+    let vault = &it.project.vault;
+    let found = it.runs.iter().filter_map(|r| r.start_sha.as_deref());
+    let mut seen: Vec<&str> = found.chain(it.task.ledger.adopted.iter().map(String::as_str)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    let mut base = None;
+    for sha in seen {
+        if service.store.pushed(it.task.id, sha).await? {
+            continue;
+        }
+        let base = match &base {
+            Some(base) => base,
+            None => base.insert(vault.base().await?),
+        };
+        // What cannot be read is kept rather than lost.
+        if !vault.is_ancestor(sha, base).await.unwrap_or(false) && vault.is_ancestor(sha, tip).await.unwrap_or(true) {
+            return Ok(Some(sha.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Tells operators once when a clean-up has failed twice; it is tried again all the same. When it is
+/// done the notice goes.
+pub(super) async fn tell(service: &Service, task: TaskId, attempts: u32, failure: Option<&Failure>) {
+    let key = format!("clean-up t{task}");
+    let told = match failure {
+        None => service.store.lower(&key, None, clock::now()).await,
+        Some(Failure::Later(why)) if attempts == 1 => {
+            let item = match service.store.item_label(task).await {
+                Ok(label) => label.unwrap_or_else(|| format!("#{task}")),
+                Err(_) => format!("#{task}"),
+            };
+            let text =
+                format!("{item}: the clean-up fails, and is tried again every minute at least: {why}. `signalbox why {item}` tells more");
+            service.store.raise(&key, task, &text, clock::now()).await
+        }
+        Some(_) => return,
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, task = %task, "a clean-up's failure could not be told");
+    }
 }
 
 /// The commit that the clean-up is about: where the branch is now, if the service put it there,
@@ -69,9 +182,9 @@ async fn tip(service: &Service, project: &Project, task: &Task, what: &CleanUp) 
     let Some(now) = project.vault.remote_branch(&task.branch).await? else {
         return Ok(recorded);
     };
+    // What is archived is read from the vault, and a later start must know what is left on the forge.
+    project.vault.fetch().await?;
     if recorded.as_deref() == Some(now.as_str()) || service.store.pushed(task.id, &now).await? {
-        // What is archived is read from the vault: it must have the commit.
-        project.vault.fetch().await?;
         return Ok(Some(now));
     }
     Ok(recorded)
@@ -148,7 +261,13 @@ async fn remove(dir: &Path) -> Result<(), Failure> {
 }
 
 /// The remote task branch, only at the commit recorded for it.
-async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Option<&str>) -> Result<String, Failure> {
+async fn delete_branch(
+    project: &Project,
+    rules: &Ruleset,
+    task: &Task,
+    sha: Option<&str>,
+    foreign: Option<&str>,
+) -> Result<String, Failure> {
     let who = task.ledger.stop.as_ref().map(|(who, ..)| who.as_str()).unwrap_or_default();
     let words = Words {
         item: &task.item,
@@ -170,6 +289,12 @@ async fn delete_branch(project: &Project, rules: &Ruleset, task: &Task, sha: Opt
     let Ok(branch) = project.task_branch(rules, task) else {
         return Ok(format!("branch {} is protected and left alone", task.branch));
     };
+    if let Some(commit) = foreign {
+        return Ok(format!(
+            "branch {} holds commits of somebody else ({commit}) and is left alone",
+            task.branch
+        ));
+    }
     if let Some(why) = project.forge.keeps(&task.branch).await? {
         return Ok(format!("branch {} is {why} and left alone", task.branch));
     }

@@ -24,6 +24,8 @@ use crate::shell::{clock, crash, launch, settle};
 const BATCH: u32 = 64;
 /// Longest pause between two tries of an effect.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// The same for what a stop waits for, or the end of a stop: it is looked at every minute at least.
+const LOOK_MAX: Millis = Millis::secs(60);
 
 /// Why an effect did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +67,15 @@ pub async fn pump(service: &Arc<Service>) -> Result<(), StoreError> {
 
 async fn one(service: &Arc<Service>, row: OutboxRow) {
     let (id, attempts) = (row.id, row.attempts);
+    let longest = match row.effect {
+        Effect::Act(_) | Effect::CleanUp(_) => LOOK_MAX,
+        _ => Millis(i64::MAX),
+    };
+    let cleaned = matches!(&row.effect, Effect::CleanUp(_)).then_some(row.target.task).flatten();
     let result = perform(service, row).await;
+    if let Some(task) = cleaned {
+        clean_up::tell(service, task, attempts, result.as_ref().err()).await;
+    }
     let now = clock::now();
     let recorded = match result {
         Ok(()) => {
@@ -81,7 +91,7 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         Err(Failure::Wait(why, pause)) => service.store.effect_postpone(id, &why, now.plus(pause)).await,
         Err(Failure::Later(why)) => {
             tracing::warn!(effect = id, attempts, "an effect failed and is tried again: {why}");
-            service.store.effect_retry(id, &why, now.plus(pause(attempts))).await
+            service.store.effect_retry(id, &why, now.plus(pause(attempts).min(longest))).await
         }
         Err(Failure::Never(why)) => {
             tracing::error!(effect = id, "an effect was given up: {why}");

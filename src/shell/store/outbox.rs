@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::codec::{Fields, exec, first, json, list, word};
 use super::{Effect, Lane, NewEvent, OutboxRow, Result, Store, StoreError, Target, inbox};
-use crate::engine::model::{Millis, Seq};
+use crate::engine::model::{Millis, Seq, TaskId};
 
 /// The first open row of each queue.
 const HEADS: &str = "SELECT * FROM outbox o WHERE o.state = 'open' AND NOT EXISTS \
@@ -141,6 +141,18 @@ impl Store {
             exists(conn, id)?;
             let sql = "UPDATE outbox SET last_error = ?2, next_at = ?3 WHERE id = ?1 AND state = 'open'";
             exec(conn, sql, params![id, why, next_at.0]).map(|_| ())
+        })
+        .await
+    }
+
+    /// What is open of a task in the lane of git and forge is due now, however often it failed. Whether there was any.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn effects_now(&self, task: TaskId, now: Millis) -> Result<bool> {
+        self.write(move |conn| {
+            let sql = "UPDATE outbox SET next_at = ?2 WHERE task = ?1 AND state = 'open' AND kind IN ('act', 'clean_up', 'settle') AND next_at > ?2";
+            Ok(exec(conn, sql, params![task.0, now.0])? > 0)
         })
         .await
     }

@@ -117,26 +117,35 @@ async fn stop(service: &Service) -> Result<StopView, StoreError> {
     for task in cancelled.iter().take(RECENT) {
         recent.push(label(service, task).await?);
     }
-    let put_off = tasks.iter().filter(|t| t.control.stop == StopState::Deferred);
-    let deferred: Vec<DeferredView> = put_off.map(deferred).collect();
+    let those = |state: StopState| {
+        tasks
+            .iter()
+            .filter(move |t| t.control.stop == state && !t.terminal())
+            .filter_map(asked)
+            .collect()
+    };
+    let deferred: Vec<DeferredView> = those(StopState::Deferred);
     Ok(StopView {
         enabled: !repos.is_empty(),
         repos,
         cancelled_count: cancelled.len() as u64,
         deferred_pending: deferred.len() as u64,
         deferred,
+        stopping: those(StopState::Cleaning),
         recent,
     })
 }
 
-fn deferred(task: &Task) -> DeferredView {
-    let (who, since, until) = task.ledger.stop.clone().unwrap_or_default();
-    DeferredView {
+/// The stop that was asked for, if one was.
+pub(super) fn asked(task: &Task) -> Option<DeferredView> {
+    let (who, since, until) = task.ledger.stop.clone()?;
+    Some(DeferredView {
         item: task.item.clone(),
         who,
         since: since.into(),
         until: until.map(Into::into),
-    }
+        reason: task.ledger.stop_reason.clone(),
+    })
 }
 
 fn auto_labels(service: &Service) -> BTreeMap<String, Vec<AutoLabelView>> {

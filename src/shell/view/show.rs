@@ -2,10 +2,11 @@
 
 use crate::engine::model::{Actor, Because, Body, Millis, Name, Task};
 use crate::engine::rules::Ruleset;
-use crate::shell::door::{DoorError, Found, Possible, possible};
+use crate::shell::door::{DoorError, Found, Possible, possible, replaced};
 use crate::shell::service::Service;
 use crate::shell::store::{ChangeRow, ChangeState, CommentRow, JobRow, RunRow, RunState, StepRow, StoreError};
 
+use super::queue;
 use super::status::{line, reasons};
 use super::words::first_line;
 use super::{ActView, BlockerView, ChangeView, CommentView, GateView, JobView, RunView, ShowView, TaskLine, VisitView};
@@ -67,7 +68,8 @@ pub async fn show(service: &Service, found: &Found, actor: &Actor) -> Result<Sho
         jobs: jobs.iter().map(|j| job_view(j, &found.label)).collect(),
         cost_usd: runs.iter().map(|r| r.cost_usd).sum(),
         runs,
-        acts: acts(rules, task, &found.label, actor),
+        acts: acts(rules, task, &found.label, actor, service.living(task).await?.as_deref()),
+        stop: queue::asked(task),
         status: found.issue.as_ref().map(|i| i.status.clone()).or(board),
         ..issue_only(found, &comments, now)
     })
@@ -108,6 +110,7 @@ fn issue_only(found: &Found, comments: &[CommentRow], now: Millis) -> ShowView {
         rules: String::new(),
         created_at: issue.map_or(now, |i| i.created_at).into(),
         ended_at: None,
+        stop: None,
         review_started_at: None,
         review_ended_at: None,
         question: None,
@@ -198,10 +201,14 @@ fn gates(task: &Task, rules: Option<&Ruleset>, history: &[StepRow]) -> Vec<GateV
         .collect()
 }
 
-fn acts(rules: Option<&Ruleset>, task: &Task, label: &str, actor: &Actor) -> Vec<ActView> {
+fn acts(rules: Option<&Ruleset>, task: &Task, label: &str, actor: &Actor, living: Option<&str>) -> Vec<ActView> {
     ACTS.iter()
         .map(|act| {
-            let (possible, why) = match possible(rules, task, label, act, actor) {
+            let asked = match living.filter(|_| *act == "start") {
+                Some(living) => Err(replaced(label, living)),
+                None => possible(rules, task, label, act, actor),
+            };
+            let (possible, why) = match asked {
                 Ok(Possible::Signal(_, words) | Possible::Retry(words)) => (true, words),
                 Ok(Possible::Already(words)) => (false, words),
                 Err(DoorError::Forbidden { why, .. } | DoorError::NotNow { why, .. }) => (false, why),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{Blocker, Millis, Phase, StopState, Task, TaskId, Who};
+use crate::engine::model::{Blocker, FreezeLevel, Millis, Phase, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
 use crate::shell::door::Found;
 use crate::shell::service::Service;
@@ -104,7 +104,24 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
         since: since.into(),
     });
-    Ok(chat.map(view).into_iter().chain(rules).chain(known).collect())
+    let mut found: Vec<ProblemView> = chat.map(view).into_iter().chain(rules).collect();
+    for project in service.projects.values() {
+        let freeze = service.store.repo_by_id(project.repo).await?.freeze;
+        found.extend(freeze.map(|freeze| ProblemView {
+            text: format!(
+                "{name} is frozen by {} ({}): {}; lifted by `signalbox unfreeze -p {name} \"why it is safe now\"`",
+                freeze.by,
+                match freeze.level {
+                    FreezeLevel::Merge => "no merge and no entry",
+                    FreezeLevel::All => "nothing starts",
+                },
+                freeze.reason.split_whitespace().collect::<Vec<_>>().join(" "),
+                name = project.name
+            ),
+            since: freeze.since.into(),
+        }));
+    }
+    Ok(found.into_iter().chain(known).collect())
 }
 
 /// Tasks, newest first; without `all` those that are not over.

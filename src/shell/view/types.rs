@@ -337,6 +337,9 @@ shapes! {
         created_at: Stamp,
         /// When it ended.
         ended_at: Option<Stamp>,
+        /// The stop that was asked for.
+        #[serde(default)]
+        stop: Option<DeferredView>,
         /// When the open period of human review began; absent when none is open.
         #[serde(default)]
         review_started_at: Option<Stamp>,
@@ -514,20 +517,26 @@ shapes! {
         /// The stops that wait, oldest first.
         #[serde(default)]
         deferred: Vec<DeferredView>,
+        /// Stops that are being carried out: processes are ended and cleaned up after.
+        #[serde(default)]
+        stopping: Vec<DeferredView>,
         /// The last cancelled tasks, newest first.
         recent: Vec<String>,
     }
 
-    /// A stop that waits for an irreversible step to end.
+    /// A stop that was asked for.
     struct DeferredView {
         /// The task.
         item: String,
         /// Who asked for it.
         who: String,
-        /// Since when it waits.
+        /// When.
         since: Stamp,
-        /// Until when at most the rules foresee that the step lasts; after that operators are told again.
+        /// Where it was put off: until when at most the rules foresee that the step lasts; after that operators are told once more.
         until: Option<Stamp>,
+        /// The reason given.
+        #[serde(default)]
+        reason: Option<String>,
     }
 
     /// A label that passes a human gate.

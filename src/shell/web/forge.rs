@@ -11,7 +11,7 @@ use crate::shell::view::{DoneView, ErrorView};
 
 use super::auth::Caller;
 use super::error::ApiError;
-use super::reject::{Body, Path, Query};
+use super::reject::{Body, Maybe, Path, Query};
 use super::router::Web;
 use super::write::{Answer, answer};
 
@@ -165,9 +165,9 @@ pub(super) async fn unfreeze(
     State(web): State<Web>,
     Caller(actor): Caller,
     Query(which): Query<Which>,
-    body: Option<Json<ThawBody>>,
+    Maybe(body): Maybe<ThawBody>,
 ) -> Result<Json<FrozenView>, ApiError> {
-    let body = body.map(|Json(b)| b).unwrap_or_default();
+    let body = body.unwrap_or_default();
     let repo = body.repo.or(which.repo);
     Ok(Json(
         web.service.unfreeze(repo.as_deref(), body.reason.as_deref(), &actor).await?.into(),

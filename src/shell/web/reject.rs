@@ -22,6 +22,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON body that may be left out.
+pub(super) struct Maybe<T>(pub Option<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Maybe<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match <Option<axum::Json<T>> as FromRequest<S>>::from_request(request, state).await {
+            Ok(found) => Ok(Self(found.map(|axum::Json(value)| value))),
+            Err(rejection) => Err(body(&rejection)),
+        }
+    }
+}
+
 fn body(rejection: &JsonRejection) -> ApiError {
     let text = rejection.body_text();
     match rejection.status() {

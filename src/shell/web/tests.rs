@@ -275,7 +275,7 @@ async fn the_queue_counts_every_state() {
     let zeros = json!({ "scheduled": 0, "queued": 0, "running": 0, "done": 0, "failed": 0, "cancelled": 0 });
     assert_eq!(queue["counts"], zeros);
     assert_eq!((&queue["max_concurrency"], &queue["poll_interval"]), (&json!(1), &json!(30)));
-    let stop = json!({ "enabled": true, "repos": ["shop"], "cancelled_count": 1, "deferred_pending": 0, "deferred": [], "recent": ["SHOP-001~1"] });
+    let stop = json!({ "enabled": true, "repos": ["shop"], "cancelled_count": 1, "deferred_pending": 0, "deferred": [], "stopping": [], "recent": ["SHOP-001~1"] });
     assert_eq!(queue["stop"], stop);
     assert_eq!(queue["serial_gate"]["shop"]["enabled"], true);
     assert_eq!(queue["auto_labels"]["shop"][0]["label"], "auto:approve");

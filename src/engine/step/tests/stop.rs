@@ -59,7 +59,7 @@ fn b_stop_2_everything_at_once_from_every_stage() {
             w.decisions.iter().any(|d| matches!(d, Decision::CleanUp(c) if c.sha == recorded)),
             "{stage}"
         );
-        assert_eq!(w.waits()[0].code.as_str(), "STOP_DEFERRED");
+        assert_eq!(w.waits()[0].code.as_str(), "STOPPING");
         cleaned(&mut w);
         assert_eq!(
             (w.task.control.phase, w.stage(), w.task.control.stop),
@@ -269,7 +269,7 @@ fn b_stop_4_a_start_while_it_is_put_off_is_taken_up_or_told() {
 }
 
 #[test]
-fn b_stop_4_overdue_it_is_said_again_and_never_forced() {
+fn b_stop_4_overdue_it_is_said_once_more_and_never_forced() {
     let mut w = merging("orch");
     w.say("stop");
     let due = |w: &World| {
@@ -295,7 +295,70 @@ fn b_stop_4_overdue_it_is_said_again_and_never_forced() {
         assert_eq!((w.task.control.stop, due(&w)), (StopState::Deferred, looked(&w)));
         told += w.alerts();
     }
-    assert_eq!(told, 3, "told when it is overdue, and after every further five minutes");
+    assert_eq!(told, 1, "told once more when it is overdue, however long it lasts");
+}
+
+#[test]
+fn b_stop_4_the_alert_tells_since_and_until_when() {
+    let mut w = merging("orch");
+    w.say("stop");
+    let (since, until) = (w.now.time_of_day(), w.now.plus(Millis::secs(300)).time_of_day());
+    let text = |w: &World| {
+        let alert = w.decisions.iter().find_map(|d| match d {
+            Decision::Alert { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        alert.unwrap_or_default()
+    };
+    let said = text(&w);
+    assert!(
+        said.contains(&format!("since {since}")) && said.contains(&format!("until {until} at most")),
+        "{said}"
+    );
+    w.now = w.now.plus(Millis::secs(300));
+    w.timer("stop");
+    assert!(text(&w).contains("overdue"), "{}", text(&w));
+}
+
+#[test]
+fn b_stop_4_the_window_that_closed_because_of_the_stop_is_no_failure() {
+    let mut w = merging("orch");
+    w.say("stop").action("merge", "stopped", "nothing was merged");
+    stops_in_full(&w);
+    assert!(w.repo.freeze.is_none() && w.repo.lease.is_none());
+    cleaned(&mut w);
+    assert_eq!(w.task.control.phase, Phase::Cancelled);
+}
+
+#[test]
+fn the_reason_given_for_a_stop_is_told() {
+    let mut w = World::at("orch", "review");
+    w.tell("stop", "wrong\ncustomer");
+    cleaned(&mut w);
+    let said = w.comments().join("\n");
+    assert!(said.contains("Reason given: wrong customer"), "{said}");
+    let mut w = World::at("orch", "review");
+    w.say("stop");
+    cleaned(&mut w);
+    assert!(!w.comments().join("\n").contains("Reason"), "none was given");
+}
+
+#[test]
+fn b_start_2_after_a_stop_the_branch_is_one_that_is_free() {
+    let mut w = World::new("orch");
+    w.task.ledger.taken = vec![
+        "main".to_owned(),
+        "feature/ORCH-090-add-a-map".to_owned(),
+        "feature/ORCH-090-add-a-map-2".to_owned(),
+    ];
+    w.say("start");
+    assert_eq!(w.task.branch, "feature/ORCH-090-add-a-map-3", "{}", w.why());
+    assert!(
+        w.comments().join("\n").contains("feature/ORCH-090-add-a-map-3"),
+        "{:?}",
+        w.comments()
+    );
+    assert!(w.task.ledger.taken.is_empty(), "not kept with the task");
 }
 
 #[test]

@@ -117,3 +117,14 @@ async fn b_sg_2_the_queue_tells_guards_scope_and_failures() {
     let gate = &queue["serial_gate"]["shop"];
     assert_eq!((&gate["scope"], &gate["failures"]), (&json!("repository"), &json!(0)));
 }
+
+#[tokio::test]
+async fn a_thaw_with_broken_json_is_answered_in_the_shape_of_all_errors() {
+    let site = Site::new("", false).await;
+    let mut broken = request(Method::POST, "/serial-gate/unfreeze", None);
+    *broken.body_mut() = axum::body::Body::from("{\"repo\": ");
+    broken.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    let (status, answer) = site.send(broken, mine()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer["error"].is_object() || answer["error"].is_string(), "{answer}");
+}

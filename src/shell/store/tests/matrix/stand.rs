@@ -1,7 +1,7 @@
 //! Where a task can stand when it is stopped.
 
 use super::*;
-use crate::engine::model::{ActionIntent, Head, Lease, Mode, Name, Slot, SlotState, Visit};
+use crate::engine::model::{ActionIntent, Card, Head, Lease, Mode, Name, Slot, SlotState, Visit};
 use crate::engine::rules::{GateKind, Ruleset};
 
 /// What the jobs of the stage are doing, or what is waited for instead.
@@ -25,6 +25,8 @@ pub(super) enum State {
     Failed,
     /// Its gates wait.
     Gates,
+    /// Its human gate waits for approval, with the card shown.
+    Approval,
     /// The command of a gate is queued.
     Command,
     /// The command of a gate runs.
@@ -42,7 +44,7 @@ pub(super) enum State {
 }
 
 impl State {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Entering,
         Self::Held,
         Self::Queued,
@@ -52,6 +54,7 @@ impl State {
         Self::Exited,
         Self::Failed,
         Self::Gates,
+        Self::Approval,
         Self::Command,
         Self::Commanding,
         Self::Asked,
@@ -72,13 +75,14 @@ pub(super) fn states(rules: &Ruleset, stage: &Name) -> Vec<State> {
     if rules.flow.first() == Some(stage) || rules.flow.last() == Some(stage) {
         return Vec::new();
     }
-    let commands = found.pass.iter().any(|g| command(rules, g).is_some());
+    let commands = found.pass.iter().any(|g| gate(rules, g, command).is_some());
     let updates = found.on.values().chain(rules.on.values()).any(|e| e.update);
     let asks = found.on.values().chain(rules.on.values()).any(|e| e.ask.is_some());
     let can = |state: &State| match state {
         State::Queued | State::Scheduled | State::Starting | State::Running | State::Exited | State::Failed => !found.work.is_empty(),
         State::Held => !found.work.is_empty() && rules.serial_gate.guards.contains(stage),
         State::Command | State::Commanding => commands,
+        State::Approval => found.pass.iter().any(|g| gate(rules, g, person).is_some()),
         State::Asked => asks,
         State::Updating => updates,
         State::Leaseless | State::Acting => !found.actions.is_empty(),
@@ -87,13 +91,20 @@ pub(super) fn states(rules: &Ruleset, stage: &Name) -> Vec<State> {
     State::ALL.into_iter().filter(can).collect()
 }
 
-/// The command gate that `gate` is, or has among its members.
-fn command(rules: &Ruleset, gate: &Name) -> Option<Name> {
-    match &rules.gates.get(gate)?.kind {
-        GateKind::Command { .. } => Some(gate.clone()),
-        GateKind::FirstOf(inner) | GateKind::AllOf(inner) => inner.iter().find_map(|g| command(rules, g)),
-        _ => None,
+/// The gate of this kind that `name` is, or has among its members.
+fn gate(rules: &Ruleset, name: &Name, is: fn(&GateKind) -> bool) -> Option<Name> {
+    match &rules.gates.get(name)?.kind {
+        GateKind::FirstOf(inner) | GateKind::AllOf(inner) => inner.iter().find_map(|g| gate(rules, g, is)),
+        kind => is(kind).then(|| name.clone()),
     }
+}
+
+fn command(kind: &GateKind) -> bool {
+    matches!(kind, GateKind::Command { .. })
+}
+
+fn person(kind: &GateKind) -> bool {
+    matches!(kind, GateKind::Human { .. })
 }
 
 /// A commit that a task stands at.
@@ -160,8 +171,20 @@ pub(super) fn stand(rules: &Ruleset, mut task: Task, stage: &Name, state: State)
             control.slots = work.iter().map(|w| (w.clone(), slot(SlotState::Failed("failed".into())))).collect();
         }
         State::Gates => task.ledger.waiting = Some(waiting),
+        State::Approval => {
+            let human = found.pass.iter().find_map(|g| gate(rules, g, person)).unwrap_or_default();
+            task.ledger.waiting = Some((format!("{human}.waiting: a person"), T0));
+            task.ledger.review.started_at = Some(T0);
+            let card = Card {
+                subject: head(1).subject,
+                base: head(0).sha,
+                rules: rules.hash.clone(),
+                at: T0,
+            };
+            task.ledger.cards.insert(human, card);
+        }
         State::Command | State::Commanding => {
-            let gate = found.pass.iter().find_map(|g| command(rules, g)).unwrap_or_default();
+            let gate = found.pass.iter().find_map(|g| gate(rules, g, command)).unwrap_or_default();
             control.slots.insert(gate.clone(), slot(SlotState::Queued));
             decisions.push(spec(&gate, JobKind::Command, false));
         }
