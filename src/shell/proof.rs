@@ -41,7 +41,7 @@ pub struct Prover {
 /// How long a proof may take, where nobody says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How often somebody who waits is told how far a proof is.
-const NEWS: Duration = Duration::from_secs(3);
+const NEWS: Duration = Duration::from_secs(10);
 
 impl Default for Prover {
     /// With the user's cache.

@@ -60,7 +60,7 @@ fn nothing_written(world: &World) {
 fn an_unknown_key_is_shown_with_its_place() {
     let world = world();
     edit(&world, |text| format!("max_concurency = 3\n{text}"));
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(10, &["signalbox.toml:1:1", "max_concurency", "max_concurrency"]);
     nothing_written(&world);
 }
@@ -74,7 +74,7 @@ fn a_broken_pipeline_is_shown_with_its_place() {
         "schema = 1\nextends = \"base\"\nflow = [\"created\", \"devlopment\", \"done\"]\n",
     )
     .expect("written");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(10, &["pipelines/local.toml:3:", "devlopment"]);
     nothing_written(&world);
     let validated = refused(world.command(&["--validate"]));
@@ -85,7 +85,7 @@ fn a_broken_pipeline_is_shown_with_its_place() {
 fn a_file_that_cannot_be_read_is_named() {
     let world = world();
     fs::create_dir_all(world.path("pipelines/mine.toml")).expect("a folder where a file is expected");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(10, &["pipelines/mine.toml"]);
     nothing_written(&world);
 }
@@ -94,7 +94,7 @@ fn a_file_that_cannot_be_read_is_named() {
 fn a_missing_repository_is_named_with_the_remedy() {
     let world = world();
     fs::remove_dir_all(world.path("repository")).expect("removed");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &["repository", "project `it`"]);
     refusal.in_one_sentence();
     nothing_written(&world);
@@ -104,7 +104,7 @@ fn a_missing_repository_is_named_with_the_remedy() {
 fn a_folder_that_is_no_repository_is_said_to_be_none() {
     let world = world();
     fs::remove_dir_all(world.path("repository/.git")).expect("removed");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &["repository"]);
     nothing_written(&world);
 }
@@ -114,7 +114,7 @@ fn without_git_it_says_so() {
     let world = world();
     let empty = world.path("empty");
     fs::create_dir(&empty).expect("a folder");
-    let mut command = world.command(&["serve"]);
+    let mut command = world.command(&["serve", "--no-proof"]);
     command.env("PATH", &empty);
     let refusal = refused(command);
     refusal.says(1, &["git"]);
@@ -128,7 +128,7 @@ fn an_old_git_is_told_from_a_new_one() {
     let bin = world.path("bin");
     fs::create_dir(&bin).expect("a folder");
     script(&bin.join("git"), "#!/bin/sh\necho 'git version 2.30.2'\n");
-    let mut command = world.command(&["serve"]);
+    let mut command = world.command(&["serve", "--no-proof"]);
     command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
     let refusal = refused(command);
     refusal.says(1, &["2.30", "git"]);
@@ -147,7 +147,7 @@ fn a_port_in_use_is_said_to_be() {
     let address = held.local_addr().expect("an address").to_string();
     let world = world();
     edit(&world, |text| text.replace("127.0.0.1:0", &address));
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &[&address, "in use", "listen"]);
     refusal.in_one_sentence();
     nothing_written(&world);
@@ -157,7 +157,7 @@ fn a_port_in_use_is_said_to_be() {
 fn a_second_instance_is_kept_out() {
     let mut world = world();
     world.start();
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &["in use by another signalbox", "process"]);
     refusal.in_one_sentence();
     let item = world.new_task("The first one goes on");
@@ -171,7 +171,7 @@ fn garbage_in_place_of_the_database_is_left_as_it_is() {
     fs::create_dir_all(world.data()).expect("a folder");
     let garbage = "this is no database, and someone may want it\n".repeat(100);
     fs::write(world.data().join("signalbox.db"), &garbage).expect("written");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &["signalbox.db", "not a signalbox database", "move the file away"]);
     refusal.in_one_sentence();
     assert_eq!(fs::read_to_string(world.data().join("signalbox.db")).expect("still there"), garbage);
@@ -181,7 +181,7 @@ fn garbage_in_place_of_the_database_is_left_as_it_is() {
 fn a_file_in_place_of_the_data_directory_is_said_to_be_one() {
     let world = world();
     fs::write(world.data(), "precious").expect("written");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &["data", "cannot be used"]);
     refusal.in_one_sentence();
     assert_eq!(fs::read_to_string(world.data()).expect("still there"), "precious");
@@ -191,7 +191,10 @@ fn a_file_in_place_of_the_data_directory_is_said_to_be_one() {
 fn without_a_configuration_it_says_where_it_looked() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(crate::world::EXE);
-    command.arg("serve").current_dir(dir.path()).env_remove("SIGNALBOX_CONFIG");
+    command
+        .args(["serve", "--no-proof"])
+        .current_dir(dir.path())
+        .env_remove("SIGNALBOX_CONFIG");
     let refusal = refused(command);
     refusal.says(2, &["signalbox.toml", "signalbox init"]);
 }
@@ -216,7 +219,7 @@ fn a_full_disk_is_said_to_be_full() {
         return;
     };
     fs::write(data.join("filler"), vec![0_u8; 60 * 1024]).expect("written");
-    let refusal = refused(world.command(&["serve"]));
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
     refusal.says(1, &["space"]);
     let kept: Vec<_> = fs::read_dir(&data).expect("data").flatten().map(|e| e.file_name()).collect();
     assert!(
