@@ -91,7 +91,7 @@ impl From<TrackerError> for Failure {
         match error {
             TrackerError::Gone(_) | TrackerError::Refused(_) => Self::Never(error.to_string()),
             TrackerError::Limited(pause) => Self::NotYet(pause),
-            TrackerError::Unreachable(_) => Self::Later(error.to_string()),
+            TrackerError::Denied(_) | TrackerError::Unreachable(_) => Self::Later(error.to_string()),
         }
     }
 }

@@ -65,6 +65,8 @@ pub async fn pump(service: &Arc<Service>) -> Result<(), StoreError> {
 
 async fn one(service: &Arc<Service>, row: OutboxRow) {
     let (id, attempts) = (row.id, row.attempts);
+    let about = about(service, &row).await;
+    let kind = row.effect.kind();
     let result = perform(service, row).await;
     let now = clock::now();
     let recorded = match result {
@@ -80,11 +82,11 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         }
         Err(Failure::Wait(why, pause)) => service.store.effect_postpone(id, &why, now.plus(pause)).await,
         Err(Failure::Later(why)) => {
-            tracing::warn!(effect = id, attempts, "an effect failed and is tried again: {why}");
+            tracing::warn!(effect = id, attempts, kind, %about, "an effect failed and is tried again: {why}");
             service.store.effect_retry(id, &why, now.plus(pause(attempts))).await
         }
         Err(Failure::Never(why)) => {
-            tracing::error!(effect = id, "an effect was given up: {why}");
+            tracing::error!(effect = id, kind, %about, "an effect was given up: {why}");
             service.store.effect_given_up(id, &why, now).await
         }
         Err(Failure::Store(error)) => Err(error),
@@ -95,6 +97,19 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         service.store.effect_release(id);
     }
     service.wake();
+}
+
+/// What people call that which an effect is for: a task, else an issue, else a project.
+async fn about(service: &Service, row: &OutboxRow) -> String {
+    let task = match row.target.task {
+        Some(id) => service.store.task(id).await.ok().flatten(),
+        None => None,
+    };
+    match (task, &row.target.issue) {
+        (Some(task), _) => task.item,
+        (None, Some(issue)) => format!("issue {issue} of {}", row.target.project),
+        (None, None) => row.target.project.to_string(),
+    }
 }
 
 /// 0.25 s, doubling, at most [`PAUSE_MAX`].
