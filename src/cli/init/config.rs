@@ -197,7 +197,12 @@ mod tests {
         for program in AGENTS {
             let lines = agent_lines(&[(*program).to_owned()]);
             assert!(lines.starts_with(&format!("\"agents.*.program\" = \"{program}\"")), "{lines}");
-            assert!(!lines.lines().any(|l| l.starts_with("\"agents.*.run\"") || l.starts_with("\"preflight")), "{lines}");
+            assert!(
+                !lines
+                    .lines()
+                    .any(|l| l.starts_with("\"agents.*.run\"") || l.starts_with("\"preflight")),
+                "{lines}"
+            );
         }
         let typed = agent_lines(&["codex".to_owned(), "exec".to_owned(), "--full-auto".to_owned()]);
         assert!(typed.starts_with(r#""agents.*.run" = ["codex", "exec", "--full-auto"]"#), "{typed}");

@@ -149,5 +149,8 @@ async fn recorded_errors_mean_what_they_say() {
 async fn a_recorded_answer_gives_the_messages_number() {
     let body = Box::leak(fixture("telegram_send_ok.json").into_boxed_str());
     let bot = bot(&server(Status::OK, body).await);
-    assert_eq!(bot.send("-1001234567890", &Html::of_text("ORCH-90: PR opened"), true).await, Ok(4711));
+    assert_eq!(
+        bot.send("-1001234567890", &Html::of_text("ORCH-90: PR opened"), true).await,
+        Ok(4711)
+    );
 }

@@ -22,7 +22,7 @@ use hint::{Hint, What};
 
 pub use catch_up::run as catch_up;
 pub use order::standing_orders;
-pub use sync::{take_board, take_between, turn};
+pub use sync::{take_between, take_board, turn};
 
 /// How often a server is asked again that does not show yet what it has told: half a minute.
 const BEHIND: u32 = 6;

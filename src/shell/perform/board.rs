@@ -68,7 +68,9 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
     let since = if board.status == status { known.seen } else { board.changed_at };
     if let Some(since) = since.filter(|_| outside && known.stands.as_deref() != Some(status)) {
         let read = (since, known.stands.as_deref().unwrap_or(&board.status));
-        let found = plane::take_between(service, project, issue, read).await.map_err(TrackerError::from)?;
+        let found = plane::take_between(service, project, issue, read)
+            .await
+            .map_err(TrackerError::from)?;
         if let Some(what) = found {
             tracing::info!(issue, "{what}");
             service.wake();

@@ -276,12 +276,15 @@ fn a_check_under_the_services_own_account_is_looked_at() {
     site.understood();
     site.gitea.unhook();
     site.gitea.ci(&head, "ci/test", "success");
-    let body = json!({"sha": head, "context": "ci/test", "state": "success", "repository": {"full_name": "acme/shop"}, "sender": {"login": BOT}});
+    let body =
+        json!({"sha": head, "context": "ci/test", "state": "success", "repository": {"full_name": "acme/shop"}, "sender": {"login": BOT}});
     let body = body.to_string();
     assert_eq!(site.deliver("status", body.as_bytes(), &signed(SECRET, body.as_bytes())), 200);
     site.understood();
     site.world.until("it is looked at", || {
-        site.world.count("SELECT COUNT(*) FROM deliveries WHERE why LIKE 'check ci/test is success%to look again'") == 1
+        site.world
+            .count("SELECT COUNT(*) FROM deliveries WHERE why LIKE 'check ci/test is success%to look again'")
+            == 1
     });
     site.world.wait_for(&item, "review", |s| s["task"]["stage"] != "development");
 }

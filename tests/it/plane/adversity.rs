@@ -113,7 +113,11 @@ fn an_outage_at_a_launch_uses_up_nothing() {
         let put_back = "SELECT COUNT(*) FROM runs WHERE slot = 'architect' AND state = 'ended' AND started_at IS NULL";
         ground.world.until("a second try", || ground.world.count(put_back) >= 2);
         let seen = ground.world.show("ORCH-001");
-        assert_eq!((&seen["task"]["mode"], &seen["task"]["stage"]), (&json!("active"), &json!("architecture")), "{seen:#}");
+        assert_eq!(
+            (&seen["task"]["mode"], &seen["task"]["stage"]),
+            (&json!("active"), &json!("architecture")),
+            "{seen:#}"
+        );
         ground.plane.mend();
         ground.until_stage("ORCH-001", "deploy");
         assert_eq!(ground.runs("architect"), 1);
@@ -126,7 +130,9 @@ fn an_outage_at_a_launch_uses_up_nothing() {
 fn a_refused_key_at_a_launch_is_said_to_a_person() {
     let mut ground = Ground::new("orch", "");
     ground.asked("Add a greeting");
-    ground.plane.fault(Fault::always(Kind::Status(403, json!({"detail": "Given API token is not valid"}))));
+    ground
+        .plane
+        .fault(Fault::always(Kind::Status(403, json!({"detail": "Given API token is not valid"}))));
     ground.act("ORCH-001", "approve");
     ground.world.wait_mode("ORCH-001", "escalated");
 }

@@ -51,7 +51,12 @@ fn a_refused_start_is_answered_once() {
     mallory.moves(&issue, "Todo");
     mallory.moves(&issue, "To Analyse");
     ground.still();
-    assert_eq!(ground.said(&issue, "may not decide this"), 1, "{:#?}", ground.plane.comments(&issue));
+    assert_eq!(
+        ground.said(&issue, "may not decide this"),
+        1,
+        "{:#?}",
+        ground.plane.comments(&issue)
+    );
     assert!(!ground.world.log().contains("\"To Analyse\", which is no signal here"));
     assert_eq!(ground.world.begun().len(), 0);
 }

@@ -53,9 +53,17 @@ impl Asking<'_> {
             let names: Vec<&str> = fresh.iter().map(|r| r.author.as_str()).collect();
             let text = match fresh.as_slice() {
                 [one] => one.body.clone(),
-                several => several.iter().map(|r| format!("{}:\n{}", r.author, r.body)).collect::<Vec<_>>().join("\n\n"),
+                several => several
+                    .iter()
+                    .map(|r| format!("{}:\n{}", r.author, r.body))
+                    .collect::<Vec<_>>()
+                    .join("\n\n"),
             };
-            let on = if first.current { String::new() } else { format!(", on {}", short(&first.commit)) };
+            let on = if first.current {
+                String::new()
+            } else {
+                format!(", on {}", short(&first.commit))
+            };
             let verb = if names.len() == 1 { "requests" } else { "request" };
             return Answer {
                 detail: format!("{} {verb} changes on the forge{on}", names.join(" and ")),

@@ -50,7 +50,12 @@ fn a_request_for_changes_on_older_code_costs_one_round_too_and_its_words_reach_t
     assert!(told.contains("> mind the switches"), "{told}");
     w.writes("developer", &[]).command("local_tests", 0);
     w.verdict("reviewer", "12-review.md", "verdict", "APPROVED");
-    assert_eq!((w.stage(), w.used("rework")), ("review", 1), "one round, then it waits: {}", w.why());
+    assert_eq!(
+        (w.stage(), w.used("rework")),
+        ("review", 1),
+        "one round, then it waits: {}",
+        w.why()
+    );
     // Renewed on the present code it is another one.
     w.requests_changes();
     w.poke();

@@ -107,7 +107,9 @@ impl Look<'_> {
         let mut found = None;
         // The oldest first, as they were made.
         for change in history.iter().rev().filter(|a| a.field.as_deref() == Some("state")) {
-            let (Some(by), Some(made)) = (&change.actor, change.made()) else { continue };
+            let (Some(by), Some(made)) = (&change.actor, change.made()) else {
+                continue;
+            };
             let state = states.iter().find(|s| change.new_identifier.as_deref() == Some(s.id.as_str()));
             let Some(state) = state.filter(|s| s.name != before && !own.iter().any(|own| own == by.id())) else {
                 continue;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::model::{Actor, Body, Millis, Name, Signal, Task};
+use crate::engine::render::{self, Words};
 use crate::engine::rules::{GateKind, Ruleset};
 use crate::shell::clock;
 use crate::shell::door::{known_signal, may_signal};
 use crate::shell::run::Held;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, Taken, Target};
-use crate::engine::render::{self, Words};
-use crate::shell::tracker::{Said, Tracker, TrackerError};
 use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Ref, Urgency, User, standing, time};
+use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::LookError;
 use super::hint::{Hint, What};

@@ -214,8 +214,15 @@ impl Client {
         }
         let words = cause.to_string();
         // What a TLS client makes of an answer without TLS.
-        let plain = self.base.starts_with("https://") && ["corrupt message", "InvalidContentType", "wrong version"].iter().any(|w| words.contains(w));
-        let hint = if plain { " (does the server speak http:// there, without TLS?)" } else { "" };
+        let plain = self.base.starts_with("https://")
+            && ["corrupt message", "InvalidContentType", "wrong version"]
+                .iter()
+                .any(|w| words.contains(w));
+        let hint = if plain {
+            " (does the server speak http:// there, without TLS?)"
+        } else {
+            ""
+        };
         PlaneError::Unreachable(format!("{}{hint}", self.clean(&words)))
     }
 

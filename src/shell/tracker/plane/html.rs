@@ -104,7 +104,10 @@ mod tests {
     #[test]
     fn a_title_that_was_escaped_shows_as_it_was_written() {
         let html = from_markdown(r"**X-1** has started: Fix \*all\* of \`x\`, \[a\](b) \# <b> & a\_b");
-        assert_eq!(html, "<p><strong>X-1</strong> has started: Fix *all* of `x`, [a](b) # &lt;b&gt; &amp; a_b</p>");
+        assert_eq!(
+            html,
+            "<p><strong>X-1</strong> has started: Fix *all* of `x`, [a](b) # &lt;b&gt; &amp; a_b</p>"
+        );
     }
 
     #[test]
