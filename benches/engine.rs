@@ -298,6 +298,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
             stage: "analysis".into(),
             available_at: T0,
             since: T0,
+            why: None,
         });
     }
     let open: Vec<OpenRun> = (0..100)

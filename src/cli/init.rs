@@ -196,6 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn a_known_program_by_its_name_is_called_as_the_pipelines_know_it() {
+        for program in ["claude", "codex", "gemini", "opencode"] {
+            let dir = repository();
+            init(&args::Init {
+                agent: Some(program.to_owned()),
+                ..flags(dir.path())
+            })
+            .unwrap();
+            let mut files = embedded();
+            let text = fs::read_to_string(dir.path().join(".signalbox/signalbox.toml")).unwrap();
+            files.insert("signalbox.toml", text, "it");
+            let loaded = load(&files);
+            assert!(!loaded.failed(), "{:?}", loaded.diagnostics);
+            let rules = loaded.rulesets.values().next().unwrap();
+            let run = &rules.agents.get("developer").unwrap().run;
+            assert!(run.first().is_some_and(|p| p == program) && run.len() > 1, "{run:?}");
+        }
+    }
+
+    #[test]
     fn every_pipeline_that_ships_can_be_chosen() {
         for pipeline in [Pipeline::Local, Pipeline::Orch, Pipeline::Enduro, Pipeline::Docs] {
             let dir = repository();

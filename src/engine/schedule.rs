@@ -37,6 +37,8 @@ pub struct WaitingJob {
     pub available_at: Millis,
     /// Since when it is queued.
     pub since: Millis,
+    /// Why it was put back into the queue, where it was.
+    pub why: Option<String>,
 }
 
 /// A run that has not ended.
@@ -171,7 +173,7 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     }
     open.blockers(job, task, &mut found);
     if job.available_at > now {
-        let why = task.ledger.failure.clone().unwrap_or_default();
+        let why = task.ledger.failure.clone().or_else(|| job.why.clone()).unwrap_or_default();
         let wait = (job.available_at.since(now).0 + 999) / 1000;
         found.push(blocker(
             Code::Backoff,

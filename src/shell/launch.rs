@@ -11,6 +11,7 @@ use crate::shell::git::{Expected, GitError, Push};
 use crate::shell::process::{Alive, Outcome, RunSpec, environment};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
+use crate::shell::tracker::TrackerError;
 use crate::shell::{clock, crash, credentials, settle};
 
 /// Most that is kept of a run's log, in bytes.
@@ -32,6 +33,9 @@ pub enum LaunchError {
     /// The forge.
     #[error(transparent)]
     Forge(#[from] crate::shell::forge::HubError),
+    /// The tracker.
+    #[error(transparent)]
+    Tracker(#[from] TrackerError),
     /// A file of the run.
     #[error("cannot write {path}: {error}")]
     File {
@@ -46,6 +50,18 @@ pub enum LaunchError {
     /// The task was stopped or went elsewhere meanwhile.
     #[error("withdrawn before it began")]
     Withdrawn(Kill),
+}
+
+impl LaunchError {
+    /// Whether a peer is only away or full for now, and when it may be asked again if it said so:
+    /// nothing was tried, so that nothing is used up. What a person has to mend is no weather.
+    fn weather(&self) -> Option<Option<Millis>> {
+        match self {
+            Self::Tracker(TrackerError::Limited(after)) => Some(Some(*after)),
+            Self::Tracker(TrackerError::Unreachable(_)) | Self::Git(GitError::Remote { .. }) => Some(None),
+            _ => None,
+        }
+    }
 }
 
 /// Launches a claimed run and follows it to its end, in a task of its own.
@@ -148,12 +164,7 @@ async fn start_commit(service: &Service, project: &Project, rules: &Ruleset, tas
 /// really entered, so that neither is stale.
 async fn make_branch(service: &Service, project: &Project, rules: &Ruleset, task: &Task) -> Result<String, LaunchError> {
     let base = project.vault.base().await?;
-    let issue = project
-        .tracker
-        .issue(&task.issue)
-        .await
-        .map_err(|e| LaunchError::Refused(e.to_string()))?
-        .unwrap_or_default();
+    let issue = project.tracker.issue(&task.issue).await?.unwrap_or_default();
     let path = format!("{}/00-business-request.md", project.folder(rules, task));
     let text = format!("# {}\n\n{}\n", issue.title.trim(), issue.description.trim());
     let message = format!("{}: business request", task.item);
@@ -285,12 +296,7 @@ async fn write_prompt(
 ) -> Result<String, LaunchError> {
     let folder = project.folder(rules, task);
     let expects = render::expects(rules, &run.stage, &run.slot);
-    let issue = project
-        .tracker
-        .issue(&task.issue)
-        .await
-        .map_err(|e| LaunchError::Refused(e.to_string()))?
-        .unwrap_or_default();
+    let issue = project.tracker.issue(&task.issue).await?.unwrap_or_default();
     let there = project.vault.files(start, &folder).await?;
     let note = job.note.clone().unwrap_or_default();
     let words = PromptWords {
@@ -361,6 +367,9 @@ pub async fn stop(service: &Service, run: &RunRow, alive: &Alive, why: Kill) {
 }
 
 async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
+    if let Some(after) = error.weather() {
+        return put_back(service, run, &error, after).await;
+    }
     let end = match error {
         LaunchError::Withdrawn(why) => RunEnd::Killed(why),
         // A database that does not serve says nothing about the run: its evidence is read again.
@@ -379,6 +388,16 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
     tracing::warn!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "not launched");
     if let Err(error) = settle::end_without_work(service, run, end).await {
         tracing::error!(run = %run.id, %error, "the failed launch could not be recorded; it is looked at again at the next start");
+    }
+}
+
+/// The job waits until the peer is there again: an outage or a full minute is no attempt of anybody's.
+async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, after: Option<Millis>) {
+    let detail = format!("it could not be launched yet: {error}");
+    tracing::warn!(run = %run.id, slot = %run.slot, "put back into the queue: {detail}");
+    service.forget_run_files(run).await;
+    if let Err(error) = service.store.put_back(run.id, &detail, after, clock::now()).await {
+        tracing::error!(run = %run.id, %error, "the run could not be put back; it is looked at again at the next start");
     }
 }
 
@@ -414,4 +433,22 @@ pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_or_a_full_minute_is_no_attempt_and_what_a_person_must_mend_is() {
+        let of = |error: TrackerError| LaunchError::from(error).weather();
+        assert_eq!(of(TrackerError::Limited(Millis::secs(17))), Some(Some(Millis::secs(17))));
+        assert_eq!(of(TrackerError::Unreachable("refused".to_owned())), Some(None));
+        assert_eq!(of(TrackerError::Denied("the key is refused".to_owned())), None);
+        assert_eq!(of(TrackerError::Gone("7".to_owned())), None);
+        assert_eq!(of(TrackerError::Refused("no".to_owned())), None);
+        let (remote, why) = ("https://git.example/r.git".to_owned(), "timed out".to_owned());
+        assert_eq!(LaunchError::Git(GitError::Remote { remote, why }).weather(), Some(None));
+        assert_eq!(LaunchError::Refused("its job is gone".to_owned()).weather(), None);
+    }
 }

@@ -152,6 +152,7 @@ fn waiting(job: &JobRow) -> WaitingJob {
         stage: job.stage.clone(),
         available_at: job.available_at,
         since: job.created_at,
+        why: job.why.clone(),
     }
 }
 

@@ -20,11 +20,8 @@ pub struct Choices {
     pub prefix: String,
 }
 
-/// Agents that are known to read their task from standard input, and how they are called for work unattended.
-const AGENTS: &[(&str, &str)] = &[
-    ("claude", "claude -p --permission-mode acceptEdits"),
-    ("codex", "codex exec --full-auto -"),
-];
+/// Programs that the pipelines know how to call: their names there and on this machine.
+const AGENTS: &[&str] = &["claude", "codex", "gemini", "opencode"];
 
 /// How code is tested, by the file that gives it away.
 const TESTS: &[(&str, &str)] = &[
@@ -39,10 +36,41 @@ const TESTS: &[(&str, &str)] = &[
 pub fn guess_agent() -> Option<Vec<String>> {
     let paths = std::env::var_os("PATH")?;
     let installed = |name: &str| std::env::split_paths(&paths).any(|dir| dir.join(name).is_file());
-    AGENTS
-        .iter()
-        .find(|(name, _)| installed(name))
-        .and_then(|(_, line)| shlex::split(line))
+    let found = AGENTS.iter().find(|name| installed(name))?;
+    Some(vec![(*found).to_owned()])
+}
+
+/// How agents are called, as lines of the configuration: a known program by its name alone is called
+/// as the pipeline says; a command line is called as it was typed.
+fn agent_lines(agent: &[String]) -> String {
+    if let [program] = agent
+        && AGENTS.contains(&program.as_str())
+    {
+        return format!(
+            "\"agents.*.program\" = {}   # called as `programs.{program}` says; `agents.*.run = [\"./agent.sh\"]` for a command line of your own\n\
+             # \"agents.*.home\" = \"service\"      # your own HOME instead of a fresh one: the program's login is let through as it is\n",
+            quoted(program)
+        );
+    }
+    let known = agent
+        .first()
+        .is_some_and(|program| AGENTS.iter().any(|name| program.ends_with(name)));
+    let (home, why) = if known {
+        ("", "it finds its login there")
+    } else {
+        ("# ", "if your agent keeps a login there")
+    };
+    // A command that nobody knows may take `--version` for work to be done.
+    let preflight = if known {
+        ""
+    } else {
+        "\"preflight.enabled\" = false         # true, if your agent answers --version with exit 0 and does nothing else\n"
+    };
+    format!(
+        "\"agents.*.run\" = {}   # any program; the prompt comes on standard input; no shell\n\
+         {home}\"agents.*.home\" = \"service\"        # your own HOME instead of a fresh one: {why}\n{preflight}",
+        list(agent)
+    )
 }
 
 /// The usual test command of such a repository.
@@ -79,22 +107,8 @@ fn project(name: &str) -> String {
 pub fn text(repository: &Repository, choices: &Choices) -> String {
     let name = project(&repository.name);
     let branch = quoted(&repository.default_branch);
-    let agent = choices.agent.clone().unwrap_or_else(|| vec!["claude".to_owned(), "-p".to_owned()]);
+    let agent = choices.agent.clone().unwrap_or_else(|| vec!["claude".to_owned()]);
     let test = choices.test.clone().unwrap_or_else(|| vec!["make".to_owned(), "test".to_owned()]);
-    let known = agent
-        .first()
-        .is_some_and(|program| AGENTS.iter().any(|(name, _)| program.ends_with(name)));
-    let (home, home_why) = if known {
-        ("", "it finds its login there")
-    } else {
-        ("# ", "if your agent keeps a login there")
-    };
-    // A command that nobody knows may take `--version` for work to be done.
-    let preflight = if known {
-        ""
-    } else {
-        "\"preflight.enabled\" = false         # true, if your agent answers --version with exit 0 and does nothing else\n"
-    };
     let protected = match repository.default_branch.as_str() {
         "main" | "master" => String::new(),
         _ => format!("\"branch.protected\" = [{branch}, \"main\", \"master\", \"release/*\"]   # never pushed to or deleted\n"),
@@ -121,11 +135,9 @@ forge    = {{ kind = "local", source = "..", default_branch = {branch} }}   # yo
 
 # What this project does differently from its pipeline: dotted paths; `*` means every key there.
 [projects.{name}.set]
-"agents.*.run" = {agent}   # any program; the prompt comes on standard input; no shell
-{home}"agents.*.home" = "service"        # your own HOME instead of a fresh one: {home_why}
-"gates.local_tests.command.run" = {test}   # run in the task's checkout; exit 0 passes
+{agent}"gates.local_tests.command.run" = {test}   # run in the task's checkout; exit 0 passes
 "gates.local_tests.command.home" = "service"   # with your own HOME: toolchains and caches live there; "fresh" for an empty one
-{preflight}{protected}# "agents.*.env" = ["MY_API_KEY"]      # variables that agents inherit; the environment is empty else
+{protected}# "agents.*.env" = ["MY_API_KEY"]      # variables that agents inherit; the environment is empty else
 # "agents.developer.timeout" = "1h"
 # "counters.rework.max" = 4            # returns before a task is parked for you
 # "serial_gate.enabled" = false        # let several tasks start at once
@@ -139,7 +151,7 @@ viewer   = []                          # look
         pipeline = quoted(choices.pipeline.name()),
         prefix = quoted(&choices.prefix),
         bare_prefix = one_line(&choices.prefix),
-        agent = list(&agent),
+        agent = agent_lines(&agent),
         test = list(&test),
     )
 }
@@ -178,6 +190,24 @@ mod tests {
         assert_eq!(back["x"].as_array().unwrap().len(), 3);
         assert_eq!(back["x"][0].as_str(), Some("a\"b"));
         assert_eq!(back["x"][1].as_str(), Some("c\\d\n"));
+    }
+
+    #[test]
+    fn a_known_program_is_called_as_the_pipeline_says_and_a_command_line_as_typed() {
+        for program in AGENTS {
+            let lines = agent_lines(&[(*program).to_owned()]);
+            assert!(lines.starts_with(&format!("\"agents.*.program\" = \"{program}\"")), "{lines}");
+            assert!(
+                !lines
+                    .lines()
+                    .any(|l| l.starts_with("\"agents.*.run\"") || l.starts_with("\"preflight")),
+                "{lines}"
+            );
+        }
+        let typed = agent_lines(&["codex".to_owned(), "exec".to_owned(), "--full-auto".to_owned()]);
+        assert!(typed.starts_with(r#""agents.*.run" = ["codex", "exec", "--full-auto"]"#), "{typed}");
+        assert!(!typed.contains("preflight"), "{typed}");
+        assert!(agent_lines(&["./agent.sh".to_owned()]).contains("\"preflight.enabled\" = false"));
     }
 
     #[test]

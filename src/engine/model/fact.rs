@@ -233,6 +233,14 @@ pub struct ReviewFact {
     pub body: String,
 }
 
+impl ReviewFact {
+    /// What tells it from its writer's other reviews.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {}", self.author, self.commit)
+    }
+}
+
 /// What a review says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -226,6 +226,9 @@ pub struct Ledger {
     pub cards: BTreeMap<Name, Card>,
     /// The subject with which each stage was last passed.
     pub passed: BTreeMap<Name, String>,
+    /// Requests for changes on the forge that have cost their round.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
+    pub reviews: std::collections::BTreeSet<String>,
     /// What the agents of the next round are told.
     pub note: Option<String>,
     /// The last comment of a person, at most 500 characters.

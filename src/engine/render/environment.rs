@@ -44,6 +44,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     env.add_filter("last", filters::last);
     env.add_filter("fenced", |text: &str| fence::fenced(text));
     env.add_filter("quoted", |text: &str| fence::quoted(text));
+    env.add_filter("plain", |text: &str| fence::plain(text));
     env.add_filter("line", |text: &str| fence::line(text));
     env.add_filter("code", |text: &str| fence::code(text));
     env.add_test("defined", |value: &Value| !value.is_undefined());

@@ -73,6 +73,20 @@ pub(super) fn line(text: &str) -> String {
     shorten(&words.split_whitespace().collect::<Vec<_>>().join(" "), 300)
 }
 
+/// The text in one line that shows as it is: nothing in it is read as Markdown.
+pub(super) fn plain(text: &str) -> String {
+    let text = line(text);
+    let mut out = String::with_capacity(text.len() + 8);
+    for (at, c) in text.char_indices() {
+        // At the beginning of a line a mark would make a list or a heading; within a word a hyphen is none.
+        if "\\`*_[]~|#".contains(c) || at == 0 && "-+=>".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// One line of Markdown code that the text cannot close.
 pub(super) fn code(text: &str) -> String {
     let text = shorten_runs(&line(text));

@@ -611,3 +611,11 @@ proptest::proptest! {
         drop(check_prompt(&text));
     }
 }
+
+#[test]
+fn a_plain_line_is_not_read_as_markdown() {
+    assert_eq!(fence::plain("Fix *all* of `x`\n[a](b)"), r"Fix \*all\* of \`x\` \[a\](b)");
+    assert_eq!(fence::plain("- no item"), r"\- no item");
+    assert_eq!(fence::plain("# <b> & a_b"), r"\# <b> & a\_b");
+    assert_eq!(fence::plain("Add a greeting-card"), "Add a greeting-card");
+}

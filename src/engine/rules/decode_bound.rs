@@ -154,6 +154,7 @@ pub fn address(t: &Reader) -> Option<String> {
     let wrong = match rest {
         None => Some("begin with https:// (or http:// on the same machine)"),
         Some(rest) if rest.trim_matches('/').is_empty() => Some("name the server after it"),
+        Some(rest) if rest.trim_end_matches('/').ends_with("/api/v1") => Some("without /api/v1 at its end: the service adds that itself"),
         Some(rest) if rest.contains('@') => Some("no user or password here: the token has a key of its own"),
         Some(rest) if rest.contains(['?', '#']) || rest.contains(|c: char| c.is_whitespace() || c.is_control()) => {
             Some("only the server and the path under which it is served, nothing after them")

@@ -74,6 +74,7 @@ impl House {
             stage: if inside { "development" } else { "analysis" }.into(),
             available_at: T0,
             since: T0,
+            why: None,
         });
         self
     }

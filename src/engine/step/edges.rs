@@ -22,6 +22,7 @@ pub(super) fn find<'r>(rules: &'r Ruleset, stage: &Name, gate: &str, by: &str, o
 pub(super) fn outcome(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
     let key = Name::from(format!("{gate}.{outcome}"));
     draft.because(format!("gate `{gate}` says {outcome}: {}", answer.detail));
+    draft.task.ledger.reviews.extend(answer.reviews.iter().cloned());
     match draft.edge(gate, &answer.by, outcome) {
         Some((name, edge)) => take(draft, (name, edge), &key, answer),
         None => follow(draft, &fallback(), &key, answer),

@@ -115,3 +115,42 @@ fn rooms_are_numbers_or_names() {
     let plain = body("1", &text, false);
     assert_eq!((&plain["text"], plain.get("parse_mode")), (&json!("<b>"), None));
 }
+
+fn fixture(name: &str) -> String {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/telegram");
+    std::fs::read_to_string(dir.join(name)).unwrap()
+}
+
+/// Every recorded error, through a real request.
+#[tokio::test]
+async fn recorded_errors_mean_what_they_say() {
+    let all: Json = serde_json::from_str(&fixture("telegram_errors.json")).unwrap();
+    for (name, answer) in all.as_object().unwrap() {
+        let status = Status::from_u16(u16::try_from(answer["error_code"].as_u64().unwrap()).unwrap()).unwrap();
+        let bot = bot(&server(status, Box::leak(answer.to_string().into_boxed_str())).await);
+        let sent = bot.send("-5", &Html::of_text("x"), true).await.unwrap_err();
+        let right = match name.as_str() {
+            "429" => sent == Refusal::Slow(Duration::from_secs(14)),
+            "400_parse" => matches!(sent, Refusal::Markup(_)),
+            "400_migrated" => sent == Refusal::Moved(-1_001_234_567_890),
+            "403_blocked" | "401" => matches!(sent, Refusal::Barred(_)),
+            "400_not_modified" | "400_too_long" => matches!(sent, Refusal::Bad(_)),
+            "409_getupdates" => matches!(sent, Refusal::Down(_)),
+            other => panic!("{other} is new"),
+        };
+        assert!(right, "{name}: {sent:?}");
+        assert!(!format!("{sent:?}").contains(TOKEN), "{name}");
+        let edited = bot.edit("-5", 7, &Html::of_text("x"), true).await;
+        assert_eq!(edited.is_ok(), name == "400_not_modified", "{name}: {edited:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_answer_gives_the_messages_number() {
+    let body = Box::leak(fixture("telegram_send_ok.json").into_boxed_str());
+    let bot = bot(&server(Status::OK, body).await);
+    assert_eq!(
+        bot.send("-1001234567890", &Html::of_text("ORCH-90: PR opened"), true).await,
+        Ok(4711)
+    );
+}

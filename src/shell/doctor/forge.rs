@@ -136,7 +136,7 @@ impl Site<'_> {
             notes.warning(
                 "forge.merge",
                 format!("{name} deletes branches after a merge"),
-                "the service deletes them itself once the merge is verified",
+                "the service still reads a branch while it verifies the merge, and leaves it as a record",
                 mend,
             );
         }

@@ -67,7 +67,7 @@ impl Service {
     }
 
     async fn by_item(&self, what: &str) -> Result<Option<Found>, DoorError> {
-        for item in [what.to_owned(), what.to_uppercase()] {
+        for item in spellings(what) {
             if let Some(task) = self.store.task_by_item(&item).await? {
                 return Ok(Some(self.of_task(task).await?));
             }
@@ -136,6 +136,20 @@ impl Service {
     }
 }
 
+/// What a person may have meant by an id: its case and the zeros before its number do not matter.
+fn spellings(what: &str) -> Vec<String> {
+    let upper = what.to_uppercase();
+    let mut all = vec![what.to_owned(), upper.clone()];
+    let (id, older) = upper.split_once('~').map_or((upper.as_str(), None), |(id, n)| (id, Some(n)));
+    if let Some((prefix, number)) = id.rsplit_once('-')
+        && let Ok(number) = number.parse::<u64>()
+    {
+        let older = older.map(|n| format!("~{n}")).unwrap_or_default();
+        all.push(format!("{prefix}-{number:03}{older}"));
+    }
+    all
+}
+
 /// The names nearest to `what`, at most three; none that is far.
 pub(crate) fn near(what: &str, names: &[String]) -> Vec<String> {
     let wanted = what.to_lowercase();
@@ -156,7 +170,22 @@ pub(crate) fn near(what: &str, names: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::near;
+    use super::{near, spellings};
+
+    #[test]
+    fn zeros_before_the_number_do_not_matter() {
+        for (meant, item) in [
+            ("ORCH-91", "ORCH-091"),
+            ("orch-0091", "ORCH-091"),
+            ("ORCH-1~2", "ORCH-001~2"),
+            ("MY-APP-7", "MY-APP-007"),
+            ("ORCH-01234", "ORCH-1234"),
+        ] {
+            assert!(spellings(meant).contains(&item.to_owned()), "{meant}: {:?}", spellings(meant));
+        }
+        assert_eq!(spellings("ORCH-x").last().map(String::as_str), Some("ORCH-X"));
+        assert_eq!(spellings("~1").len(), 2);
+    }
 
     #[test]
     fn near_names_are_few_and_near() {

@@ -75,10 +75,12 @@ impl Hint<'_> {
                 self.branch(branch, &format!("branch {branch} was deleted on the forge"), true)
                     .await
             }
+            // Whoever it is said to come from: CI that our own push set off speaks in our name, and
+            // the service itself writes no status.
+            About::Checked { sha, what } => self.checked(sha, what).await,
             _ if ours => Ok(Understood::Nothing("the service's own doing".to_owned())),
             About::Pull { branch, what } => self.branch(branch, what, true).await,
             About::Reviewed { branch, what } => self.branch(branch, what, false).await,
-            About::Checked { sha, what } => self.checked(sha, what).await,
         }
     }
 

@@ -79,6 +79,10 @@ async fn look(service: &Arc<Service>) -> Result<Duration, StoreError> {
 }
 
 async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), StoreError> {
+    // It was listed before it was ours alone: whoever had it then may have dealt with it since.
+    if !service.store.delivery_waits(delivery).await? {
+        return Ok(());
+    }
     let understood = match delivery.peer {
         Peer::Plane => plane::understand(service, delivery).await?,
         Peer::Gitea => gitea::understand(service, delivery).await?,

@@ -22,7 +22,7 @@ use hint::{Hint, What};
 
 pub use catch_up::run as catch_up;
 pub use order::standing_orders;
-pub use sync::{take_board, turn};
+pub use sync::{take_between, take_board, turn};
 
 /// How often a server is asked again that does not show yet what it has told: half a minute.
 const BEHIND: u32 = 6;
@@ -39,6 +39,9 @@ pub enum LookError {
     /// Another look at the same issue takes long.
     #[error("the issue is being looked at already")]
     Busy,
+    /// Nobody can be told there what came of it.
+    #[error(transparent)]
+    Tracker(#[from] TrackerError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,6 +51,7 @@ impl From<LookError> for TrackerError {
     fn from(error: LookError) -> Self {
         match error {
             LookError::Store(error) => error.into(),
+            LookError::Tracker(error) => error,
             other => Self::Unreachable(other.to_string()),
         }
     }
@@ -83,6 +87,7 @@ pub(super) async fn understand(service: &Arc<Service>, delivery: &DeliveryRow) -
 }
 
 async fn look(service: &Arc<Service>, project: &Project, plane: &PlaneTracker, issue: &str, hint: &Hint) -> Result<Understood, LookError> {
+    plane.news_of(issue);
     if let Some(actor) = &hint.actor
         && plane.own().await?.contains(&actor.id)
     {

@@ -34,9 +34,9 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
     let Some(board) = project.tracker.standing(issue).await? else {
         return Err(TrackerError::Gone(issue.to_owned()).into());
     };
+    let known = service.store.projection(&project.name, issue).await?;
+    let outside = !matches!(project.tracker, Tracker::Local(_));
     if board.status != status {
-        let known = service.store.projection(&project.name, issue).await?;
-        let outside = !matches!(project.tracker, Tracker::Local(_));
         if outside && known.stands.as_ref() != Some(&board.status) {
             // Nobody has told us of it yet: it is taken now, and its event goes before our word.
             plane::take_board(service, project, issue).await.map_err(TrackerError::from)?;
@@ -62,6 +62,19 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
             return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
         }
         project.tracker.set_status(issue, status).await?;
+    }
+    // What a person did between our reading and our writing is gone from the board, and Plane may
+    // never tell of it. Where an earlier try wrote and its answer was lost, since the last that is known.
+    let since = if board.status == status { known.seen } else { board.changed_at };
+    if let Some(since) = since.filter(|_| outside && known.stands.as_deref() != Some(status)) {
+        let read = (since, known.stands.as_deref().unwrap_or(&board.status));
+        let found = plane::take_between(service, project, issue, read)
+            .await
+            .map_err(TrackerError::from)?;
+        if let Some(what) = found {
+            tracing::info!(issue, "{what}");
+            service.wake();
+        }
     }
     service.store.save_projection(&project.name, issue, status, clock::now()).await?;
     if let Some(seen) = board.changed_at {
@@ -91,7 +104,7 @@ impl From<TrackerError> for Failure {
         match error {
             TrackerError::Gone(_) | TrackerError::Refused(_) => Self::Never(error.to_string()),
             TrackerError::Limited(pause) => Self::NotYet(pause),
-            TrackerError::Unreachable(_) => Self::Later(error.to_string()),
+            TrackerError::Denied(_) | TrackerError::Unreachable(_) => Self::Later(error.to_string()),
         }
     }
 }

@@ -72,6 +72,8 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         _ => Millis(i64::MAX),
     };
     let cleaned = matches!(&row.effect, Effect::CleanUp(_)).then_some(row.target.task).flatten();
+    let about = about(service, &row).await;
+    let kind = row.effect.kind();
     let result = perform(service, row).await;
     if let Some(task) = cleaned {
         clean_up::tell(service, task, attempts, result.as_ref().err()).await;
@@ -90,11 +92,11 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         }
         Err(Failure::Wait(why, pause)) => service.store.effect_postpone(id, &why, now.plus(pause)).await,
         Err(Failure::Later(why)) => {
-            tracing::warn!(effect = id, attempts, "an effect failed and is tried again: {why}");
+            tracing::warn!(effect = id, attempts, kind, %about, "an effect failed and is tried again: {why}");
             service.store.effect_retry(id, &why, now.plus(pause(attempts).min(longest))).await
         }
         Err(Failure::Never(why)) => {
-            tracing::error!(effect = id, "an effect was given up: {why}");
+            tracing::error!(effect = id, kind, %about, "an effect was given up: {why}");
             service.store.effect_given_up(id, &why, now).await
         }
         Err(Failure::Store(error)) => Err(error),
@@ -105,6 +107,19 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         service.store.effect_release(id);
     }
     service.wake();
+}
+
+/// What people call that which an effect is for: a task, else an issue, else a project.
+async fn about(service: &Service, row: &OutboxRow) -> String {
+    let task = match row.target.task {
+        Some(id) => service.store.task(id).await.ok().flatten(),
+        None => None,
+    };
+    match (task, &row.target.issue) {
+        (Some(task), _) => task.item,
+        (None, Some(issue)) => format!("issue {issue} of {}", row.target.project),
+        (None, None) => row.target.project.to_string(),
+    }
 }
 
 /// 0.25 s, doubling, at most [`PAUSE_MAX`].

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::codec::{Fields, exec, first, json, list};
+use super::codec::{Fields, exec, first, json, list, one};
 use super::{Result, Store};
 use crate::engine::model::{Millis, Name};
 
@@ -95,6 +95,20 @@ impl Store {
         self.read(move |conn| {
             let sql = "SELECT * FROM deliveries WHERE state = 'pending' AND due <= ?1 ORDER BY id LIMIT ?2";
             list(conn, sql, params![now.0, most], delivery)
+        })
+        .await
+    }
+
+    /// Whether the delivery still waits as it was read: nobody has closed it, put it off or taken it
+    /// up again since.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn delivery_waits(&self, read: &DeliveryRow) -> Result<bool> {
+        let (id, at, attempts) = (read.id, read.at.0, read.attempts);
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND state = 'pending' AND at = ?2 AND attempts = ?3)";
+            one(conn, sql, params![id, at, attempts])
         })
         .await
     }

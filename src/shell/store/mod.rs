@@ -36,6 +36,7 @@ mod open;
 mod outbox;
 mod past;
 mod projection;
+mod put_back;
 mod reader;
 mod repos;
 mod rows;

@@ -195,7 +195,8 @@ impl Store {
     }
 }
 
-fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option<RunReport>, now: Millis) -> Result<bool> {
+/// Ends a run; see [`Store::end_run`].
+pub(super) fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option<RunReport>, now: Millis) -> Result<bool> {
     let row = by_id(conn, run)?.ok_or(StoreError::Gone)?;
     if row.state == RunState::Ended {
         return Ok(false);
@@ -249,7 +250,7 @@ fn bare(row: RunRow, end: RunEnd) -> RunReport {
 }
 
 /// The event whose step queued the job.
-fn cause(conn: &Connection, job: JobId) -> Result<Seq> {
+pub(super) fn cause(conn: &Connection, job: JobId) -> Result<Seq> {
     one(conn, "SELECT seq FROM jobs WHERE id = ?1", [job.0]).map(Seq)
 }
 

@@ -85,6 +85,9 @@ pub enum TrackerError {
     /// The tracker refuses it, and would again: repeating is no use.
     #[error("{0}")]
     Refused(String),
+    /// A person has to mend it first: the key, its rights, the name of the project.
+    #[error("{0}")]
+    Denied(String),
     /// Not before this long.
     #[error("the tracker takes no more requests for the next {} s", (.0.0 / 1000).max(1))]
     Limited(Millis),

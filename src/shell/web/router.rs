@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -103,6 +103,9 @@ pub fn router(web: Web) -> Router {
         .split_for_parts();
     api.merge(signed);
     let hooks = hooks
+        // As addresses of that server's own end.
+        .route("/webhook/plane/", post(hook::plane))
+        .route("/webhook/gitea/", post(hook::gitea))
         .layer(DefaultBodyLimit::max(hook::MAX_HOOK))
         .layer(middleware::from_fn(in_time));
     // Set once per router; a second router of the same state describes the same.

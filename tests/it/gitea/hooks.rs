@@ -264,6 +264,31 @@ fn a_push_is_noticed_by_its_webhook() {
     assert!(site.world.begun().len() > runs, "it was reviewed again");
 }
 
+/// CI that our own push set off speaks in our name: a check counts whoever sent it.
+#[test]
+fn a_check_under_the_services_own_account_is_looked_at() {
+    let mut site = Site::new(Version::V1_25, "gated");
+    site.world.start();
+    let item = site.world.new_task("Add a greeting");
+    site.world.wait_blocker(&item, "CHECKS_FAILED");
+    let branch = site.branch(&item);
+    let head = site.head(&branch);
+    site.understood();
+    site.gitea.unhook();
+    site.gitea.ci(&head, "ci/test", "success");
+    let body =
+        json!({"sha": head, "context": "ci/test", "state": "success", "repository": {"full_name": "acme/shop"}, "sender": {"login": BOT}});
+    let body = body.to_string();
+    assert_eq!(site.deliver("status", body.as_bytes(), &signed(SECRET, body.as_bytes())), 200);
+    site.understood();
+    site.world.until("it is looked at", || {
+        site.world
+            .count("SELECT COUNT(*) FROM deliveries WHERE why LIKE 'check ci/test is success%to look again'")
+            == 1
+    });
+    site.world.wait_for(&item, "review", |s| s["task"]["stage"] != "development");
+}
+
 /// B-ADV-6: a check that names no branch, of a commit that is nobody's: with one task waiting for
 /// checks it is a hint to that one, with several nothing is done, and it is said.
 #[test]

@@ -82,6 +82,61 @@ fn a_stop_that_we_wrote_over_in_the_same_moment_still_stops() {
     );
 }
 
+/// The same where Plane never tells of it: the issue's history does.
+#[test]
+fn a_stop_that_we_wrote_over_and_nobody_told_of_still_stops() {
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
+    let issue = ground.asked("Add a greeting");
+    ground
+        .plane
+        .fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_millis(1500))));
+    ground.act("ORCH-001", "approve");
+    ground
+        .plane
+        .until("our writing", |plane| plane.asked().iter().any(|(.., status)| *status == 0));
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    ground.until_log("moved to \"STOP\" while we wrote");
+}
+
+/// A tracker that is away when a run is to be launched: the job waits, and no attempt is used up.
+#[test]
+fn an_outage_at_a_launch_uses_up_nothing() {
+    for kind in [Kind::Status(502, json!({})), Kind::Full(1)] {
+        let mut ground = Ground::new("orch", "");
+        ground.asked("Add a greeting");
+        ground.plane.fault(Fault::always(kind));
+        ground.act("ORCH-001", "approve");
+        ground.until_log("put back into the queue");
+        ground.world.wait_blocker("ORCH-001", "BACKOFF");
+        let put_back = "SELECT COUNT(*) FROM runs WHERE slot = 'architect' AND state = 'ended' AND started_at IS NULL";
+        ground.world.until("a second try", || ground.world.count(put_back) >= 2);
+        let seen = ground.world.show("ORCH-001");
+        assert_eq!(
+            (&seen["task"]["mode"], &seen["task"]["stage"]),
+            (&json!("active"), &json!("architecture")),
+            "{seen:#}"
+        );
+        ground.plane.mend();
+        ground.until_stage("ORCH-001", "deploy");
+        assert_eq!(ground.runs("architect"), 1);
+        assert_eq!(ground.world.count("SELECT COUNT(*) FROM jobs WHERE attempts > 1"), 0);
+    }
+}
+
+/// A key that is refused is for a person to mend: the attempts are spent and someone is asked.
+#[test]
+fn a_refused_key_at_a_launch_is_said_to_a_person() {
+    let mut ground = Ground::new("orch", "");
+    ground.asked("Add a greeting");
+    ground
+        .plane
+        .fault(Fault::always(Kind::Status(403, json!({"detail": "Given API token is not valid"}))));
+    ground.act("ORCH-001", "approve");
+    ground.world.wait_mode("ORCH-001", "escalated");
+}
+
 /// The server did what was asked and its answer was lost: it is asked again, and done once.
 #[test]
 fn an_answer_that_is_lost_makes_nothing_twice() {

@@ -3,6 +3,19 @@
 use super::*;
 use crate::world::plane::{Fault, Kind, post, sign};
 
+/// An address that ends with a slash, as that server's own addresses do.
+#[test]
+fn an_address_with_a_slash_at_its_end_is_the_same() {
+    let ground = Ground::new("orch", "");
+    let body = r#"{"event": "project", "action": "created", "data": {"id": "1"}, "activity": null}"#;
+    let posted = |path: &str, signature: Option<&str>| {
+        crate::world::plane::post_at(ground.hook, path, "project", body, signature).expect("an answer")
+    };
+    assert_eq!(posted("/webhook/plane/", None), 401);
+    assert_eq!(posted("/webhook/plane/", Some(&sign(SECRET, body.as_bytes()))), 200);
+    assert_eq!(posted("/webhook/plane", Some(&sign(SECRET, body.as_bytes()))), 200);
+}
+
 /// The published signatures of the recorded payloads.
 const VECTORS: [(&str, &str, &str); 9] = [
     (

@@ -40,6 +40,27 @@ fn a_stranger_neither_starts_nor_stops() {
     ground.world.wait_mode("ORCH-002", "cancelled");
 }
 
+/// Whoever may not start is told so on the issue, once.
+#[test]
+fn a_refused_start_is_answered_once() {
+    let mut ground = Ground::new("orch", "");
+    let mallory = ground.plane.person("mallory");
+    let issue = mallory.creates("Mine", "<p>x</p>");
+    mallory.moves(&issue, "To Analyse");
+    ground.plane.until_comment(&issue, "mallory may not decide this");
+    mallory.moves(&issue, "Todo");
+    mallory.moves(&issue, "To Analyse");
+    ground.still();
+    assert_eq!(
+        ground.said(&issue, "may not decide this"),
+        1,
+        "{:#?}",
+        ground.plane.comments(&issue)
+    );
+    assert!(!ground.world.log().contains("\"To Analyse\", which is no signal here"));
+    assert_eq!(ground.world.begun().len(), 0);
+}
+
 /// Names that are shown are anyone's to choose.
 #[test]
 fn a_name_that_two_have_is_nobodys() {

@@ -149,6 +149,7 @@ impl Town {
                 stage: job.stage,
                 available_at: T0,
                 since: T0,
+                why: None,
             }),
             Decision::Withdraw { .. } => {
                 let id = self.tasks[n].id;

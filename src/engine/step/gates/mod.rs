@@ -49,6 +49,8 @@ pub struct Answer {
     pub due: Option<Millis>,
     /// The label that passed a human gate, or would have if the change did not suspend it (`text`).
     pub label: Option<String>,
+    /// The requests for changes that it is about; see [`crate::engine::model::ReviewFact::key`].
+    pub reviews: Vec<String>,
 }
 
 impl Answer {
@@ -64,6 +66,7 @@ impl Answer {
             command: None,
             due: None,
             label: None,
+            reviews: Vec::new(),
         }
     }
 

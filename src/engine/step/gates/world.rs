@@ -1,6 +1,6 @@
 //! Gates that look beyond artefacts: at the forge, a command, a person, the clock.
 
-use crate::engine::model::{CheckState, FactKey, HeadFact, Millis, Name, ReviewState, SlotState, Value};
+use crate::engine::model::{CheckState, FactKey, HeadFact, Millis, Name, ReviewFact, ReviewState, SlotState, Value};
 
 use super::super::draft::short;
 use super::{Answer, Asking, Read, approval_subject};
@@ -44,15 +44,35 @@ impl Asking<'_> {
             Read::Instead(answer) => return answer,
             _ => &[],
         };
-        let mut asked = reviews.iter().filter(|r| r.state == ReviewState::Changes);
-        if let Some(review) = asked.clone().find(|r| r.current) {
+        let asked = || reviews.iter().filter(|r| r.state == ReviewState::Changes);
+        // Each request costs one round, also one that was made before anybody waited for it; then it
+        // only holds the gate, until it is dismissed or renewed.
+        let told = |r: &&ReviewFact| self.task.ledger.reviews.contains(&r.key());
+        let fresh: Vec<&ReviewFact> = asked().filter(|r| r.current || !told(r)).collect();
+        if let Some(first) = fresh.first() {
+            let names: Vec<&str> = fresh.iter().map(|r| r.author.as_str()).collect();
+            let text = match fresh.as_slice() {
+                [one] => one.body.clone(),
+                several => several
+                    .iter()
+                    .map(|r| format!("{}:\n{}", r.author, r.body))
+                    .collect::<Vec<_>>()
+                    .join("\n\n"),
+            };
+            let on = if first.current {
+                String::new()
+            } else {
+                format!(", on {}", short(&first.commit))
+            };
+            let verb = if names.len() == 1 { "requests" } else { "request" };
             return Answer {
-                detail: format!("{} requests changes on the forge", review.author),
-                text: review.body.clone(),
+                detail: format!("{} {verb} changes on the forge{on}", names.join(" and ")),
+                text,
+                reviews: fresh.iter().map(|r| r.key()).collect(),
                 ..Answer::named(self.name, changes)
             };
         }
-        match asked.next() {
+        match asked().next() {
             Some(old) => Answer::wait(
                 self.name,
                 "waiting",

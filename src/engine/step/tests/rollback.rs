@@ -40,6 +40,29 @@ fn a_review_on_the_forge_wins_costs_one_round_then_waits() {
 }
 
 #[test]
+fn a_request_for_changes_on_older_code_costs_one_round_too_and_its_words_reach_the_developer() {
+    let mut w = World::at("orch", "development");
+    w.requests_changes();
+    w.writes("developer", &[]).command("local_tests", 0);
+    w.verdict("reviewer", "12-review.md", "verdict", "APPROVED");
+    back_in_development(&w, "rita requests changes on the forge");
+    let told = w.enqueued()[0].note.clone().unwrap_or_default();
+    assert!(told.contains("> mind the switches"), "{told}");
+    w.writes("developer", &[]).command("local_tests", 0);
+    w.verdict("reviewer", "12-review.md", "verdict", "APPROVED");
+    assert_eq!(
+        (w.stage(), w.used("rework")),
+        ("review", 1),
+        "one round, then it waits: {}",
+        w.why()
+    );
+    // Renewed on the present code it is another one.
+    w.requests_changes();
+    w.poke();
+    assert_eq!((w.stage(), w.used("rework")), ("development", 2));
+}
+
+#[test]
 fn tests_failed() {
     for pipeline in ["orch", "enduro", "local"] {
         let mut w = World::at(pipeline, "testing");

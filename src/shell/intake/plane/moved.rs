@@ -97,6 +97,39 @@ impl Look<'_> {
         self.service.store.save_seen(&self.project.name, self.issue, Millis(*told)).await?;
         Ok(recorded.map(|_| format!("moved to {:?} in between: the signal `{name}`", state.name)))
     }
+
+    /// Changes of people since `since` that are signals, but the one to `before`, which is known: each
+    /// counts, though the board shows something else by now.
+    pub(super) async fn between(&self, since: Millis, before: &str) -> Result<Option<String>, LookError> {
+        let history = self.plane.activities(self.issue).await?;
+        let own = self.plane.own().await?;
+        let states = self.plane.states().await?;
+        let mut found = None;
+        // The oldest first, as they were made.
+        for change in history.iter().rev().filter(|a| a.field.as_deref() == Some("state")) {
+            let (Some(by), Some(made)) = (&change.actor, change.made()) else {
+                continue;
+            };
+            let state = states.iter().find(|s| change.new_identifier.as_deref() == Some(s.id.as_str()));
+            let Some(state) = state.filter(|s| s.name != before && !own.iter().any(|own| own == by.id())) else {
+                continue;
+            };
+            let Some(name) = self.meant(&state.name) else { continue };
+            // As above: history counts in seconds, and a stop one too many does nothing.
+            let slack = if name == "stop" { 1000 } else { 0 };
+            if made.saturating_add(slack) <= since.0 {
+                continue;
+            }
+            let activity = format!("plane {} between {}", self.issue, change.id);
+            let Some(event) = self.event(&name, None, &user(by), made.max(since.0), activity).await? else {
+                continue;
+            };
+            if self.service.store.record(event).await?.is_some() {
+                found = Some(format!("moved to {:?} while we wrote: the signal `{name}`", state.name));
+            }
+        }
+        Ok(found)
+    }
 }
 
 fn user(of: &Ref) -> User {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::model::{Actor, Body, Millis, Name, Signal, Task};
+use crate::engine::render::{self, Words};
 use crate::engine::rules::{GateKind, Ruleset};
 use crate::shell::clock;
 use crate::shell::door::{known_signal, may_signal};
 use crate::shell::run::Held;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, Taken, Target};
-use crate::shell::tracker::Tracker;
 use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Ref, Urgency, User, standing, time};
+use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::LookError;
 use super::hint::{Hint, What};
@@ -76,6 +77,21 @@ pub async fn take_board(service: &Arc<Service>, project: &Project, issue: &str) 
         Some(item) => look.state(&item, None).await,
         None => look.gone().await,
     }
+}
+
+/// Takes what people did to the status between our reading at `since`, by the board's clock, and our
+/// writing of `shown` over it: nobody may ever tell us of it. Whoever calls has the [`turn`].
+///
+/// # Errors
+/// [`LookError`]; it can be tried again.
+pub async fn take_between(
+    service: &Arc<Service>,
+    project: &Project,
+    issue: &str,
+    (since, before): (Millis, &str),
+) -> Result<Option<String>, LookError> {
+    let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
+    Look::new(service, project, plane, issue).await?.between(since, before).await
 }
 
 /// Looks at an issue because of a delivery.
@@ -163,6 +179,7 @@ impl<'a> Look<'a> {
         Ok(match (taken, meant) {
             (Taken::Moved, _) => None,
             (Taken::Now(_), Some(name)) if signal => Some(format!("moved to {:?}: the signal `{name}`", stands.status)),
+            (Taken::Now(_), Some(name)) => Some(format!("moved to {:?}: the signal `{name}`, refused", stands.status)),
             (Taken::Now(_), _) => Some(format!("moved to {:?}, which is no signal here", stands.status)),
         })
     }
@@ -198,6 +215,9 @@ impl<'a> Look<'a> {
             // What a gate waits for is answered on the board: the engine tells them.
             if self.task.is_none() || !told_by_engine(&self.rules, name) {
                 tracing::info!(project = %self.project.name, issue = self.issue, "a signal of the board counts for nothing: {why}");
+                if name == "start" || name == "stop" {
+                    self.tell_refused(name, by, &actor).await?;
+                }
                 return Ok(None);
             }
         }
@@ -208,6 +228,33 @@ impl<'a> Look<'a> {
             acted_at: Millis(at.saturating_add(self.plane.skew())),
         };
         Ok(Some(self.about(Body::Signalled(signal), actor, Some(activity))))
+    }
+
+    /// Whoever may not start or stop is told so, once for each of them.
+    async fn tell_refused(&self, name: &Name, by: &User, actor: &Actor) -> Result<(), LookError> {
+        let board = render::board(&self.rules);
+        let words = Words {
+            item: self.task.as_ref().map_or(self.project.name.as_str(), |t| &t.item),
+            who: &actor.label(),
+            detail: name,
+            board: &board,
+            vars: &self.rules.vars,
+            ..Words::default()
+        };
+        let said = Said {
+            key: &format!("refused-{name}-{}-{}", self.issue, by.id),
+            at: self.task.as_ref().map_or(Millis(0), |t| t.created_at),
+            text: &render::message(&self.rules, "comment.not_allowed", &words),
+            agent: None,
+        };
+        match self.project.tracker.comment(self.issue, &said).await {
+            Err(error @ (TrackerError::Limited(_) | TrackerError::Unreachable(_))) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(issue = self.issue, %error, "nobody can be told on the board that they may not");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     fn about(&self, body: Body, actor: Actor, dedupe: Option<String>) -> NewEvent {

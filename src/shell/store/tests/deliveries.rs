@@ -42,6 +42,19 @@ async fn b_rec_1_the_same_content_is_recorded_once() {
 }
 
 #[tokio::test]
+async fn one_that_was_dealt_with_since_it_was_listed_waits_no_longer() {
+    let world = World::new().await;
+    world.store.record_delivery(told("a", 1)).await.unwrap();
+    let listed = world.store.deliveries_due(Millis(1), 1).await.unwrap().remove(0);
+    assert!(world.store.delivery_waits(&listed).await.unwrap());
+    world.store.delivery_later(listed.id, "later", Millis(9)).await.unwrap();
+    assert!(!world.store.delivery_waits(&listed).await.unwrap(), "put off");
+    let listed = world.store.deliveries_due(Millis(9), 1).await.unwrap().remove(0);
+    world.store.delivery_closed(&listed, true, "done", Millis(9)).await.unwrap();
+    assert!(!world.store.delivery_waits(&listed).await.unwrap(), "closed");
+}
+
+#[tokio::test]
 async fn one_that_has_to_wait_is_looked_at_again_when_it_is_due() {
     let world = World::new().await;
     let id = world.store.record_delivery(told("a", 1)).await.unwrap().unwrap();

@@ -15,6 +15,10 @@ use super::{PlaneTracker, SOURCE, standing};
 
 impl PlaneTracker {
     pub(in crate::shell::tracker) async fn issue(&self, id: &str) -> Result<Option<Issue>, TrackerError> {
+        let began = match self.0.recent.get(id) {
+            Ok(issue) => return Ok(Some(issue)),
+            Err(began) => began,
+        };
         let item = match self.item(Urgency::Now, id).await {
             Ok(item) => item,
             Err(PlaneError::NotFound) => return Ok(None),
@@ -22,7 +26,7 @@ impl PlaneTracker {
         };
         let labels = self.label_names(&item).await.map_err(|e| e.about(id))?;
         let blocked_by = self.blocked_by(&item.id).await.map_err(|e| e.about(id))?;
-        Ok(Some(Issue {
+        let issue = Issue {
             id: item.id,
             number: item.sequence_id,
             title: item.name,
@@ -30,7 +34,9 @@ impl PlaneTracker {
             labels,
             author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
             blocked_by,
-        }))
+        };
+        self.0.recent.keep(id, &issue, began);
+        Ok(Some(issue))
     }
 
     pub(in crate::shell::tracker) async fn standing(&self, id: &str) -> Result<Option<Standing>, TrackerError> {

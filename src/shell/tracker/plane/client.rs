@@ -121,7 +121,12 @@ impl Client {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|e| self.broken(&e))?;
+        let answer = request.send().await.map_err(|e| {
+            if e.is_connect() {
+                sent.uncounted();
+            }
+            self.broken(&e)
+        })?;
         self.note(&answer, &sent);
         let status = answer.status();
         if status.is_success() {
@@ -207,7 +212,18 @@ impl Client {
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        PlaneError::Unreachable(self.clean(&cause.to_string()))
+        let words = cause.to_string();
+        // What a TLS client makes of an answer without TLS.
+        let plain = self.base.starts_with("https://")
+            && ["corrupt message", "InvalidContentType", "wrong version"]
+                .iter()
+                .any(|w| words.contains(w));
+        let hint = if plain {
+            " (does the server speak http:// there, without TLS?)"
+        } else {
+            ""
+        };
+        PlaneError::Unreachable(format!("{}{hint}", self.clean(&words)))
     }
 
     /// A few words of someone else's, on one line, without our key.

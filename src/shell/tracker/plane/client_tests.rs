@@ -117,6 +117,18 @@ async fn what_is_no_answer_of_planes_is_none() {
 }
 
 #[tokio::test]
+async fn https_to_a_server_without_it_says_so() {
+    let (url, _asked) = answering(raw("400 Bad Request", "", "no TLS here")).await;
+    let got: Result<Json, _> = client(&url.replacen("http://", "https://", 1))
+        .call(Ask::get(Urgency::Now, "users/me/", &[]))
+        .await;
+    assert!(
+        matches!(&got, Err(PlaneError::Unreachable(why)) if why.contains("http://")),
+        "{got:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_key_is_in_no_error() {
     let body = json!({"error": format!("no such key {KEY}")}).to_string();
     for status in ["400 Bad", "401 No", "403 No"] {

@@ -78,6 +78,7 @@ impl PlaneError {
         match self {
             Self::NotFound => TrackerError::Gone(id.to_owned()),
             Self::NoStatus(_) | Self::Refused { .. } | Self::Exists => TrackerError::Refused(self.to_string()),
+            Self::Key(_) | Self::Forbidden(_) | Self::NoProject => TrackerError::Denied(self.to_string()),
             Self::Limited { after } => TrackerError::Limited(Millis(i64::try_from(after.as_millis()).unwrap_or(60_000).max(50))),
             // A person can mend the rest while it is tried again.
             other => TrackerError::Unreachable(other.to_string()),

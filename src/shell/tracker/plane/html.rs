@@ -102,6 +102,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_title_that_was_escaped_shows_as_it_was_written() {
+        let html = from_markdown(r"**X-1** has started: Fix \*all\* of \`x\`, \[a\](b) \# <b> & a\_b");
+        assert_eq!(
+            html,
+            "<p><strong>X-1</strong> has started: Fix *all* of `x`, [a](b) # &lt;b&gt; &amp; a_b</p>"
+        );
+    }
+
+    #[test]
     fn our_texts_become_paragraphs_lists_and_code() {
         let html = from_markdown("Put **a** question:\n\n- one\n- two\n\n```\nlet x = 1 < 2;\n```");
         assert!(html.contains("<p>Put <strong>a</strong> question:</p>"), "{html}");

@@ -11,6 +11,7 @@ mod error;
 mod html;
 mod paths;
 mod read;
+mod recent;
 mod relations;
 mod survey;
 mod wire;
@@ -56,6 +57,7 @@ struct Inner {
     labels: Kept<Vec<Label>>,
     members: Kept<Vec<User>>,
     mute: relations::Mute,
+    recent: recent::Recent,
     /// Ids under which the service and its agents write.
     own: OnceCell<Vec<String>>,
 }
@@ -81,6 +83,7 @@ impl PlaneTracker {
             labels: Kept::default(),
             members: Kept::default(),
             mute: relations::Mute::default(),
+            recent: recent::Recent::default(),
             own: OnceCell::new(),
         })))
     }
@@ -95,6 +98,11 @@ impl PlaneTracker {
     #[must_use]
     pub fn skew(&self) -> i64 {
         self.0.client.skew()
+    }
+
+    /// Something was heard of the issue: what was read of it a moment ago is out of date.
+    pub fn news_of(&self, issue: &str) {
+        self.0.recent.forget(issue);
     }
 
     /// Ids of the users under which the service and its agents write.

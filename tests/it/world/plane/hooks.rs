@@ -136,11 +136,16 @@ pub fn sign(secret: &str, body: &[u8]) -> String {
 
 /// Posts a delivery as the server does; the status of the answer.
 pub fn post(to: SocketAddr, event: &str, body: &str, signature: Option<&str>) -> std::io::Result<u16> {
+    post_at(to, "/webhook/plane", event, body, signature)
+}
+
+/// The same at another path.
+pub fn post_at(to: SocketAddr, path: &str, event: &str, body: &str, signature: Option<&str>) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let signed = signature.map(|s| format!("X-Plane-Signature: {s}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /webhook/plane HTTP/1.1\r\nHost: {to}\r\nUser-Agent: Autopilot\r\nContent-Type: application/json\r\nX-Plane-Delivery: {}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: Autopilot\r\nContent-Type: application/json\r\nX-Plane-Delivery: {}\r\n\
          X-Plane-Event: {event}\r\n{signed}Content-Length: {}\r\nConnection: close\r\n\r\n",
         uuid::Uuid::now_v7(),
         body.len()
