@@ -6,6 +6,13 @@
 //! `SIGNALBOX_BENCH_RUNS` (50) runs at a time. Worlds are laid out in the temporary folder: TMPDIR
 //! names another one, on the disk in question. Ratios count, absolute times drift.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement that cannot go on should say where, as the tests do whose world it uses"
+)]
+
 mod deliveries;
 mod figures;
 mod history;

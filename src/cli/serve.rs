@@ -134,10 +134,12 @@ async fn serve(settings: Settings, prover: Option<Prover>, drain: bool) -> Resul
 async fn go(service: &Arc<Service>, drain: bool) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
     let stop = CancellationToken::new();
+    // Before anyone is told that the service is there: whoever changes a file then is heard.
+    let watching = reload::begin(service);
     let door = web::bind(service).await.map_err(|e| other(&e))?;
     let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
     let ending = tokio::spawn(on_signal(Arc::clone(service), stop.clone(), drain));
-    let reloading = tokio::spawn(reload::keep_up(Arc::clone(service), stop.clone()));
+    let reloading = tokio::spawn(reload::keep_up(Arc::clone(service), watching, stop.clone()));
     let worked = service.work(stop.clone()).await;
     stop.cancel();
     ending.abort();

@@ -22,7 +22,7 @@ use crate::shell::proof::{self, Prover};
 use crate::shell::service::{Project, Service, open_room};
 use crate::shell::store::{NewEvent, StoreError, Target};
 
-pub use watch::keep_up;
+pub use watch::{Watching, begin, keep_up};
 
 /// What reloads share.
 #[derive(Default)]

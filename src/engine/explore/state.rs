@@ -179,7 +179,7 @@ impl<'r> Frame<'r> {
     }
 
     /// What an approval covers now; of the usual heads it is known.
-    fn shown_at(&self, task: &Task) -> Cow<'_, String> {
+    fn shown_at(&self, task: &Task) -> Cow<'_, str> {
         match &task.ledger.head {
             None => Cow::Borrowed(&self.shown[0]),
             Some(h) if h.sha == "h0" && h.subject == "c0" => Cow::Borrowed(&self.shown[1]),
@@ -261,7 +261,7 @@ impl<'r> Frame<'r> {
         let subject = task.ledger.head.as_ref().map(|h| h.subject.as_str());
         let shown = self.shown_at(task);
         let shown = shown.as_ref();
-        let mine = |a: &&Approval| a.subject == *shown && a.rules == task.rules;
+        let mine = |a: &&Approval| a.subject == shown && a.rules == task.rules;
         // More people than are asked for count for no more.
         let asked = |gate: &Name| match self.rules.gates.get(gate).map(|g| &g.kind) {
             Some(GateKind::Human { quorum, .. }) => *quorum as usize,
@@ -292,7 +292,7 @@ impl<'r> Frame<'r> {
             cards: (ledger.cards.iter())
                 .filter(|_| live)
                 // One that is outdated counts as little as none.
-                .filter(|(_, c)| c.subject == *shown && c.rules == task.rules)
+                .filter(|(_, c)| c.subject == shown && c.rules == task.rules)
                 .map(|(g, _)| g.clone())
                 .collect(),
             approvals: (ledger.approvals.iter())

@@ -157,7 +157,7 @@ fn configure(files: &Files, trees: &Trees, loaded: &mut Loaded, sink: &Sink) -> 
         }
     }
     loaded.config = config;
-    let used = projects.iter().map(|(_, placed)| placed.project.pipeline.clone()).collect();
+    let used = projects.values().map(|placed| placed.project.pipeline.clone()).collect();
     (languages, shared, used)
 }
 

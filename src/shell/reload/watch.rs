@@ -21,16 +21,29 @@ const PATIENCE: u32 = 20;
 /// Folders of rules.
 const FOLDERS: [&str; 4] = ["pipelines", "rules", "prompts", "messages"];
 
-/// Reloads at every SIGHUP and after every change of the files, until `stop` is cancelled.
-pub async fn keep_up(service: Arc<Service>, stop: CancellationToken) {
-    let (tell, mut changed) = mpsc::channel(1);
-    let mut watch = match Watch::begin(&service.dir, tell) {
+/// Watches the files: what changes from now on is noticed, though nobody looks yet.
+#[must_use]
+pub fn begin(service: &Service) -> Watching {
+    let (tell, changed) = mpsc::channel(1);
+    let watch = match Watch::begin(&service.dir, tell) {
         Ok(watch) => Some(watch),
         Err(error) => {
             tracing::warn!(%error, "the files of rules are not watched: `signalbox reload` or SIGHUP reads them again");
             None
         }
     };
+    Watching { watch, changed }
+}
+
+/// Files that are watched.
+pub struct Watching {
+    watch: Option<Watch>,
+    changed: mpsc::Receiver<()>,
+}
+
+/// Reloads at every SIGHUP and after every change of the files, until `stop` is cancelled.
+pub async fn keep_up(service: Arc<Service>, watching: Watching, stop: CancellationToken) {
+    let Watching { mut watch, mut changed } = watching;
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),
         Err(error) => {

@@ -204,7 +204,7 @@ impl Asking<'_> {
             ..Answer::wait(
                 self.name,
                 "pending",
-                &format!("its time has not passed yet, but will have by {}", moment(due)),
+                format!("its time has not passed yet, but will have by {}", moment(due)),
             )
         }
     }

@@ -98,28 +98,30 @@ impl Look<'_> {
         Ok(recorded.map(|_| format!("moved to {:?} in between: the signal `{name}`", state.name)))
     }
 
-    /// Changes of people since `since` that are signals, but the one to `before`, which is known: each
-    /// counts, though the board shows something else by now.
+    /// Changes of people behind the one to `before`, as it was read at `since`, that are signals: each
+    /// counts, though the board shows something else by now. History counts in seconds, in which a
+    /// stop and the start after it may both fall: its order decides, the time only bounds it.
     pub(super) async fn between(&self, since: Millis, before: &str) -> Result<Option<String>, LookError> {
         let history = self.plane.activities(self.issue).await?;
         let own = self.plane.own().await?;
         let states = self.plane.states().await?;
+        let named = |id: &Option<String>| states.iter().find(|s| id.as_deref() == Some(s.id.as_str()));
+        let mut between = Vec::new();
+        for change in history.iter().filter(|a| a.field.as_deref() == Some("state")) {
+            let (Some(by), Some(made), Some(state)) = (&change.actor, change.made(), named(&change.new_identifier)) else {
+                continue;
+            };
+            if state.name == before || made.saturating_add(1000) <= since.0 {
+                break;
+            }
+            if !own.iter().any(|own| own == by.id()) {
+                between.push((change, by, made, state));
+            }
+        }
         let mut found = None;
         // The oldest first, as they were made.
-        for change in history.iter().rev().filter(|a| a.field.as_deref() == Some("state")) {
-            let (Some(by), Some(made)) = (&change.actor, change.made()) else {
-                continue;
-            };
-            let state = states.iter().find(|s| change.new_identifier.as_deref() == Some(s.id.as_str()));
-            let Some(state) = state.filter(|s| s.name != before && !own.iter().any(|own| own == by.id())) else {
-                continue;
-            };
+        for (change, by, made, state) in between.into_iter().rev() {
             let Some(name) = self.meant(&state.name) else { continue };
-            // As above: history counts in seconds, and a stop one too many does nothing.
-            let slack = if name == "stop" { 1000 } else { 0 };
-            if made.saturating_add(slack) <= since.0 {
-                continue;
-            }
             let activity = format!("plane {} between {}", self.issue, change.id);
             let Some(event) = self.event(&name, None, &user(by), made.max(since.0), activity).await? else {
                 continue;
