@@ -27,8 +27,11 @@ mod world;
 /// What went wrong.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Measures something and prints it.
+type Measure = fn() -> Outcome<()>;
+
 /// What is measured, by the name that chooses it.
-const ALL: [(&str, fn() -> Outcome<()>); 5] = [
+const ALL: [(&str, Measure); 5] = [
     ("deliveries", deliveries::accepted),
     ("start", runs::start),
     ("idle", runs::idle),
