@@ -29,36 +29,11 @@ pub struct Runs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Cost {
     /// What is summed up
-    #[arg(long, value_enum, default_value_t)]
-    pub by: By,
+    #[arg(long, value_parser = ["task", "project", "agent", "day"], default_value = "task")]
+    pub by: String,
     /// So many days, today (UTC) included; 0 for all
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=36_500))]
     pub days: u32,
-}
-
-/// What a bill is made out by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum By {
-    /// Each task.
-    #[default]
-    Task,
-    /// Each project.
-    Project,
-    /// Each agent.
-    Agent,
-    /// Each day, UTC.
-    Day,
-}
-
-impl By {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Task => "task",
-            Self::Project => "project",
-            Self::Agent => "agent",
-            Self::Day => "day",
-        }
-    }
 }
 
 /// Arguments of `allow`.
@@ -152,12 +127,12 @@ fn dollars(usd: f64) -> String {
 /// # Errors
 /// As the service answers, or when it does not.
 pub async fn cost(client: &Client, args: &Cost, as_json: bool) -> Result<(), Failure> {
-    let path = format!("/api/cost?by={}&days={}", args.by.word(), args.days);
+    let path = format!("/api/cost?by={}&days={}", args.by, args.days);
     let view: CostView = client.get(&path).await?;
     if as_json {
         return out::json(&view);
     }
-    out::print(&cost_text(&view, args.by.word()))
+    out::print(&cost_text(&view, &args.by))
 }
 
 fn cost_text(view: &CostView, by: &str) -> String {

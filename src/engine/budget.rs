@@ -71,6 +71,18 @@ impl Spent {
     /// Every bound that is reached.
     #[must_use]
     pub fn blockers(&self, item: &str, project: &str, since: Millis, now: Millis) -> Vec<Blocker> {
+        let mut found = self.of_task(item, since);
+        found.extend(self.of_day(project, since, now));
+        found
+    }
+
+    /// Whether no bound of the task's own is reached: what holds it back holds the whole project back.
+    #[must_use]
+    pub fn within_its_own(&self) -> bool {
+        self.of_task("", Millis(0)).is_empty()
+    }
+
+    fn of_task(&self, item: &str, since: Millis) -> Vec<Blocker> {
         let mut found = Vec::new();
         let budget = &self.budget;
         let allow = |what: &str, key: &str| {
@@ -78,15 +90,7 @@ impl Spent {
                 "signalbox allow {item} {what} \"why\"    # or raise {key}, then: signalbox reload"
             ))
         };
-        let mut add = |text: String, clear: Option<String>| {
-            found.push(Blocker {
-                code: Code::Budget,
-                text,
-                since,
-                who: Who::Operator,
-                clear,
-            });
-        };
+        let mut add = |text: String, clear: Option<String>| found.push(reached(text, clear, since));
         if let (Some(max), Some((run, cost))) = (budget.run_usd, self.dearest)
             && cost > max
         {
@@ -105,6 +109,13 @@ impl Spent {
             let text = format!("{item} has had {} runs, and may have {max}", self.task.runs);
             add(text, allow("--runs 5", "budget.task.max_runs"));
         }
+        found
+    }
+
+    fn of_day(&self, project: &str, since: Millis, now: Millis) -> Vec<Blocker> {
+        let mut found = Vec::new();
+        let budget = &self.budget;
+        let mut add = |text: String, clear: Option<String>| found.push(reached(text, clear, since));
         let left = (self.day_ends.since(now).0 + 3_599_999) / 3_600_000;
         let day = |key: &str| Some(format!("signalbox reload    # after raising {key}; else it goes on in {left} h"));
         if let Some(max) = budget.day_usd
@@ -126,6 +137,16 @@ impl Spent {
             add(text, day("budget.day.max_runs"));
         }
         found
+    }
+}
+
+fn reached(text: String, clear: Option<String>, since: Millis) -> Blocker {
+    Blocker {
+        code: Code::Budget,
+        text,
+        since,
+        who: Who::Operator,
+        clear,
     }
 }
 

@@ -43,12 +43,12 @@ pub fn of(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> Option<A
 }
 
 /// A job that is held back by what only an operator can clear: what operators are told, under which key.
-pub fn notice(task: &Task, job: &JobRow, blockers: &[Blocker], now: Millis) -> Option<(String, String)> {
+pub fn notice(bounds: &Bounds, task: &Task, job: &JobRow, blockers: &[Blocker], now: Millis) -> Option<(String, String)> {
     let blocker = blockers.iter().find(|b| matches!(b.code, Code::Budget | Code::NoProgress))?;
     let key = match blocker.code {
         Code::NoProgress => format!("no-progress-{}", job.id),
         // Of a day's money once a day and project, however many tasks wait.
-        _ if blocker.text.contains("today (UTC)") => format!("budget-{}-{}", task.project, day(now)),
+        _ if bounds.spent.get(&task.id).is_some_and(Spent::within_its_own) => format!("budget-{}-{}", task.project, day(now)),
         _ => format!("budget-{}", task.id),
     };
     let go_on = blocker

@@ -98,7 +98,9 @@ impl Prover {
             }
         };
         let mut proved: Vec<(usize, Proved)> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..at_once).map(|_| scope.spawn(work)).collect();
+            // Where no thread can be had, this one does the rest.
+            let other = |_| std::thread::Builder::new().name("proof".to_owned()).spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..at_once).filter_map(other).collect();
             let mut done = work();
             // One that panicked proved nothing; whoever asks is told of a defect, not of a proof.
             others.into_iter().for_each(|other| match other.join() {

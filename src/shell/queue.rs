@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::breaker::Command;
+use crate::engine::budget::Bounds;
 use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
@@ -21,7 +22,11 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
     if view.waiting.is_empty() && view.notices.is_empty() {
         return Ok(());
     }
-    let (verdicts, commands) = verdicts(service, &view).await;
+    let Judged {
+        verdicts,
+        commands,
+        bounds,
+    } = verdicts(service, &view).await;
     let mut held = BTreeMap::new();
     for (job, blockers) in verdicts {
         let command = commands.get(&job);
@@ -33,7 +38,7 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
         };
         if !blockers.is_empty() {
             let task = view.tasks.iter().find(|t| t.id == row.task);
-            let told = task.and_then(|t| Some((t.id, bounds::notice(t, row, &blockers, clock::now())?)));
+            let told = task.and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, clock::now())?)));
             held.extend(told.map(|(task, (key, text))| (key, (task, text))));
             continue;
         }
@@ -82,10 +87,17 @@ fn entered(repo: &Repo, task: &Task, guard: &Name) -> Option<Repo> {
     Some(repo)
 }
 
-type Verdicts = Vec<(JobId, Vec<Blocker>)>;
+/// What was decided of waiting jobs, and on what.
+struct Judged {
+    /// For each job what holds it back.
+    verdicts: Vec<(JobId, Vec<Blocker>)>,
+    /// What is known of its command.
+    commands: BTreeMap<JobId, Known>,
+    bounds: Bounds,
+}
 
-/// For each waiting job its blockers, and what is known of its command: what starts jobs, and what explains why others wait.
-async fn verdicts(service: &Service, view: &QueueView) -> (Verdicts, BTreeMap<JobId, Known>) {
+/// Judges every waiting job: what starts jobs, and what explains why others wait.
+async fn verdicts(service: &Service, view: &QueueView) -> Judged {
     let mut rules: BTreeMap<String, Option<Arc<Ruleset>>> = BTreeMap::new();
     for task in &view.tasks {
         if !rules.contains_key(&task.rules) {
@@ -129,7 +141,11 @@ async fn verdicts(service: &Service, view: &QueueView) -> (Verdicts, BTreeMap<Jo
         bounds: &bounds,
     };
     let verdicts = schedule(&queue, clock::now());
-    (verdicts, agents)
+    Judged {
+        verdicts,
+        commands: agents,
+        bounds,
+    }
 }
 
 /// Waiting jobs in the order in which they may start: by their project's priority, then first in, first out.
@@ -190,7 +206,7 @@ pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.
 pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
     let view = service.store.queue().await?;
-    let (verdicts, _) = verdicts(service, &view).await;
+    let Judged { verdicts, .. } = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
     let stopping = tasks.iter().any(|t| t.control.stop != StopState::No);
     let effects = if stopping { service.store.outbox_open().await? } else { Vec::new() };

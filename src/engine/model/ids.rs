@@ -66,11 +66,11 @@ impl Millis {
         Self(self.0.saturating_sub(earlier.0).max(0))
     }
 
-    /// The time of day in UTC, for people: `12:03:10 UTC`.
+    /// The moment in UTC to the second, for people: `2026-11-20T12:03:10Z`.
     #[must_use]
-    pub fn time_of_day(self) -> String {
-        let second = self.0.div_euclid(1000).rem_euclid(86_400);
-        format!("{:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    pub fn utc(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map_or_else(|_| "the end of time".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 }
 

@@ -27,11 +27,7 @@ pub(super) fn requested(draft: &mut Draft<'_>) {
         draft.task.control.stop = StopState::Deferred;
         draft.task.ledger.stop = Some((who.clone(), asked, Some(now.plus(limit))));
         draft.because(format!("action `{action}` is under way: the stop is applied when it has ended"));
-        let detail = format!(
-            "{action}, put off since {}, until {} at most",
-            asked.time_of_day(),
-            now.plus(limit).time_of_day()
-        );
+        let detail = format!("{action}, put off since {}, until {} at most", asked.utc(), now.plus(limit).utc());
         let say = Say {
             who: &who,
             detail: &detail,
@@ -79,8 +75,8 @@ pub(super) fn overdue(draft: &mut Draft<'_>) {
         let until = until.unwrap_or(asked);
         let detail = format!(
             "{action}, overdue: put off since {}, until {} was foreseen; it stays put off until the step has ended",
-            asked.time_of_day(),
-            until.time_of_day()
+            asked.utc(),
+            until.utc()
         );
         let say = Say {
             who: &who,

@@ -65,10 +65,10 @@ impl Ask<'_> {
             if task.control.stop == StopState::Cleaning {
                 return Ok(Possible::Already(format!("already being stopped, as {who} asked")));
             }
-            let until = until.map(|until| format!(", until {} at most as the rules foresee", until.time_of_day()));
+            let until = until.map(|until| format!(", until {} at most as the rules foresee", until.utc()));
             return Ok(Possible::Already(format!(
                 "already being stopped, as {who} asked: put off since {}{}",
-                since.time_of_day(),
+                since.utc(),
                 until.unwrap_or_default()
             )));
         }

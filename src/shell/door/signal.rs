@@ -53,7 +53,7 @@ impl Service {
                     .and_then(|rules| irreversible(rules, task));
                 let times = window.map(|(_, limit)| {
                     let (since, until) = (self.now(), self.now().plus(limit));
-                    format!(": since {}, until {}", since.time_of_day(), until.time_of_day())
+                    format!(": since {}, until {}", since.utc(), until.utc())
                 });
                 let words = format!("{words}{} ({})", times.unwrap_or_default(), actor.label());
                 self.decided(&found, task, &signal, body, actor, words).await

@@ -12,11 +12,11 @@ mod unfinished;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::model::Millis;
+use crate::engine::model::{Millis, TaskId};
 use crate::shell::launch::LaunchError;
 use crate::shell::process::Alive;
 use crate::shell::service::Service;
-use crate::shell::store::{Effect, OutboxRow, RunState, StoreError};
+use crate::shell::store::{Effect, OutboxRow, RunState, StoreError, Target};
 use crate::shell::tracker::Said;
 use crate::shell::{clock, crash, launch, settle};
 
@@ -72,8 +72,7 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         _ => Millis(i64::MAX),
     };
     let cleaned = matches!(&row.effect, Effect::CleanUp(_)).then_some(row.target.task).flatten();
-    let about = about(service, &row).await;
-    let kind = row.effect.kind();
+    let (target, kind) = (row.target.clone(), row.effect.kind());
     let result = perform(service, row).await;
     if let Some(task) = cleaned {
         clean_up::tell(service, task, attempts, result.as_ref().err()).await;
@@ -92,10 +91,12 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         }
         Err(Failure::Wait(why, pause)) => service.store.effect_postpone(id, &why, now.plus(pause)).await,
         Err(Failure::Later(why)) => {
+            let about = about(service, &target).await;
             tracing::warn!(effect = id, attempts, kind, %about, "an effect failed and is tried again: {why}");
             service.store.effect_retry(id, &why, now.plus(pause(attempts).min(longest))).await
         }
         Err(Failure::Never(why)) => {
+            let about = about(service, &target).await;
             tracing::error!(effect = id, kind, %about, "an effect was given up: {why}");
             service.store.effect_given_up(id, &why, now).await
         }
@@ -110,16 +111,18 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
 }
 
 /// What people call that which an effect is for: a task, else an issue, else a project.
-async fn about(service: &Service, row: &OutboxRow) -> String {
-    let task = match row.target.task {
-        Some(id) => service.store.task(id).await.ok().flatten(),
-        None => None,
-    };
-    match (task, &row.target.issue) {
-        (Some(task), _) => task.item,
-        (None, Some(issue)) => format!("issue {issue} of {}", row.target.project),
-        (None, None) => row.target.project.to_string(),
+async fn about(service: &Service, target: &Target) -> String {
+    match (target.task, &target.issue) {
+        (Some(task), _) => label(service, task).await,
+        (None, Some(issue)) => format!("issue {issue} of {}", target.project),
+        (None, None) => target.project.to_string(),
     }
+}
+
+/// What people call a task; its row, where the store does not say.
+async fn label(service: &Service, task: TaskId) -> String {
+    let known = service.store.item_label(task).await.ok().flatten();
+    known.unwrap_or_else(|| format!("#{task}"))
 }
 
 /// 0.25 s, doubling, at most [`PAUSE_MAX`].

@@ -204,13 +204,8 @@ impl Asking<'_> {
             ..Answer::wait(
                 self.name,
                 "pending",
-                format!("its time has not passed yet, but will have by {}", moment(due)),
+                format!("its time has not passed yet, but will have by {}", due.utc()),
             )
         }
     }
-}
-
-/// A moment for people, in UTC to the second.
-fn moment(at: Millis) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| "the end of time".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -302,7 +302,7 @@ fn b_stop_4_overdue_it_is_said_once_more_and_never_forced() {
 fn b_stop_4_the_alert_tells_since_and_until_when() {
     let mut w = merging("orch");
     w.say("stop");
-    let (since, until) = (w.now.time_of_day(), w.now.plus(Millis::secs(300)).time_of_day());
+    let (since, until) = (w.now.utc(), w.now.plus(Millis::secs(300)).utc());
     let text = |w: &World| {
         let alert = w.decisions.iter().find_map(|d| match d {
             Decision::Alert { text, .. } => Some(text.clone()),
