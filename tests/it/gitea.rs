@@ -175,13 +175,22 @@ fn a_task_goes_all_the_way_on_a_gitea() {
     assert_eq!(site.world.show(&item)["task"]["stage"], "development");
 
     let bob = site.gitea.person("bob");
-    bob.requests_changes(pull, "Two lines, please.");
+    bob.remarks(pull, "Two lines, please.", &[("src/a.txt", 7, "This one twice?")]);
     site.gitea.person("eve").reading_only().approves(pull);
     site.gitea.ci(&head, "ci/test", "success");
     site.world.wait_agent(&item, "developer", 2);
     site.world.wait_for(&item, "the second build", |s| {
         s["task"]["counters"]["rework"]["used"] == 1 && s["blockers"].to_string().contains("CHECKS_FAILED")
     });
+    let run = site
+        .world
+        .begun()
+        .into_iter()
+        .rfind(|e| e.agent == "developer")
+        .expect("a second build")
+        .run;
+    let prompt = std::fs::read_to_string(site.world.data().join(format!("runs/{run}/prompt.md"))).expect("its prompt");
+    assert!(prompt.contains("> Two lines, please.\n> src/a.txt:7: This one twice?"), "{prompt}");
     let second = site.head(&branch);
     assert_ne!(second, head);
     site.gitea.ci(&second, "ci/test", "success");

@@ -30,7 +30,7 @@ pub use comments::Note;
 pub use contents::{Contents, Entry};
 pub use error::GiteaError;
 pub use survey::{Guard, Hook, Protection, Repository};
-use wire::{Branch, Pull, Review, Statuses, User, Version};
+use wire::{Branch, Pull, Remark, Review, Statuses, User, Version};
 
 /// Most closed requests that are looked through for one of a branch.
 const CLOSED_MAX: usize = 500;
@@ -253,7 +253,24 @@ impl Gitea {
         };
         let number = pull.number.to_string();
         self.client.pages(&["pulls", &number, "reviews"], &[], take).await?;
-        Ok(verdicts::reviews(all, self.me().await.ok()))
+        let mut found = Vec::new();
+        for review in verdicts::counting(all, self.me().await.ok()) {
+            let remarks = self.remarks(&number, &review).await?;
+            found.extend(verdicts::fact(review, &remarks));
+        }
+        Ok(found)
+    }
+
+    /// What a review says at lines of the code. The list comes whole.
+    async fn remarks(&self, pull: &str, review: &Review) -> Result<Vec<Remark>, GiteaError> {
+        if review.comments_count <= 0 {
+            return Ok(Vec::new());
+        }
+        let id = review.id.to_string();
+        match self.client.get(&["pulls", pull, "reviews", &id, "comments"]).await {
+            Err(GiteaError::NotFound { .. }) => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// Why the server says that the branch is not to be deleted; none where it is gone or may be.

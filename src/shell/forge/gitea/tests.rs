@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use super::merge::{Said, said};
-use super::verdicts::{checks, reviews};
-use super::wire::{Branch, Pull, Review, Statuses};
-use crate::engine::model::{CheckState, ReviewState};
+use super::verdicts::{checks, counting, fact};
+use super::wire::{Branch, Pull, Remark, Review, Statuses};
+use crate::engine::model::{CheckState, ReviewFact, ReviewState};
 
 fn fixture<T: serde::de::DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gitea").join(name);
@@ -81,6 +81,28 @@ fn the_latest_status_of_each_context_counts() {
         ("w", CheckState::Failure),
     ];
     assert_eq!(found, expected.map(|(c, s)| (c.to_owned(), s)));
+}
+
+fn reviews(all: Vec<Review>, me: Option<&str>) -> Vec<ReviewFact> {
+    counting(all, me).into_iter().filter_map(|review| fact(review, &[])).collect()
+}
+
+#[test]
+fn remarks_at_lines_follow_the_text_of_their_review() {
+    let review = r#"{"id":1,"user":{"login":"ada"},"state":"REQUEST_CHANGES","body":" See below. ","official":true,"comments_count":4}"#;
+    let remarks = r#"[
+        {"path":"src/a.rs","position":7,"original_position":0,"body":"why?\n","resolver":null},
+        {"path":"src/b.rs","position":0,"original_position":3,"body":"keep it"},
+        {"path":"src/c.rs","position":1,"body":"settled","resolver":{"login":"bob"}},
+        {"path":"README.md","position":null,"body":"of the whole file"},
+        {"path":"x","position":2,"body":null}
+    ]"#;
+    let remarks: Vec<Remark> = serde_json::from_str(remarks).unwrap();
+    let found = fact(serde_json::from_str(review).unwrap(), &remarks).unwrap();
+    assert_eq!(
+        found.body,
+        "See below.\nsrc/a.rs:7: why?\nsrc/b.rs:3 (a line that is gone): keep it\nREADME.md: of the whole file"
+    );
 }
 
 #[test]

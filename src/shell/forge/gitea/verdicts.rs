@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::wire::{Review, Status};
+use super::wire::{Remark, Review, Status};
 use crate::engine::model::{CheckFact, CheckState, ReviewFact, ReviewState};
 
 /// Longest text of a review that is kept, in characters.
@@ -37,29 +37,55 @@ fn state(word: &str) -> CheckState {
 /// For each person the review that counts: the latest approval or request for changes that is
 /// official (its writer may write to the branch) and was not dismissed. Comments change nothing, nor
 /// do requests to review and drafts. The service's own user is no reviewer.
-pub(super) fn reviews(mut reviews: Vec<Review>, me: Option<&str>) -> Vec<ReviewFact> {
+pub(super) fn counting(mut reviews: Vec<Review>, me: Option<&str>) -> Vec<Review> {
     reviews.sort_by_key(|review| review.id);
-    let mut latest: Vec<ReviewFact> = Vec::new();
+    let mut latest: Vec<Review> = Vec::new();
     for review in reviews {
-        let Some(author) = review.user.map(|u| u.login).filter(|login| !login.is_empty()) else {
-            continue;
-        };
-        let state = match review.state.as_str() {
-            "APPROVED" => ReviewState::Approved,
-            "REQUEST_CHANGES" => ReviewState::Changes,
-            _ => continue,
-        };
-        if review.dismissed || !review.official || me.is_some_and(|me| me.eq_ignore_ascii_case(&author)) {
+        let author = review.author().to_owned();
+        let of_nobody = author.is_empty() || me.is_some_and(|me| me.eq_ignore_ascii_case(&author));
+        if of_nobody || verdict(&review).is_none() || review.dismissed || !review.official {
             continue;
         }
-        latest.retain(|known| known.author != author);
-        latest.push(ReviewFact {
-            author,
-            state,
-            commit: review.commit_id,
-            current: false,
-            body: review.body.chars().take(TEXT_MAX).collect(),
-        });
+        latest.retain(|known| known.author() != author);
+        latest.push(review);
     }
     latest
+}
+
+fn verdict(review: &Review) -> Option<ReviewState> {
+    match review.state.as_str() {
+        "APPROVED" => Some(ReviewState::Approved),
+        "REQUEST_CHANGES" => Some(ReviewState::Changes),
+        _ => None,
+    }
+}
+
+/// A review as the engine sees it, with what was remarked at lines of the code below its own text.
+/// Whether it is of the code as it stands is not known here.
+pub(super) fn fact(review: Review, remarks: &[Remark]) -> Option<ReviewFact> {
+    let open = remarks.iter().filter(|remark| remark.resolver.is_none());
+    let lines: Vec<String> = std::iter::once(review.body.trim().to_owned())
+        .chain(open.map(Remark::line))
+        .filter(|line| !line.is_empty())
+        .collect();
+    Some(ReviewFact {
+        author: review.author().to_owned(),
+        state: verdict(&review)?,
+        commit: review.commit_id,
+        current: false,
+        body: lines.join("\n").chars().take(TEXT_MAX).collect(),
+    })
+}
+
+impl Remark {
+    /// `src/main.rs:12: say hello`.
+    fn line(&self) -> String {
+        let text = self.body.trim();
+        match (self.position, self.original_position) {
+            _ if text.is_empty() => String::new(),
+            (0, 0) => format!("{}: {text}", self.path),
+            (0, old) => format!("{}:{old} (a line that is gone): {text}", self.path),
+            (new, _) => format!("{}:{new}: {text}", self.path),
+        }
+    }
 }

@@ -78,6 +78,34 @@ pub(super) struct Review {
     pub official: bool,
     #[serde(default, deserialize_with = "or_empty")]
     pub dismissed: bool,
+    /// How many remarks at lines of the code it comes with.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub comments_count: i64,
+}
+
+impl Review {
+    /// Its writer's login; empty where that is a team, or an account that is gone.
+    pub fn author(&self) -> &str {
+        self.user.as_ref().map_or("", |user| user.login.as_str())
+    }
+}
+
+/// What a review says at a line of the code.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Remark {
+    #[serde(default, deserialize_with = "or_empty")]
+    pub path: String,
+    /// The line in the new file, from 1; 0 where it is of the old one.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub position: i64,
+    /// The line in the old file, from 1; 0 where it is of the new one.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub original_position: i64,
+    #[serde(default, deserialize_with = "or_empty")]
+    pub body: String,
+    /// Who said that it is settled.
+    #[serde(default)]
+    pub resolver: Option<User>,
 }
 
 /// A comment below a pull request or an issue.

@@ -35,6 +35,7 @@ pub fn answer(shared: &Arc<Shared>, method: &str, path: &str, query: &str, body:
                 ("GET", ["pulls", n]) => pull(shared, number(n)),
                 ("PATCH", ["pulls", n]) if sent["state"] == "closed" => patch(shared, number(n)),
                 ("GET", ["pulls", n, "reviews"]) => reviews(shared, number(n), query),
+                ("GET", ["pulls", _, "reviews", id, "comments"]) => remarks(shared, number(id)),
                 ("POST", ["pulls", n, "merge"]) => {
                     let (status, body) = merge::merge(shared, number(n), &sent, BOT);
                     Reply { status, body, total: None }
@@ -237,6 +238,7 @@ fn reviews(shared: &Shared, number: i64, query: &str) -> Reply {
             json["commit_id"] = r.commit.clone().into();
             json["official"] = r.official.into();
             json["dismissed"] = r.dismissed.into();
+            json["comments_count"] = r.remarks.len().into();
             json
         })
         .collect();
@@ -246,6 +248,23 @@ fn reviews(shared: &Shared, number: i64, query: &str) -> Reply {
     asked["user"] = Json::Null;
     all.insert(0, asked);
     listed(all, query)
+}
+
+/// `GET …/pulls/{n}/reviews/{id}/comments`: whole, without pages; a line of the old file has `position` 0.
+fn remarks(shared: &Shared, review: i64) -> Reply {
+    let state = shared.state();
+    let Some(review) = state.reviews.iter().find(|r| r.id == review) else {
+        return Reply::error(404, "review does not exist");
+    };
+    let one = |(n, (path, line, text)): (i64, &(String, i64, String))| {
+        json!({
+            "id": review.id * 100 + n, "body": text, "user": {"login": review.user}, "resolver": null,
+            "pull_request_review_id": review.id, "path": path, "commit_id": review.commit,
+            "original_commit_id": "", "diff_hunk": "@@ -0,0 +1 @@", "position": line, "original_position": 0,
+        })
+    };
+    let all: Vec<Json> = (0..).zip(&review.remarks).map(one).collect();
+    Reply::json(200, &Json::Array(all))
 }
 
 /// `GET …/commits/{sha}/status`: the latest of each context; `state` is of the page alone; without

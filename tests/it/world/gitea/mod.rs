@@ -307,15 +307,20 @@ impl Person<'_> {
     }
 
     pub fn approves(&self, pull: i64) {
-        self.review(pull, "APPROVED", "fine");
+        self.review(pull, "APPROVED", "fine", &[]);
     }
 
     pub fn requests_changes(&self, pull: i64, text: &str) {
-        self.review(pull, "REQUEST_CHANGES", text);
+        self.remarks(pull, text, &[]);
+    }
+
+    /// Asks for changes, with remarks at lines: path, line, text.
+    pub fn remarks(&self, pull: i64, text: &str, at: &[(&str, i64, &str)]) {
+        self.review(pull, "REQUEST_CHANGES", text, at);
     }
 
     pub fn comments(&self, pull: i64, text: &str) {
-        self.review(pull, "COMMENT", text);
+        self.review(pull, "COMMENT", text, &[]);
     }
 
     /// Writes a plain comment below a request.
@@ -324,7 +329,7 @@ impl Person<'_> {
         assert_eq!(reply.status, 201, "{}", reply.body);
     }
 
-    fn review(&self, pull: i64, word: &str, text: &str) {
+    fn review(&self, pull: i64, word: &str, text: &str, remarks: &[(&str, i64, &str)]) {
         let shared = &self.gitea.shared;
         let commit = {
             let state = shared.state();
@@ -349,6 +354,10 @@ impl Person<'_> {
                 commit,
                 official: self.official && word != "COMMENT",
                 dismissed: false,
+                remarks: remarks
+                    .iter()
+                    .map(|(path, line, text)| ((*path).to_owned(), *line, (*text).to_owned()))
+                    .collect(),
             });
         }
         hooks::review(shared, pull, &self.login, word, text);

@@ -49,6 +49,8 @@ pub struct Review {
     pub commit: String,
     pub official: bool,
     pub dismissed: bool,
+    /// Path, line of the new file, text.
+    pub remarks: Vec<(String, i64, String)>,
 }
 
 /// A comment below a request.
