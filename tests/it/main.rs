@@ -28,5 +28,6 @@ mod process;
 mod reload;
 mod scenarios;
 mod scripted;
+mod soak;
 mod spending;
 mod world;

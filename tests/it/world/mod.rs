@@ -252,6 +252,11 @@ impl World {
         self.start();
     }
 
+    /// The service's number among processes, while there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.service.as_ref().map(Child::id)
+    }
+
     /// Ends the service as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.service.take() {
