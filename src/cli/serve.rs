@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -136,9 +136,11 @@ async fn go(service: &Arc<Service>, drain: bool) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     // Before anyone is told that the service is there: whoever changes a file then is heard.
     let watching = reload::begin(service);
+    // So with whoever tells it to end as soon as it is there.
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let door = web::bind(service).await.map_err(|e| other(&e))?;
     let serving = tokio::spawn(door.serve(Arc::clone(service), stop.clone()));
-    let ending = tokio::spawn(on_signal(Arc::clone(service), stop.clone(), drain));
+    let ending = tokio::spawn(on_signal(Arc::clone(service), signals, stop.clone(), drain));
     let reloading = tokio::spawn(reload::keep_up(Arc::clone(service), watching, stop.clone()));
     let worked = service.work(stop.clone()).await;
     stop.cancel();
@@ -152,8 +154,8 @@ async fn go(service: &Arc<Service>, drain: bool) -> Result<(), Failure> {
 /// The first SIGTERM or SIGINT ends the service in good order, the second at once: agents stay
 /// with their shims either way, and nothing that was recorded is lost. With `drain` the first lets
 /// them end before, and the second is what the first is else.
-async fn on_signal(service: Arc<Service>, stop: CancellationToken, drain: bool) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+async fn on_signal(service: Arc<Service>, signals: std::io::Result<(Signal, Signal)>, stop: CancellationToken, drain: bool) {
+    let Ok((mut term, mut int)) = signals else {
         tracing::error!("signals cannot be listened to: only SIGKILL ends this service");
         return;
     };

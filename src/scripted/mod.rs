@@ -147,6 +147,7 @@ fn perform(what: &str, stage: &Stage) -> Result<i32, Failure> {
         ("deaf", None) => process::deaf(),
         ("orphan", None) => process::orphan(stage),
         ("crash", None) => process::crash(),
+        ("kill_parent", None) => process::kill_parent(),
         ("outside", None) => lies::outside(stage),
         ("stale_verdict", None) => lies::stale_verdict(stage),
         ("forge_verdict", None) => lies::forge_verdict(stage),

@@ -1,10 +1,14 @@
-//! Crash points: tests make the service die at a named place to see what survives.
+//! Crash points and faults: tests make the service die at a named place, or its disk fail, to see
+//! what survives.
 //!
 //! `SIGNALBOX_CRASH=event:1` kills the process, as `kill -9` would, right after the first event
-//! it commits. Unset, this costs one relaxed load.
+//! it commits. `SIGNALBOX_FAULT=FILE` has commits fail while FILE says so: `full:3` lets two more
+//! through, and fails all from the third on as on a full disk (`ioerr`, `nomem`, `corrupt`
+//! likewise), until FILE is empty or gone. Unset, each costs one relaxed load.
 
-use std::sync::LazyLock;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 struct Point {
     name: String,
@@ -36,4 +40,22 @@ pub fn point(name: &str) {
 /// The place after each committed event.
 pub fn after_event() {
     point("event");
+}
+
+static FAULT: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os("SIGNALBOX_FAULT").map(PathBuf::from));
+
+/// What was ordered last, and how many commits went through since.
+static ORDERED: Mutex<(String, i64)> = Mutex::new((String::new(), 0));
+
+/// How the present commit is to fail, if it is: a word of the list above.
+pub fn commit_fails(writes: bool) -> Option<&'static str> {
+    let order = std::fs::read_to_string(FAULT.as_ref().filter(|_| writes)?).unwrap_or_default();
+    let mut ordered = ORDERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if ordered.0 != order {
+        *ordered = (order, 0);
+    }
+    ordered.1 += 1;
+    let (word, from) = ordered.0.trim().split_once(':')?;
+    let known = ["full", "ioerr", "nomem", "corrupt"].into_iter().find(|w| *w == word)?;
+    (ordered.1 >= from.parse().ok()?).then_some(known)
 }

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::model::{JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
-use crate::shell::git::{Expected, GitError, Push};
-use crate::shell::process::{Alive, Outcome, RunSpec, environment};
+use crate::shell::git::{Expected, GitError, Push, no_room};
+use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, environment};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
 use crate::shell::tracker::TrackerError;
-use crate::shell::{clock, crash, credentials, settle};
+use crate::shell::{clock, crash, credentials, degraded, settle};
 
 /// Most that is kept of a run's log, in bytes.
 const LOG_MAX: u64 = 64 * 1024 * 1024;
+/// A shim has this much longer than its deadline and grace before it is helped along.
+const OVERDUE: Duration = Duration::from_secs(30);
 /// File with the task's text in the checkout; never committed.
 const TASK_FILE: &str = ".signalbox/task.md";
 /// What the agent may know about its run, as JSON, beside it.
@@ -59,7 +62,9 @@ impl LaunchError {
         match self {
             Self::Tracker(TrackerError::Limited(after)) => Some(Some(*after)),
             Self::Tracker(TrackerError::Unreachable(_)) | Self::Git(GitError::Remote { .. }) => Some(None),
-            _ => None,
+            Self::Store(_) | Self::Withdrawn(_) => None,
+            // Ours, whoever met it first: the file system, git, or the shim.
+            other => no_room(&other.to_string()).then_some(None),
         }
     }
 }
@@ -352,7 +357,10 @@ async fn write(path: &Path, bytes: &[u8]) -> Result<(), LaunchError> {
 /// Waits for the end of a run's process and records it.
 async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
     let dir = service.run_dir(run.id);
-    let outcome = service.supervisor.wait(alive, &dir).await;
+    let outcome = tokio::select! {
+        outcome = service.supervisor.wait(alive, &dir) => outcome,
+        never = service.supervisor.overdue(alive, &dir, OVERDUE) => match never {},
+    };
     crash::point("exited");
     if let Err(error) = settle::exited(service, run, outcome).await {
         tracing::error!(run = %run.id, %error, "the end of a run could not be recorded; it is read again at the next start");
@@ -372,6 +380,7 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
     }
     let end = match error {
         LaunchError::Withdrawn(why) => RunEnd::Killed(why),
+        LaunchError::Store(error @ StoreError::Degraded { .. }) => return unrecorded(service, run, error).await,
         // A database that does not serve says nothing about the run: its evidence is read again.
         LaunchError::Store(error) => {
             tracing::error!(run = %run.id, %error, "a run could not be launched; it is looked at again at the next start");
@@ -386,8 +395,45 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
         },
     };
     tracing::warn!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "not launched");
-    if let Err(error) = settle::end_without_work(service, run, end).await {
-        tracing::error!(run = %run.id, %error, "the failed launch could not be recorded; it is looked at again at the next start");
+    match settle::end_without_work(service, run, end).await {
+        Ok(()) => {}
+        Err(error @ StoreError::Degraded { .. }) => unrecorded(service, run, error).await,
+        Err(error) => {
+            tracing::error!(run = %run.id, %error, "the failed launch could not be recorded; it is looked at again at the next start");
+        }
+    }
+}
+
+/// A launch that met a database out of order: what became of it is looked at once it can be recorded.
+/// One that never began is put back: it is nobody's fault, and no rescue from a crash.
+async fn unrecorded(service: &Arc<Service>, run: &RunRow, error: StoreError) {
+    tracing::error!(run = %run.id, %error, "a run could not be launched; what became of it is looked at when the database is in order");
+    service.mended().await;
+    let recorded = match service.supervisor.evidence(&service.run_dir(run.id)).await {
+        Evidence::NeverStarted => return put_back(service, run, &LaunchError::Store(error), None).await,
+        Evidence::Alive(alive) => match started(service, run, &alive).await {
+            Ok(()) => return follow(service, run, &alive).await,
+            Err(error) => Err(error),
+        },
+        Evidence::Exited(exit) => settle::exited(service, run, Outcome::Exited(exit)).await,
+        Evidence::Gone => settle::exited(service, run, Outcome::Gone).await,
+    };
+    if let Err(error) = recorded {
+        tracing::error!(run = %run.id, %error, "what became of a run could not be recorded; it is looked at again");
+    }
+}
+
+/// Records that the run's process is there; told before or not.
+async fn started(service: &Service, run: &RunRow, alive: &Alive) -> Result<(), StoreError> {
+    let process = ProcessId {
+        pid: alive.pid,
+        start: alive.start,
+        boot_id: alive.boot_id.clone(),
+        containment: service.supervisor.held(&service.run_dir(run.id)).await,
+    };
+    match service.store.run_started(run.id, process, None, clock::now()).await {
+        Ok(()) | Err(StoreError::Conflict) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -396,7 +442,13 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
     let detail = format!("it could not be launched yet: {error}");
     tracing::warn!(run = %run.id, slot = %run.slot, "put back into the queue: {detail}");
     service.forget_run_files(run).await;
-    if let Err(error) = service.store.put_back(run.id, &detail, after, clock::now()).await {
+    let mut recorded = service.store.put_back(run.id, &detail, after, clock::now()).await;
+    while let Err(StoreError::Degraded { .. }) = recorded {
+        tokio::time::sleep(degraded::PAUSE).await;
+        service.mended().await;
+        recorded = service.store.put_back(run.id, &detail, after, clock::now()).await;
+    }
+    if let Err(error) = recorded {
         tracing::error!(run = %run.id, %error, "the run could not be put back; it is looked at again at the next start");
     }
 }
@@ -404,7 +456,6 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
 /// What became of runs that nobody follows: all of them after a restart; later those whose
 /// launch or end could not be recorded.
 pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
-    use crate::shell::process::Evidence;
     for run in service.store.open_runs().await? {
         if run.state == RunState::Exited || service.busy.has(&format!("run {}", run.id)) {
             continue;
@@ -413,16 +464,7 @@ pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
         match service.supervisor.evidence(&dir).await {
             Evidence::Alive(alive) => {
                 tracing::info!(run = %run.id, pid = alive.pid, "adopted");
-                let process = ProcessId {
-                    pid: alive.pid,
-                    start: alive.start,
-                    boot_id: alive.boot_id.clone(),
-                    containment: service.supervisor.held(&dir).await,
-                };
-                match service.store.run_started(run.id, process, None, clock::now()).await {
-                    Ok(()) | Err(StoreError::Conflict) => {}
-                    Err(error) => return Err(error),
-                }
+                started(service, &run, &alive).await?;
                 if let Some(why) = run.kill {
                     stop(service, &run, &alive, why).await;
                 }
@@ -450,5 +492,11 @@ mod tests {
         let (remote, why) = ("https://git.example/r.git".to_owned(), "timed out".to_owned());
         assert_eq!(LaunchError::Git(GitError::Remote { remote, why }).weather(), Some(None));
         assert_eq!(LaunchError::Refused("its job is gone".to_owned()).weather(), None);
+        let (path, error) = (PathBuf::from("runs/1/home"), std::io::Error::from_raw_os_error(28));
+        assert_eq!(
+            LaunchError::File { path, error }.weather(),
+            Some(None),
+            "a full disk is no attempt either"
+        );
     }
 }

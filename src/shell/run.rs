@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::model::{Body, Event, Fact, FactKey, Phase, StopState, Task};
@@ -15,7 +16,7 @@ use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
-use crate::shell::{alarm, card, clock, crash, gather, launch, perform, queue, sweep};
+use crate::shell::{alarm, card, clock, crash, degraded, gather, launch, perform, queue, sweep, timekeeping};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
@@ -62,19 +63,24 @@ impl Drop for Held {
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut commits = service.store.commits();
     let mut reaped = tokio::time::Instant::now();
+    let (mut trouble, mut told) = (service.store.trouble(), None);
     // What people pushed while nobody looked.
     if let Err(error) = sweep::branches(&service).await {
         tracing::error!(%error, "pushes could not be looked for");
     }
     while !stop.is_cancelled() {
         commits.borrow_and_update();
-        if let Err(error) = round(&service).await {
-            tracing::error!(%error, "the database does not serve: nothing is started until it does");
+        if let Err(error) = look(&service, &mut trouble).await {
+            if told.as_ref() != Some(&error) {
+                tracing::error!(%error, "the database does not serve: nothing is started until it does; agents go on, and it is tried again");
+            }
+            told = Some(error);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                () = tokio::time::sleep(degraded::PAUSE) => continue,
             }
         }
+        told = None;
         if reaped.elapsed() >= SAFETY_POLL {
             reaped = tokio::time::Instant::now();
             if let Err(error) = launch::recover(&service).await {
@@ -91,10 +97,24 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = commits.changed() => {}
+            // Left as news: the next look takes it in.
+            _ = trouble.changed() => trouble.mark_changed(),
             () = service.woken() => {}
             () = tokio::time::sleep(nap) => {}
         }
     }
+}
+
+/// One look at everything that may be due, unless the database is out of order: then only at orders to end a run.
+async fn look(service: &Arc<Service>, trouble: &mut watch::Receiver<Option<String>>) -> Result<(), StoreError> {
+    if let Err(error) = degraded::mend(service, trouble).await {
+        perform::kills(service).await?;
+        return Err(error);
+    }
+    timekeeping::keep(service).await?;
+    let result = round(service).await;
+    service.degraded.looked(&result);
+    result
 }
 
 /// One look at everything that may be due.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
 use regex::{Regex, RegexBuilder};
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
 use crate::shell::chat::{Chat, Room};
 use crate::shell::commands::Commands;
+use crate::shell::degraded::{self, Degraded};
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
@@ -25,7 +27,7 @@ use crate::shell::secret::Secret;
 use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
-use crate::shell::{chat, clock, intake, launch, queue, run};
+use crate::shell::{chat, clock, intake, launch, queue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -164,6 +166,8 @@ pub struct Service {
     pub data: PathBuf,
     /// When it started.
     pub started_at: Millis,
+    /// The same, by a clock that nobody sets.
+    pub began: Instant,
     /// This host's name, for rows a worker owns.
     pub host: String,
     /// Starts, adopts and ends runs.
@@ -180,6 +184,8 @@ pub struct Service {
     pub(super) reloading: Reloading,
     /// What webhooks are signed with.
     pub hooks: Vec<Hook>,
+    /// What is wrong with the database.
+    pub(super) degraded: Degraded,
     wake: Notify,
     draining: AtomicBool,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
@@ -239,6 +245,7 @@ impl Service {
             chat,
             data,
             started_at: clock::now(),
+            began: Instant::now(),
             host,
             supervisor,
             agent_env: settings.agent_env,
@@ -247,6 +254,7 @@ impl Service {
             dir: settings.dir,
             reloading: Reloading::default(),
             hooks,
+            degraded: Degraded::default(),
             wake: Notify::new(),
             draining: AtomicBool::new(false),
             rules: Mutex::new(rules),
@@ -259,9 +267,22 @@ impl Service {
     /// # Errors
     /// The database, while what was left is read.
     pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
-        launch::recover(self).await?;
-        self.follow_at_start().await?;
-        self.chat_begins().await?;
+        let mut told = false;
+        while let Err(error) = self.take_up().await {
+            // A disk that fills up just now ends nothing: agents are with their shims.
+            let StoreError::Degraded { .. } = error else { return Err(error) };
+            if !told {
+                tracing::error!(%error, "what was left cannot be taken up yet: nothing is started until it can");
+            }
+            told = true;
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(degraded::PAUSE) => {}
+            }
+        }
+        if told {
+            tracing::info!("the database is in order again: work begins");
+        }
         let tracker = TaskTracker::new();
         tracker.spawn(intake::run(Arc::clone(self), stop.clone()));
         tracker.spawn(intake::plane::catch_up(Arc::clone(self), stop.clone()));
@@ -269,6 +290,13 @@ impl Service {
         tracker.close();
         tracker.wait().await;
         Ok(())
+    }
+
+    async fn take_up(self: &Arc<Self>) -> Result<(), StoreError> {
+        timekeeping::begin(self).await?;
+        launch::recover(self).await?;
+        self.follow_at_start().await?;
+        self.chat_begins().await
     }
 
     /// From now on nothing new is started; what is at work goes on.

@@ -169,3 +169,73 @@ fn chaos_no_run_is_lost_doubled_or_left_running() {
     assert!(repeated.is_empty(), "{repeated:#?}");
     world.nothing_is_left();
 }
+
+/// ★ A restart with 200 runs at work: all are adopted, none begins twice, exit statuses are right, and
+/// those that ended while nobody looked are settled from their records.
+#[test]
+#[ignore = "minutes: a check by hand, with figures"]
+fn chaos_two_hundred_runs_are_adopted() {
+    let count = usize::try_from(number("SIGNALBOX_CHAOS_RUNS", 200)).expect("a number");
+    let mut world = World::new(&Setup {
+        agents: toml::from_str("[developer]\ndo = [\"held\"]\n[reviewer]\ndo = [\"hang\"]").expect("agents"),
+        set: toml::from_str("\"serial_gate.enabled\" = false").expect("settings"),
+        config: toml::Table::try_from(json!({"max_concurrency": count})).expect("config"),
+        ..Setup::default()
+    });
+    world.start();
+    let first = Instant::now();
+    let items: Vec<String> = (0..count).map(|n| world.new_task(&format!("Number {n}"))).collect();
+    let at_work = |world: &World| world.begun().iter().filter(|e| e.agent == "developer").count();
+    while at_work(&world) < count {
+        assert!(
+            first.elapsed() < Duration::from_secs(900),
+            "{} of {count} are at work",
+            at_work(&world)
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let began = first.elapsed();
+    world.kill();
+    // One dies in the gap; its shim, or its namespace with it, leaves a record or none.
+    let victim = world.processes().into_iter().find(|(_, l)| role(l) == "agent").expect("an agent").0;
+    kill(Pid::from_raw(victim), Signal::SIGKILL).expect("killed");
+    world.until("its record", || {
+        (1..=count).any(|run| world.data().join(format!("runs/{run}/exit.json")).exists())
+    });
+    let again = Instant::now();
+    world.start();
+    let adopted = |world: &World| world.log().matches(" adopted").count();
+    while adopted(&world) < count - 1 {
+        assert!(
+            again.elapsed() < Duration::from_secs(120),
+            "{} are adopted\n{}",
+            adopted(&world),
+            world.tail()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let took = again.elapsed();
+    world.let_go();
+    let ended = "SELECT COUNT(*) FROM runs WHERE slot = 'developer' AND state = 'ended' AND json_extract(\"end\", '$') LIKE '%ok%'";
+    let last = Instant::now();
+    while world.count(ended) < i64::try_from(count).expect("small") {
+        assert!(
+            last.elapsed() < Duration::from_secs(900),
+            "{} ended well\n{}",
+            world.count(ended),
+            world.tail()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let ledger = world.ledger();
+    assert!(doubled(&ledger).is_empty(), "{:#?}", doubled(&ledger));
+    let starts = ledger.iter().filter(|e| e.phase == Phase::Start && e.agent == "developer").count();
+    println!(
+        "{count} runs at work after {:.0} s; the service killed and started: {} adopted within {:.1} s, one ended in the gap; {starts} runs of developers began in all",
+        began.as_secs_f64(),
+        adopted(&world),
+        took.as_secs_f64()
+    );
+    assert_eq!(starts, count + 1, "one was killed and is tried again; nobody else");
+    assert_eq!(items.len(), count);
+}

@@ -33,6 +33,7 @@ points! {
     while_settling: "settling", 2;
     after_the_push_before_the_end: "before-end", 3;
     after_the_end: "ended", 3;
+    in_the_middle_of_the_end: "finish", 3;
     between_two_effects: "effect", 9;
     with_a_merge_intended: "intent", 1;
     with_the_merge_done: "merged", 1;
@@ -53,5 +54,32 @@ fn at_every_place_of_a_stop() {
         let outcome = world.outcome();
         check(&scenario, &outcome, &world);
         world.nothing_is_left();
+    }
+}
+
+/// ★ All named steps in a loop, at their first passages.
+#[test]
+#[ignore = "minutes: every step of the main scenario"]
+fn every_step_in_a_loop() {
+    let steps = [
+        "event",
+        "claimed",
+        "before-spawn",
+        "spawned",
+        "exited",
+        "settling",
+        "before-end",
+        "finish",
+        "ended",
+        "effect",
+    ];
+    for step in steps {
+        for nth in 1..=4 {
+            dies_at(step, nth);
+        }
+        println!("{step}: died at its first four passages, the same end each time");
+    }
+    for step in ["intent", "merged", "acted"] {
+        dies_at(step, 1);
     }
 }

@@ -16,6 +16,7 @@ mod cli;
 mod crash;
 mod docs_pipeline;
 mod doctor;
+mod faults;
 mod gitea;
 mod hostile;
 mod house;

@@ -2,6 +2,7 @@
 
 mod containing;
 mod killing;
+mod odd;
 mod stopping;
 
 use std::collections::BTreeMap;

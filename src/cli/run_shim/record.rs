@@ -1,8 +1,10 @@
 //! What the shim writes down. A full disk delays it; it does not end it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::statvfs::statvfs;
 use tokio::time::sleep;
 
 use super::ground::Ground;
@@ -10,6 +12,8 @@ use super::orders::vanished;
 use crate::engine::model::Millis;
 use crate::shell::process::{Alive, Exit, ShimRecord, files, names, start_time};
 
+/// A disk with less room than this, in bytes, is full: git and agents need more than that for anything.
+const LEAST: u64 = 1024 * 1024;
 /// Pace of tries while the disk is full.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,10 +42,20 @@ pub(super) fn write_shim(dir: &Path, me: &Alive, ground: &Ground, started: Optio
 }
 
 /// Writes the exit record, however long that takes; gives up only when the run directory is gone.
-pub(super) async fn write_exit(dir: &Path, exit: &Exit) {
-    while files::write_json(&dir.join(names::EXIT), exit).is_err() && !vanished(dir) {
+pub(super) async fn write_exit(dir: &Path, exit: &mut Exit) {
+    exit.disk_full = full(dir);
+    while let Err(error) = files::write_json(&dir.join(names::EXIT), exit) {
+        exit.disk_full |= matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        if vanished(dir) {
+            return;
+        }
         sleep(PAUSE).await;
     }
+}
+
+/// Whether nothing more can be written below `dir`.
+fn full(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|s| s.blocks_available().saturating_mul(s.fragment_size()) < LEAST)
 }
 
 /// Wall time, for what people see.

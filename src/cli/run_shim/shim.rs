@@ -74,7 +74,7 @@ pub(super) async fn run(dir: &Path, me: Alive, spec: RunSpec, ground: Ground) ->
         leaf.remove();
     }
     exit.ended_at = wall();
-    write_exit(dir, &exit).await;
+    write_exit(dir, &mut exit).await;
     Ok(())
 }
 

@@ -129,8 +129,14 @@ fn lost(draft: &mut Draft<'_>, report: &RunReport) {
     let retry = &draft.rules.retry;
     let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
     if slot.rescues >= retry.rescues {
-        draft.because(format!("the run was lost {} times: parked", retry.rescues.saturating_add(1)));
-        return give_up(draft, report);
+        let times = retry.rescues.saturating_add(1);
+        // It may be this very job that ends them: nobody else is to pay for another try.
+        let poison = format!(
+            "poison: {times} runs of {} were gone with their processes, without a word (the service or the machine died, or someone killed \
+             them). It is not tried again by itself: see the service's log around run {}",
+            report.slot, report.run
+        );
+        return give_up_for(draft, report, poison);
     }
     slot.rescues += 1;
     let nth = slot.rescues;
@@ -191,6 +197,11 @@ fn close(draft: &mut Draft<'_>, slot: &Name, ok: bool) {
 
 /// The tries are spent: the edge `work.OUTCOME`, else `work.failed`, else parked for a person.
 fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
+    give_up_for(draft, report, report.end.detail());
+}
+
+/// The same, for a reason of its own.
+fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
     let outcome = Name::new(report.end.outcome());
     draft.because(format!(
         "run {} of {} ended {outcome}, and its tries are spent",
@@ -198,7 +209,6 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
     ));
     close(draft, &report.slot, false);
     draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
-    let detail = report.end.detail();
     edges::one_more_failure(draft, &report.slot, &detail);
     let text = format!("{} (run {})", report.slot, report.run);
     let answer = Answer {

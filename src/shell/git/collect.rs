@@ -101,6 +101,12 @@ impl Vault {
             Some(head) => head,
             None => match self.gather(work, true).await {
                 Ok(head) => head,
+                // Ours, and over when there is room again, although git met it in the agent's files.
+                Err(Fault::Agent(why)) if super::no_room(&why) => {
+                    return Err(GitError::io("its work cannot be taken over")(
+                        std::io::ErrorKind::StorageFull.into(),
+                    ));
+                }
                 Err(Fault::Agent(why)) => return Ok(Collected::Broken { why }),
                 Err(Fault::Ours(error)) => return Err(error),
             },

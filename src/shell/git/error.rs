@@ -106,6 +106,13 @@ impl GitError {
     }
 }
 
+/// Whether the words of the system, or of git, say that no room is left on a disk.
+#[must_use]
+pub fn no_room(words: &str) -> bool {
+    let said = ["No space left on device", "Disk quota exceeded", "no storage space"];
+    said.iter().any(|w| words.contains(w))
+}
+
 /// Text of another program as it may stand in a message: no control characters, not endless.
 pub(crate) fn printable(text: &[u8]) -> String {
     const LONGEST: usize = 1500;

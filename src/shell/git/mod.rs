@@ -30,7 +30,7 @@ mod tests;
 pub use bare::Bare;
 pub use collect::{Collected, Work};
 pub use command::{Git, NEEDED};
-pub use error::GitError;
+pub use error::{GitError, no_room};
 pub use names::{Identity, TaskBranch, branch_name, object_id};
 pub use push::{Deleted, Expected, Push};
 pub use remote::{Auth, Remote};

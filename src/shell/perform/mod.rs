@@ -65,6 +65,19 @@ pub async fn pump(service: &Arc<Service>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Takes up the orders to end a run, and nothing else: what a full disk does not hold up.
+pub async fn kills(service: &Arc<Service>) -> Result<(), StoreError> {
+    for row in service.store.due_effects(clock::now(), u32::MAX).await? {
+        if !matches!(row.effect, Effect::Kill { .. }) {
+            service.store.effect_release(row.id);
+            continue;
+        }
+        let service = Arc::clone(service);
+        tokio::spawn(async move { one(&service, row).await });
+    }
+    Ok(())
+}
+
 async fn one(service: &Arc<Service>, row: OutboxRow) {
     let (id, attempts) = (row.id, row.attempts);
     let longest = match row.effect {
@@ -105,6 +118,8 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
     if let Err(error) = recorded {
         tracing::error!(effect = id, %error, "an effect's outcome could not be recorded; it is looked at again");
         tokio::time::sleep(Duration::from_secs(1)).await;
+        // Not before that can be recorded: the outside is not to see it every second.
+        service.mended().await;
         service.store.effect_release(id);
     }
     service.wake();

@@ -45,6 +45,13 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
     if let Some(error) = &exit.launch_error {
         return RunEnd::Permanent { detail: error.clone() };
     }
+    if exit.disk_full && exit.code.is_some_and(|code| code != 0) {
+        // Its log may lack the very words that say so.
+        return RunEnd::Transient {
+            detail: format!("the disk was full when it ended, exit {}", exit.code.unwrap_or_default()),
+            retry_after: None,
+        };
+    }
     let silent = report.ending.is_none() && !matches!(output, Output::Auto | Output::Text);
     let failure = match &report.ending {
         Some(Ending::Failure(failure)) => Some(failure),

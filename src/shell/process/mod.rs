@@ -23,6 +23,7 @@ mod identity;
 mod judged;
 mod log;
 mod outcome;
+mod overdue;
 mod preflight;
 pub(crate) mod procs;
 pub mod report;

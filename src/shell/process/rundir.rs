@@ -79,6 +79,9 @@ pub struct Exit {
     /// How firmly it was held: what its being gone was verified by.
     #[serde(default)]
     pub containment: Containment,
+    /// No room was left on the disk of its directory when it ended: what failed may have failed of that.
+    #[serde(default)]
+    pub disk_full: bool,
 }
 
 /// Identity of a shim and, once it runs, of its agent.

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+/// What is to be done about a damaged file; it is known again by these words.
+pub(super) const DAMAGED: &str = "end the service and put a back-up in its place";
+
 /// A request to the store failed; nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -71,6 +74,18 @@ fn from_sqlite(cause: ffi::Error, e: &rusqlite::Error) -> StoreError {
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Degraded {
             why: format!("{e}: another program holds the database; end it (see `fuser signalbox.db`)"),
+        },
+        ErrorCode::DiskFull => StoreError::Degraded {
+            why: format!("{e}: free some space on the disk of the data directory"),
+        },
+        ErrorCode::OutOfMemory => StoreError::Degraded {
+            why: format!("{e}: free some memory"),
+        },
+        ErrorCode::SystemIoFailure => StoreError::Degraded {
+            why: format!("{e}: the disk of the data directory fails; the kernel's messages say more (`dmesg`)"),
+        },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Degraded {
+            why: format!("{e}: {DAMAGED} (`signalbox restore FOLDER --replace`)"),
         },
         _ => StoreError::Degraded { why: e.to_string() },
     }

@@ -3,6 +3,8 @@
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
+use crate::shell::crash;
+
 /// Marks the file as ours in its header: "sgbx".
 pub(super) const APPLICATION: i32 = 0x7367_6278;
 
@@ -14,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0005_chat.sql")),
     M::up(include_str!("migrations/0006_board.sql")),
     M::up(include_str!("migrations/0007_breaker.sql")),
+    M::up(include_str!("migrations/0009_clock.sql")),
 ];
 
 /// The newest schema version that this binary knows.
@@ -30,11 +33,27 @@ pub(super) fn run(conn: &mut Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     conn.pragma_update(None, "application_id", APPLICATION)?;
-    Migrations::from_slice(STEPS).to_latest(conn).map_err(|e| match e {
+    for step in usize::try_from(version(conn)?).unwrap_or_default()..STEPS.len() {
+        crash::point("migration");
+        to(conn, step + 1)?;
+    }
+    Ok(())
+}
+
+/// Brings the schema up to this version.
+fn to(conn: &mut Connection, version: usize) -> rusqlite::Result<()> {
+    Migrations::from_slice(STEPS).to_version(conn, version).map_err(|e| match e {
         rusqlite_migration::Error::RusqliteError { err, .. } => err,
         // The other variants cannot come up: the version was compared before, and there are no hooks.
         other => rusqlite::Error::ToSqlConversionFailure(Box::new(other)),
     })
+}
+
+/// A file of an older version, as its binary left it.
+#[cfg(test)]
+pub(super) fn old(conn: &mut Connection, version: usize) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "application_id", APPLICATION)?;
+    to(conn, version)
 }
 
 /// The schema version of the file; 0 when there is no schema.

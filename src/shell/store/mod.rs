@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 mod breakers;
 mod chat;
+mod clock;
 mod codec;
 mod copy;
 mod deliveries;

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::codec::{Fields, column, exec, first, json, list, one, word};
 use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox, spending};
 use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
+use crate::shell::crash;
 
 /// Runs with what is shown of their task.
 const SELECT: &str = "SELECT r.*, t.project FROM runs r JOIN tasks t ON t.id = r.task";
@@ -207,6 +208,7 @@ pub(super) fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option
     let usage = report.as_ref().map(|r| json(&r.usage)).transpose()?;
     let sql = "UPDATE runs SET state = 'ended', \"end\" = ?2, usage = ?3, ended_at = ?4 WHERE id = ?1";
     exec(conn, sql, params![run.0, json(end)?, usage, now.0])?;
+    crash::point("finish");
     spending::ended(conn, &row, report.as_ref().map_or(0.0, |r| r.usage.cost_usd), now)?;
     breakers::after(conn, &row, end, cause(conn, row.job)?, now)?;
     let own: bool = one(

@@ -6,8 +6,11 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec::exec;
+use super::error::DAMAGED;
 use super::{Result, Store, StoreError};
 
+/// Half the bytes that must find room for the database to be in order again.
+const ROOM: i64 = 128 * 1024;
 /// Pages copied at a time.
 const PAGES: i32 = 4096;
 
@@ -32,12 +35,29 @@ impl Store {
         .await
     }
 
-    /// Writes something that changes nothing: whether the database is in order again.
+    /// Writes something that changes nothing: whether the database is in order again. One that was
+    /// found damaged has to be whole besides, page by page: writing proves nothing of that.
     ///
     /// # Errors
     /// [`StoreError::Degraded`] while it is not.
     pub async fn probe(&self) -> Result<()> {
-        self.write(|conn| exec(conn, "UPDATE meta SET opens = opens", []).map(|_| ())).await
+        let damaged = self.trouble().borrow().as_ref().is_some_and(|why| why.contains(DAMAGED));
+        if damaged {
+            let found: String = self.read(|conn| super::codec::one(conn, "PRAGMA quick_check(1)", [])).await?;
+            if found != "ok" {
+                return Err(StoreError::Degraded {
+                    why: format!("{found}: {DAMAGED} (`signalbox restore FOLDER --replace`)"),
+                });
+            }
+        }
+        // More than a page or two: a log that still has room for those would tell of a disk that has none.
+        let room = "INSERT INTO notices (key, task, text, since) SELECT 'probe', id, hex(zeroblob(?1)), 0 FROM tasks LIMIT 1";
+        self.write(move |conn| {
+            exec(conn, room, [ROOM])?;
+            exec(conn, "DELETE FROM notices WHERE key = 'probe'", [])?;
+            exec(conn, "UPDATE meta SET opens = opens", []).map(drop)
+        })
+        .await
     }
 }
 

@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lock::Lock;
 use super::{Result, StoreError, witness};
+use crate::shell::crash;
 
 /// Requests that one commit takes at most.
 const BATCH: usize = 256;
@@ -182,6 +183,7 @@ impl State {
                 }
             }
         }
+        let broken = broken.or_else(|| self.injected(changes));
         let transaction = broken.map_or_else(|| self.conn.execute_batch("COMMIT").map_err(StoreError::from), Err);
         if let Err(error) = &transaction {
             if !self.conn.is_autocommit() {
@@ -220,6 +222,17 @@ impl State {
         }
         self.conn.execute_batch("ROLLBACK TO request; RELEASE request")?;
         Ok(0)
+    }
+
+    /// The fault that a test has ordered for this commit; what writes nothing needs no disk.
+    fn injected(&self, changes: u64) -> Option<StoreError> {
+        let code = match crash::commit_fails(changes > 0)? {
+            "full" => ffi::SQLITE_FULL,
+            "nomem" => ffi::SQLITE_NOMEM,
+            "corrupt" => ffi::SQLITE_CORRUPT,
+            _ => ffi::SQLITE_IOERR_WRITE,
+        };
+        Some(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into())
     }
 
     fn report(&self, error: &StoreError) {

@@ -90,6 +90,11 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
     })
 }
 
+/// What a database out of order means for whoever waits.
+fn degraded(why: &str) -> String {
+    format!("{why}; until then nothing is started and nothing can be recorded, agents at work go on, and it is tried again every second")
+}
+
 async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
     let chat = service.chat.room().and_then(|room| room.problem());
     let view = |p: crate::shell::chat::Problem| ProblemView {
@@ -104,7 +109,11 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
         since: since.into(),
     });
-    let mut found: Vec<ProblemView> = chat.map(view).into_iter().chain(rules).collect();
+    let degraded = service.trouble().map(|t| ProblemView {
+        text: degraded(&t.why),
+        since: t.since.into(),
+    });
+    let mut found: Vec<ProblemView> = degraded.into_iter().chain(chat.map(view)).chain(rules).collect();
     for project in service.projects.values() {
         let freeze = service.store.repo_by_id(project.repo).await?.freeze;
         found.extend(freeze.map(|freeze| ProblemView {
@@ -176,10 +185,20 @@ pub async fn why(service: &Service, found: &Found) -> Result<WhyView, StoreError
             runs: Vec::new(),
         });
     };
-    let blockers = reasons(service, std::slice::from_ref(task))
+    let mut blockers = reasons(service, std::slice::from_ref(task))
         .await?
         .remove(&task.id)
         .unwrap_or_default();
+    if let Some(trouble) = service.trouble().filter(|_| !task.terminal()) {
+        let first = BlockerView {
+            code: "DEGRADED".to_owned(),
+            text: degraded(&trouble.why),
+            since: trouble.since.into(),
+            who: who(Who::Operator).to_owned(),
+            clear: None,
+        };
+        blockers.insert(0, first);
+    }
     let runs = service.store.runs(task.id).await?;
     let open: Vec<_> = runs
         .iter()
@@ -226,7 +245,7 @@ async fn sentence(service: &Service, task: &Task, blockers: &[BlockerView], runs
 /// Whether the service is well.
 #[must_use]
 pub fn health(service: &Service, containment: &str) -> HealthView {
-    let trouble = service.store.trouble().borrow().clone();
+    let trouble = service.trouble();
     HealthView {
         status: match (&trouble, service.draining()) {
             (Some(_), _) => "degraded",
@@ -235,9 +254,10 @@ pub fn health(service: &Service, containment: &str) -> HealthView {
         }
         .to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        uptime_s: service.now().since(service.started_at).0 / 1000,
+        uptime_s: service.began.elapsed().as_secs().cast_signed(),
         containment: containment.to_owned(),
-        database: trouble.unwrap_or_else(|| "ok".to_owned()),
+        since: trouble.as_ref().map(|t| t.since.into()),
+        database: trouble.map_or_else(|| "ok".to_owned(), |t| t.why),
     }
 }
 

@@ -611,7 +611,7 @@ shapes! {
 
     /// Whether the service is well.
     struct HealthView {
-        /// `ok` or `degraded`.
+        /// `ok`, `draining`, or `degraded`: nothing is started.
         status: String,
         /// Its version.
         version: String,
@@ -619,8 +619,10 @@ shapes! {
         uptime_s: i64,
         /// What is promised about ending processes: `pidns`, `cgroup` or `tagged`.
         containment: String,
-        /// `ok`, or what is wrong with the database.
+        /// `ok`, or what is wrong with the database and what to do about it.
         database: String,
+        /// Since when something is wrong with it.
+        since: Option<Stamp>,
     }
 
     /// A project.

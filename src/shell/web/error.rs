@@ -1,12 +1,15 @@
 //! Refusals as JSON: what is wrong, and what to do about it.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::shell::door::DoorError;
 use crate::shell::store::StoreError;
 use crate::shell::view::ErrorView;
+
+/// Seconds after which whoever was refused for our sake may ask again.
+const RETRY_AFTER: &str = "10";
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +67,13 @@ impl IntoResponse for ApiError {
         if self.status.is_server_error() {
             tracing::error!(status = self.status.as_u16(), error = %self.view.error, "a request failed");
         }
-        (self.status, Json(self.view)).into_response()
+        let mut answer = (self.status, Json(self.view)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        answer
     }
 }
 

@@ -227,3 +227,18 @@ fn a_full_minute_is_waited_out() {
     assert!(begun.elapsed() >= Duration::from_secs(2));
     assert_eq!(ground.plane.asked().iter().filter(|(.., status)| *status == 429).count(), 1);
 }
+
+/// ★ A delivery that cannot be written down is refused, so that its sender tries again; it is not acknowledged and lost.
+#[test]
+fn a_delivery_that_finds_the_disk_full_is_refused_and_taken_when_there_is_room() {
+    let ground = Ground::new("orch", "");
+    let body = r#"{"event": "project", "action": "created", "data": {"id": "1"}, "activity": null}"#;
+    let signature = crate::world::plane::sign(SECRET, body.as_bytes());
+    let posted = || crate::world::plane::post_at(ground.hook, "/webhook/plane", "project", body, Some(&signature)).expect("an answer");
+    ground.world.fault("full:1");
+    assert_eq!((posted(), posted()), (503, 503));
+    assert_eq!(ground.world.count("SELECT COUNT(*) FROM deliveries"), 0);
+    ground.world.fault("");
+    assert_eq!(posted(), 200);
+    assert_eq!(ground.world.count("SELECT COUNT(*) FROM deliveries"), 1);
+}

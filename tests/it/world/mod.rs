@@ -24,8 +24,8 @@ use signalbox::scripted::{Entry, Phase};
 
 pub use format::{Scenario, Step};
 pub use http::Answer;
-pub use outcome::{Outcome, check};
-pub use play::{Mode, play};
+pub use outcome::{Outcome, check, end_of};
+pub use play::{Mode, blocked, play};
 pub use transcript::transcript;
 
 pub const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
@@ -65,6 +65,8 @@ pub struct World {
     pub crash_once: bool,
     /// Whether the service is to wait for its runs when it is told to end.
     pub drain: bool,
+    /// The program that is started as the service; the one under test where it says nothing.
+    pub exe: Option<PathBuf>,
     /// Starts of the service so far.
     pub starts: u32,
     prefix: String,
@@ -86,6 +88,7 @@ impl World {
             crash: None,
             crash_once: false,
             drain: false,
+            exe: None,
             starts: 0,
             prefix: prefix.to_owned(),
         };
@@ -167,7 +170,11 @@ impl World {
 
     /// A command of the program, in this world.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(EXE);
+        self.command_of(Path::new(EXE), args)
+    }
+
+    fn command_of(&self, exe: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(exe);
         command
             .args(args)
             .env("SIGNALBOX_CONFIG", self.path("signalbox.toml"))
@@ -202,11 +209,15 @@ impl World {
             .open(self.path("service.log"))
             .expect("a log");
         // Every world has rules of its own, and proofs are tried elsewhere.
-        let mut command = self.command(&["serve", "--no-proof"]);
+        let exe = self.exe.clone().unwrap_or_else(|| EXE.into());
+        let mut command = self.command_of(&exe, &["serve", "--no-proof"]);
         command.args(self.drain.then_some("--drain"));
         if let Some(point) = self.crash.as_ref().filter(|_| self.starts == 1 || !self.crash_once) {
             command.env("SIGNALBOX_CRASH", point);
         }
+        command
+            .env("SIGNALBOX_FAULT", self.path("fault"))
+            .env("SIGNALBOX_CLOCK", self.path("clock"));
         command.env("RUST_LOG", "info").stdout(Stdio::null()).stderr(log);
         self.service = Some(command.spawn().expect("the service starts"));
     }
@@ -252,9 +263,26 @@ impl World {
         self.start();
     }
 
-    /// The service's number among processes, while there is one.
+    /// From its next commits on the disk behaves like this: `full:3`, `ioerr:1` …; well, where it says nothing.
+    pub fn fault(&self, order: &str) {
+        write(&self.path("fault.new"), order);
+        fs::rename(self.path("fault.new"), self.path("fault")).expect("in place");
+    }
+
+    /// Sets the wall clock of the service, against the machine's.
+    pub fn set_clock(&self, ms: i64) {
+        write(&self.path("clock.new"), &ms.to_string());
+        fs::rename(self.path("clock.new"), self.path("clock")).expect("in place");
+    }
+
+    /// The service's process.
     pub fn pid(&self) -> Option<u32> {
         self.service.as_ref().map(Child::id)
+    }
+
+    /// Asks once, whatever the answer.
+    pub fn ask(&self, path: &str) -> Answer {
+        http::send(&self.socket(), "GET", path, None).expect("an answer")
     }
 
     /// Ends the service as `kill -9` does.

@@ -179,7 +179,7 @@ impl World {
 }
 
 /// What a task or an issue has come to, from what is shown of it.
-pub(super) fn end_of(seen: &Json) -> Json {
+pub fn end_of(seen: &Json) -> Json {
     let task = &seen["task"];
     let mut comments: Vec<String> = seen["comments"]
         .as_array()

@@ -90,6 +90,8 @@ fn b_q_9_a_lost_run_is_rescued_three_times_then_parked() {
     w.ends("reviewer", RunEnd::Lost);
     assert_eq!((w.back_in(), w.mode()), (None, Mode::Escalated));
     assert_eq!(w.task.control.slots["reviewer"].attempts, 0, "attempts are kept");
+    let (why, _) = w.task.ledger.escalated.clone().unwrap();
+    assert!(why.contains("poison: 4 runs of reviewer"), "{why}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::engine::model::{
 };
 
 mod chat;
+mod clock;
 mod deliveries;
 mod depends;
 mod durability;
@@ -17,6 +18,7 @@ mod effects;
 mod events;
 mod local;
 mod matrix;
+mod migrating;
 mod model;
 mod opening;
 mod over;

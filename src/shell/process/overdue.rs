@@ -1,0 +1,55 @@
+//! A shim that does not enforce its deadline: someone stopped it, or it is stuck. The service is
+//! the second to look, and later than the shim by far.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::sleep;
+
+use super::sweep::scope;
+use super::{Alive, RunSpec, Supervisor, files, names, signal};
+
+/// Clock ticks of `/proc` in a second: the same wherever Linux runs that this is built for.
+const TICKS: u64 = 100;
+/// Longest sleep: timers of the runtime stand still while the machine is suspended, deadlines do not.
+const LOOK: Duration = Duration::from_secs(60);
+
+impl Supervisor {
+    /// Sees to it that a run ends whose shim does not end it, and never returns: whoever waits for the
+    /// shim learns of it. Over its deadline, its grace and this `margin`, a shim that is merely stopped
+    /// is made to go on, and ends its run as it should; after a second margin it is killed, which leaves
+    /// the run to be swept as any other whose shim is gone.
+    pub async fn overdue(&self, alive: &Alive, dir: &Path, margin: Duration) -> Infallible {
+        let spec = files::read_json::<RunSpec>(&dir.join(names::SPEC)).ok().flatten();
+        let Some(spec) = spec else { return std::future::pending().await };
+        let begun = Duration::from_millis(alive.start.saturating_mul(1000 / TICKS));
+        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        until(begun + millis(spec.deadline_ms) + millis(spec.grace_ms) + margin).await;
+        tracing::warn!(run = %spec.run, pid = alive.pid, "a run is over its deadline and its shim does nothing: it is made to go on");
+        // Nothing to one that runs.
+        let _ = signal(alive.pid, alive.start, Signal::CONT);
+        sleep(margin).await;
+        // One whose run is gone only waits for room to write down how it ended: it is left alone.
+        while !scope(dir).members().is_ok_and(|m| m.iter().any(|found| found.pid != alive.pid)) {
+            sleep(margin).await;
+        }
+        tracing::error!(run = %spec.run, pid = alive.pid, "a shim does not end its run: it is killed, and what is left of the run with it");
+        let _ = signal(alive.pid, alive.start, Signal::KILL);
+        std::future::pending().await
+    }
+}
+
+/// Sleeps until this much time has passed since the machine was started.
+async fn until(due: Duration) {
+    loop {
+        let now = clock_gettime(ClockId::Boottime);
+        let now = Duration::new(now.tv_sec.unsigned_abs(), 0);
+        match due.checked_sub(now) {
+            Some(left) if !left.is_zero() => sleep(left.min(LOOK)).await,
+            _ => return,
+        }
+    }
+}

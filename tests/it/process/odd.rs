@@ -1,0 +1,153 @@
+//! Shims that are stopped, agents that print for ever, words that are no words.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SIGCONT, SIGSTOP};
+use signalbox::engine::model::Kill;
+use signalbox::shell::process::{Outcome, tail};
+
+use super::{World, signal, supervisor, until};
+
+/// How the run ends when the service looks after its deadline as well.
+async fn watched(world: &World, alive: &signalbox::shell::process::Alive, margin: Duration) -> Outcome {
+    let (service, dir) = (supervisor(), world.run_dir());
+    let both = async {
+        tokio::select! {
+            outcome = service.wait(alive, &dir) => outcome,
+            never = service.overdue(alive, &dir, margin) => match never {},
+        }
+    };
+    tokio::time::timeout(super::LONG, both).await.expect("in time")
+}
+
+/// ★ SIGSTOP past the deadline: the service makes it go on, and it keeps what it promised.
+#[tokio::test]
+async fn a_stopped_shim_is_made_to_go_on_past_its_deadline() {
+    let world = World::new();
+    let mut spec = world.scripted("hang");
+    (spec.deadline_ms, spec.grace_ms) = (300, 100);
+    let alive = world.spawn(&spec).await;
+    signal(alive.pid, SIGSTOP);
+    match watched(&world, &alive, Duration::from_millis(500)).await {
+        Outcome::Exited(exit) => assert_eq!(exit.killed, Some(Kill::Deadline)),
+        Outcome::Gone => panic!("it was to end by itself"),
+    }
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+}
+
+/// ★ One that does not go on is given up with all of its run: there is nobody left who could come late.
+#[tokio::test]
+async fn a_stopped_shim_that_stays_stopped_is_given_up_and_nothing_of_it_comes_late() {
+    let world = World::new();
+    let mut spec = world.scripted("hang");
+    (spec.deadline_ms, spec.grace_ms) = (300, 100);
+    let alive = world.spawn(&spec).await;
+    let (pid, mut ended) = (alive.pid, false);
+    signal(pid, SIGSTOP);
+    let stop_again = async {
+        loop {
+            // Whoever lets it go on is too late: it is stopped before it runs a thousandth of a second.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), SIGSTOP);
+            tokio::time::sleep(Duration::from_micros(50)).await;
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = watched(&world, &alive, Duration::from_millis(400)) => outcome,
+        () = stop_again => unreachable!("it goes on for ever"),
+    };
+    supervisor().sweep(&world.run_dir()).await;
+    // Whether it won the race for that moment or not: it is over, and once.
+    if let Outcome::Exited(exit) = &outcome {
+        assert_eq!(exit.killed, Some(Kill::Deadline), "{exit:?}");
+        ended = true;
+    }
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), SIGCONT);
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+    assert_eq!(world.run_dir().join("exit.json").exists(), ended, "nothing came late: {outcome:?}");
+}
+
+/// ★ A hung agent is one that does not end, whatever it prints.
+#[tokio::test]
+async fn an_agent_that_prints_for_ever_meets_its_deadline() {
+    let world = World::new();
+    let mut spec = world.sh("trap '' TERM; while :; do echo still at it; done");
+    (spec.deadline_ms, spec.grace_ms, spec.log_max_bytes) = (500, 100, 64 * 1024);
+    let alive = world.spawn(&spec).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.killed, exit.signal), (Some(Kill::Deadline), Some(9)));
+    assert!(world.log().contains("still at it"));
+}
+
+/// A burst of a million lines: counted whole, kept within the bound, beginning and end.
+#[tokio::test]
+async fn a_burst_of_a_million_lines_is_bounded() {
+    let world = World::new();
+    let mut spec = world.sh("seq 1000000");
+    spec.log_max_bytes = 256 * 1024;
+    let alive = world.spawn(&spec).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.log_truncated, exit.log_bytes), (Some(0), true, 6_888_896));
+    let used = fs::metadata(world.path("7.log")).expect("log").blocks() * 512;
+    assert!(used <= 256 * 1024 + 8192, "{used} bytes on disk");
+    assert!(world.log().starts_with("1\n") || tail(&world.path("7.log"), 100).expect("tail").ends_with("\n1000000\n"));
+}
+
+/// Bytes that are no text are kept as they are, and shown as what can be shown.
+#[tokio::test]
+async fn a_log_that_is_no_utf_8_is_read_all_the_same() {
+    let world = World::new();
+    let alive = world
+        .spawn(&world.sh("printf 'before \\377\\376\\303\\050 after\\n'; exit 3"))
+        .await;
+    assert_eq!(world.exit(&alive).await.code, Some(3));
+    let log = world.log();
+    assert!(
+        log.contains("before") && log.contains("after") && log.contains('\u{fffd}'),
+        "{log:?}"
+    );
+}
+
+/// Not executable, or no program at all: said, and no attempt to guess.
+#[tokio::test]
+async fn a_program_that_cannot_be_executed_says_so() {
+    for (name, text, mode) in [("plain", "#!/bin/sh\nexit 0\n", 0o644), ("odd", "\u{1}\u{2} no program\n", 0o755)] {
+        let world = World::new();
+        let program = world.path(name);
+        fs::write(&program, text).expect("a file");
+        fs::set_permissions(&program, fs::Permissions::from_mode(mode)).expect("mode");
+        let alive = world.spawn(&world.spec(&[&program.to_string_lossy()])).await;
+        let exit = world.exit(&alive).await;
+        let error = exit.launch_error.unwrap_or_default();
+        assert!(error.contains(name), "{name}: {error:?}");
+        assert_eq!((exit.code, exit.signal), (None, None));
+    }
+}
+
+/// ★ 10 GB without a newline, at the bound that a service gives.
+#[tokio::test]
+#[ignore = "a minute, and 10 GB through the disk"]
+async fn ten_gigabytes_without_a_newline_are_bounded() {
+    let world = World::new();
+    let mut spec = world.sh("head -c 10000000000 /dev/zero | tr '\\0' x");
+    (spec.log_max_bytes, spec.deadline_ms) = (64 << 20, 600_000);
+    let begun = Instant::now();
+    let alive = world.spawn(&spec).await;
+    let (mut most, path) = (0, world.path("7.log"));
+    until("the end", || {
+        most = most.max(fs::metadata(&path).map_or(0, |m| m.blocks() * 512));
+        world.run_dir().join("exit.json").exists().then_some(())
+    })
+    .await;
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.log_bytes, exit.log_truncated), (Some(0), 10_000_000_000, true));
+    let used = fs::metadata(&path).expect("log").blocks() * 512;
+    println!(
+        "10 GB in {:.0} s; at most {} MB on disk while it was written, {} MB after",
+        begun.elapsed().as_secs_f64(),
+        most >> 20,
+        used >> 20
+    );
+    assert!(used <= (64 << 20) + 8192, "{used}");
+}
