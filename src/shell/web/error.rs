@@ -30,6 +30,11 @@ impl ApiError {
         }
     }
 
+    /// Whether the same request may be taken later.
+    pub fn is_temporary(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     pub fn unauthorized(error: &str, help: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error, Some(help.to_owned()))
     }

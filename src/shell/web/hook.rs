@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -39,13 +41,25 @@ pub(super) struct Taken {
 /// Takes in a delivery of a Plane server.
 #[utoipa::path(post, path = "/webhook/plane", request_body(content_type = "application/json", content = String),
     responses((status = 200, body = Taken), (status = 401, body = crate::shell::view::ErrorView)))]
-pub(super) async fn plane(
-    State(web): State<Web>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<axum::Json<Taken>, ApiError> {
+pub(super) async fn plane(State(web): State<Web>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
     let event = header(&headers, &["x-plane-event"]);
-    take(&web.service, Peer::Plane, event, header(&headers, &["x-plane-signature"]), body).await
+    match take(&web.service, Peer::Plane, event, header(&headers, &["x-plane-signature"]), body).await {
+        Ok(taken) => taken.into_response(),
+        Err(refusal) if refusal.is_temporary() => broken_off(refusal.into_response()),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The same answer, but its body breaks off. To Plane every answer is a delivery, whatever its status; what it could not
+/// read to its end it sends again.
+fn broken_off(answer: Response) -> Response {
+    let (mut parts, _) = answer.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    let pieces = [
+        Ok(Bytes::from_static(b"not now")),
+        Err(std::io::Error::other("it cannot be written down")),
+    ];
+    Response::from_parts(parts, Body::from_stream(futures_util::stream::iter(pieces)))
 }
 
 /// Takes in a delivery of a Gitea or Forgejo server.

@@ -34,7 +34,7 @@ fn what_was_missed_while_the_service_was_down_is_taken_up_at_its_start() {
     ground.world.start();
     ground.world.wait_mode("ORCH-001", "cancelled");
     ground.plane.until_status(&new, "In Review");
-    ground.until_log("missed while the service was down");
+    ground.until_log("missed meanwhile");
 }
 
 /// What a person put on the board meanwhile is decided before ours is shown: STOP is never erased.
@@ -228,17 +228,30 @@ fn a_full_minute_is_waited_out() {
     assert_eq!(ground.plane.asked().iter().filter(|(.., status)| *status == 429).count(), 1);
 }
 
-/// ★ A delivery that cannot be written down is refused, so that its sender tries again; it is not acknowledged and lost.
+/// ★ A delivery that cannot be written down is refused in a way that makes its sender try again; what was never sent again
+/// is found on the board when there is room.
 #[test]
 fn a_delivery_that_finds_the_disk_full_is_refused_and_taken_when_there_is_room() {
-    let ground = Ground::new("orch", "");
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
     let body = r#"{"event": "project", "action": "created", "data": {"id": "1"}, "activity": null}"#;
     let signature = crate::world::plane::sign(SECRET, body.as_bytes());
-    let posted = || crate::world::plane::post_at(ground.hook, "/webhook/plane", "project", body, Some(&signature)).expect("an answer");
+    let hook = ground.hook;
+    let post = || crate::world::plane::answer_to(hook, "/webhook/plane", "project", body, Some(&signature)).expect("an answer");
+    let known = |ground: &Ground| ground.world.count("SELECT COUNT(*) FROM deliveries WHERE event = 'project'");
     ground.world.fault("full:1");
-    assert_eq!((posted(), posted()), (503, 503));
-    assert_eq!(ground.world.count("SELECT COUNT(*) FROM deliveries"), 0);
+    for refused in [post(), post()] {
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        assert!(
+            refused.contains("chunked") && !refused.ends_with("0\r\n\r\n"),
+            "it breaks off: {refused}"
+        );
+    }
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&issue, "STOP");
+    assert_eq!(known(&ground), 0);
     ground.world.fault("");
-    assert_eq!(posted(), 200);
-    assert_eq!(ground.world.count("SELECT COUNT(*) FROM deliveries"), 1);
+    assert!(post().starts_with("HTTP/1.1 200 "));
+    assert_eq!(known(&ground), 1);
+    ground.world.wait_mode("ORCH-001", "cancelled");
 }

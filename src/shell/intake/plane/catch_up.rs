@@ -1,12 +1,14 @@
-//! What people did on a board while the service was down. Plane repeats what nobody took for less than an hour, then it
-//! switches the webhook off: at a start the board itself is read.
+//! What people did on a board while the service was down, or could write nothing down. Plane repeats what nobody took for
+//! less than an hour, then it switches the webhook off: the board itself is read.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::model::{Millis, Name};
+use crate::shell::clock;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::Peer;
 use crate::shell::tracker::Tracker;
@@ -23,20 +25,45 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_mins(5);
 
-/// Reads every board once, however long that takes. A board that has never told anything is left alone: what lies there
-/// from before is nobody's request to this service.
+/// Reads every board at the start, and again whenever the database has been out of order: deliveries were refused then.
+/// A board that has never told anything is left alone: what lies there from before is nobody's request to this service.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let since = match service.store.last_delivery(Peer::Plane).await {
-        Ok(Some(last)) => Millis(last.0.saturating_sub(MARGIN)),
+    let mut trouble = service.store.trouble();
+    let mut since = None;
+    loop {
+        boards(&service, since, &stop).await;
+        if !turns(&mut trouble, true, &stop).await {
+            return;
+        }
+        since = Some(clock::now());
+        if !turns(&mut trouble, false, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Waits until there is trouble with the database, or none any more; false when the service ends.
+async fn turns(trouble: &mut watch::Receiver<Option<String>>, wanted: bool, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        turned = trouble.wait_for(|why| why.is_some() == wanted) => turned.is_ok(),
+    }
+}
+
+/// Reads every board once, however long that takes: what was changed since then, or since it was last heard of.
+async fn boards(service: &Arc<Service>, since: Option<Millis>, stop: &CancellationToken) {
+    let last = match service.store.last_delivery(Peer::Plane).await {
+        Ok(Some(last)) => last,
         Ok(None) => return,
         Err(error) => {
             tracing::error!(%error, "it cannot be told what boards were last heard of: what was missed is not looked for");
             return;
         }
     };
+    let since = Millis(since.unwrap_or(last).0.saturating_sub(MARGIN));
     for name in service.projects.keys() {
         let mut pause = PAUSE;
-        while let Err(error) = one(&service, name, since).await {
+        while let Err(error) = one(service, name, since).await {
             tracing::warn!(project = %name, "what was missed on the board cannot be read yet: {error}");
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -51,7 +78,7 @@ async fn one(service: &Arc<Service>, name: &Name, since: Millis) -> Result<(), L
     let Tracker::Plane(plane) = &project.tracker else { return Ok(()) };
     for issue in changed(plane, since).await? {
         if let Some(what) = news(service, project, &issue).await? {
-            tracing::info!(project = %name, issue = issue.id, "missed while the service was down: {what}");
+            tracing::info!(project = %name, issue = issue.id, "missed meanwhile: {what}");
         }
     }
     Ok(())

@@ -141,6 +141,15 @@ pub fn post(to: SocketAddr, event: &str, body: &str, signature: Option<&str>) ->
 
 /// The same at another path.
 pub fn post_at(to: SocketAddr, path: &str, event: &str, body: &str, signature: Option<&str>) -> std::io::Result<u16> {
+    answer_to(to, path, event, body, signature)?
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .ok_or_else(|| std::io::Error::other("no status"))
+}
+
+/// The same; gives the whole answer.
+pub fn answer_to(to: SocketAddr, path: &str, event: &str, body: &str, signature: Option<&str>) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let signed = signature.map(|s| format!("X-Plane-Signature: {s}\r\n")).unwrap_or_default();
@@ -154,9 +163,5 @@ pub fn post_at(to: SocketAddr, path: &str, event: &str, body: &str, signature: O
     stream.write_all(body.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    answer
-        .split(' ')
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .ok_or_else(|| std::io::Error::other("no status"))
+    Ok(answer)
 }

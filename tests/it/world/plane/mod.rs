@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, Method, Response, Uri};
 
 use board::Board;
 pub use board::{Fault, Kind};
-pub use hooks::{Hooks, post, post_at, sign};
+pub use hooks::{Hooks, answer_to, post, post_at, sign};
 
 /// The secret that webhooks are signed with: the one of the published vectors.
 pub const SECRET: &str = "plane_wh_0123456789abcdef0123456789abcdef";
