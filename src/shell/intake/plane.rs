@@ -4,6 +4,7 @@
 mod catch_up;
 mod comments;
 mod hint;
+mod history;
 mod moved;
 mod order;
 mod sync;
@@ -11,7 +12,7 @@ mod who;
 
 use std::sync::Arc;
 
-use crate::engine::model::Name;
+use crate::engine::model::{Millis, Name};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{DeliveryRow, StoreError};
 use crate::shell::tracker::plane::{PlaneError, PlaneTracker};
@@ -26,6 +27,8 @@ pub use sync::{take_between, take_board, turn};
 
 /// How often a server is asked again that does not show yet what it has told: half a minute.
 const BEHIND: u32 = 6;
+/// How soon a server is asked again that does not show yet what was done.
+const BEHIND_PAUSE: Millis = Millis(1500);
 
 /// Why the board could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,8 @@ impl From<LookError> for TrackerError {
         match error {
             LookError::Store(error) => error.into(),
             LookError::Tracker(error) => error,
+            // No outage: the server takes a moment.
+            LookError::Behind => Self::Limited(BEHIND_PAUSE),
             other => Self::Unreachable(other.to_string()),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::engine::model::{Millis, Phase, StopState};
 use crate::shell::clock;
 use crate::shell::intake::plane;
@@ -15,6 +17,8 @@ use super::Failure;
 const AFTER_SIGNAL: Millis = Millis(50);
 /// The same for a board outside: each look is a request.
 const AFTER_CHANGE: Millis = Millis(500);
+/// What an effect notes before it writes: when.
+const WRITTEN: &str = "written";
 
 fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &'a str), Failure> {
     let project = service.projects.get(&row.target.project);
@@ -31,10 +35,13 @@ fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &
 pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str) -> Result<(), Failure> {
     let (project, issue) = place(service, row)?;
     let _turn = plane::turn(service, project, issue).await.map_err(TrackerError::from)?;
+    let known = service.store.projection(&project.name, issue).await?;
+    if let Some(written) = written(row).filter(|_| known.stands.as_deref() == Some(status)) {
+        return look_back(service, project, row, status, written).await;
+    }
     let Some(board) = project.tracker.standing(issue).await? else {
         return Err(TrackerError::Gone(issue.to_owned()).into());
     };
-    let known = service.store.projection(&project.name, issue).await?;
     let outside = !matches!(project.tracker, Tracker::Local(_));
     if board.status != status {
         if outside && known.stands.as_ref() != Some(&board.status) {
@@ -61,24 +68,41 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
             );
             return Ok(service.store.effect_done(row.id, None, clock::now()).await?);
         }
+    }
+    let now = clock::now();
+    // Where an earlier try wrote and its answer was lost, that is looked back upon as well.
+    let writes = board.status != status || known.stands.as_deref() != Some(status);
+    if outside && writes {
+        service.store.effect_progress(row.id, json!({ WRITTEN: now.0 })).await?;
+    }
+    if board.status != status {
         project.tracker.set_status(issue, status).await?;
     }
-    // What a person did between our reading and our writing is gone from the board, and Plane may
-    // never tell of it. Where an earlier try wrote and its answer was lost, since the last that is known.
-    let since = if board.status == status { known.seen } else { board.changed_at };
-    if let Some(since) = since.filter(|_| outside && known.stands.as_deref() != Some(status)) {
-        let read = (since, known.stands.as_deref().unwrap_or(&board.status));
-        let found = plane::take_between(service, project, issue, read)
-            .await
-            .map_err(TrackerError::from)?;
-        if let Some(what) = found {
-            tracing::info!(issue, "{what}");
-            service.wake();
-        }
-    }
-    service.store.save_projection(&project.name, issue, status, clock::now()).await?;
-    if let Some(seen) = board.changed_at {
+    service.store.save_projection(&project.name, issue, status, now).await?;
+    if let (None, Some(seen)) = (&known.examined, board.changed_at) {
         service.store.save_seen(&project.name, issue, seen).await?;
+    }
+    if outside && writes {
+        return look_back(service, project, row, status, now).await;
+    }
+    Ok(service.store.effect_done(row.id, None, clock::now()).await?)
+}
+
+/// When this effect wrote on the board.
+fn written(row: &OutboxRow) -> Option<Millis> {
+    Some(Millis(row.progress.as_ref()?.get(WRITTEN)?.as_i64()?))
+}
+
+/// What a person did between our reading and our writing is gone from the board, and Plane may never
+/// tell of it: the history does, as soon as it shows what we wrote.
+async fn look_back(service: &Arc<Service>, project: &Project, row: &OutboxRow, status: &str, written: Millis) -> Result<(), Failure> {
+    let (_, issue) = place(service, row)?;
+    let found = plane::take_between(service, project, issue, status, written)
+        .await
+        .map_err(TrackerError::from)?;
+    if let Some(what) = found {
+        tracing::info!(issue, "{what}");
+        service.wake();
     }
     Ok(service.store.effect_done(row.id, None, clock::now()).await?)
 }

@@ -67,7 +67,8 @@ pub use freezes::{FreezeRow, Note};
 pub use notices::NoticeRow;
 pub use projection::Taken;
 pub use rows::{
-    Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit, StepRow, Target,
+    BoardChanges, Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit,
+    StepRow, Target,
 };
 pub use spending::{Allowance, By, CostRow, SpentTask, day, day_ends};
 pub use tracker::{ActivityRow, CommentRow, EventMaker, IssueRow, NewComment, NewIssue};

@@ -233,6 +233,16 @@ pub(super) fn push(conn: &Connection, target: &Target, effect: &Effect, seq: Seq
     .map(|_| ())
 }
 
+/// The board shows something else than its issue's task has to show: what we wrote last is written again, unless
+/// something is to be written anyway.
+pub(super) fn show_again(conn: &Connection, project: &str, issue: &str, now: Millis) -> Result<()> {
+    let sql = "INSERT INTO outbox (project, repo, task, issue, lane, queue, class, kind, effect, seq, state, attempts, next_at, created_at) \
+               SELECT o.project, o.repo, o.task, o.issue, o.lane, o.queue, o.class, o.kind, o.effect, o.seq, 'open', 0, ?3, ?3 FROM outbox o \
+               WHERE o.id = (SELECT MAX(id) FROM outbox WHERE project = ?1 AND issue = ?2 AND kind = 'status' AND state IN ('open', 'done')) \
+               AND o.state = 'done'";
+    exec(conn, sql, params![project, issue, now.0]).map(|_| ())
+}
+
 /// The queue within a lane: the issue on the board, where a later task writes to the same card;
 /// elsewhere the task, so that one that is stuck holds up no other.
 fn queue(target: &Target, lane: Lane) -> String {

@@ -2,15 +2,15 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::codec::{exec, first};
-use super::{NewEvent, Projection, Result, Store, inbox};
+use super::codec::{exec, first, json};
+use super::{BoardChanges, NewEvent, Projection, Result, Store, inbox, outbox};
 use crate::engine::model::{Millis, Seq};
 
 /// What came of a change that was to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It was taken; the event that was recorded, where there is one that was not there already.
-    Now(Option<Seq>),
+    /// It was taken; how many events were recorded that were not there already.
+    Now(usize),
     /// The board is known to hold something else by now: look again.
     Moved,
 }
@@ -55,35 +55,32 @@ impl Store {
         .await
     }
 
-    /// Takes a change of the board that was made when it was known to hold `before`: notes the
-    /// status, the moment by the board's clock up to which it is known, and records the event that
-    /// follows, in one transaction. Two who see the same change take it once.
+    /// Takes what people did to an issue's status while the board was known to hold `before`, in one transaction: what it
+    /// shows, what was examined, and the events that follow. Two who find the same take it once.
     ///
     /// # Errors
     /// As [`Store::record`].
-    #[allow(clippy::too_many_arguments, reason = "one change; each argument is a word of the sentence")]
-    pub async fn take_change(
-        &self,
-        project: &str,
-        issue: &str,
-        before: Option<String>,
-        status: &str,
-        seen: Option<Millis>,
-        event: Option<NewEvent>,
-        now: Millis,
-    ) -> Result<Taken> {
-        let (project, issue, status) = (project.to_owned(), issue.to_owned(), status.to_owned());
+    pub async fn take_changes(&self, project: &str, issue: &str, found: BoardChanges, now: Millis) -> Result<Taken> {
+        let (project, issue) = (project.to_owned(), issue.to_owned());
         self.write(move |conn| {
-            if known(conn, &project, &issue)?.stands != before {
+            if known(conn, &project, &issue)?.stands != found.before {
                 return Ok(Taken::Moved);
             }
-            consume(conn, &project, &issue, &status, now)?;
-            see(conn, &project, &issue, seen)?;
-            let seq = match &event {
-                Some(event) => inbox::insert(conn, event)?,
-                None => None,
-            };
-            Ok(Taken::Now(seq))
+            if let Some(status) = &found.stands {
+                consume(conn, &project, &issue, status, now)?;
+            }
+            let sql = "INSERT INTO projections (project, issue, examined, changed_at) VALUES (?1, ?2, ?3, ?4) \
+                       ON CONFLICT DO UPDATE SET examined = excluded.examined";
+            exec(conn, sql, params![project, issue, json(&found.examined)?, now.0])?;
+            see(conn, &project, &issue, found.seen)?;
+            let mut recorded = 0;
+            for event in &found.events {
+                recorded += usize::from(inbox::insert(conn, event)?.is_some());
+            }
+            if found.again {
+                outbox::show_again(conn, &project, &issue, now)?;
+            }
+            Ok(Taken::Now(recorded))
         })
         .await
     }
@@ -122,7 +119,7 @@ impl Store {
 }
 
 fn known(conn: &Connection, project: &str, issue: &str) -> Result<Projection> {
-    let sql = "SELECT written, consumed, stands, seen, heard FROM projections WHERE project = ?1 AND issue = ?2";
+    let sql = "SELECT written, consumed, stands, seen, heard, examined FROM projections WHERE project = ?1 AND issue = ?2";
     Ok(first(conn, sql, [project, issue], decode)?.unwrap_or_default())
 }
 
@@ -133,6 +130,7 @@ fn decode(row: &Row<'_>) -> Result<Projection> {
         stands: row.get(2)?,
         seen: row.get::<_, Option<i64>>(3)?.map(Millis),
         heard: row.get::<_, Option<i64>>(4)?.map(Millis),
+        examined: row.get::<_, Option<String>>(5)?.and_then(|list| serde_json::from_str(&list).ok()),
     })
 }
 

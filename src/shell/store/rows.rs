@@ -376,4 +376,23 @@ pub struct Projection {
     pub seen: Option<Millis>,
     /// Up to here its comments were read, by the board's own clock.
     pub heard: Option<Millis>,
+    /// Entries of its history that were examined; none where nobody has looked at that yet.
+    pub examined: Option<Vec<String>>,
+}
+
+/// What was found in an issue's history on the board.
+#[derive(Debug, Clone)]
+pub struct BoardChanges {
+    /// What the board was known to show when it was found.
+    pub before: Option<String>,
+    /// What it shows now, if a person brought it there.
+    pub stands: Option<String>,
+    /// Up to here its changes are known, by the board's own clock.
+    pub seen: Option<Millis>,
+    /// All entries of its history that were examined by now.
+    pub examined: Vec<String>,
+    /// What follows, in the order in which it was done.
+    pub events: Vec<NewEvent>,
+    /// Whether the board is to show again what we wrote last.
+    pub again: bool,
 }

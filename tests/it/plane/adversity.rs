@@ -100,6 +100,55 @@ fn a_stop_that_we_wrote_over_and_nobody_told_of_still_stops() {
     ground.until_log("moved to \"STOP\" while we wrote");
 }
 
+/// The same where the history is written late, as that server writes it.
+#[test]
+fn a_stop_that_we_wrote_over_still_stops_when_the_history_tells_of_it_late() {
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.history_late(Duration::from_millis(1200));
+    ground
+        .plane
+        .fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_millis(1500))));
+    ground.act("ORCH-001", "approve");
+    ground
+        .plane
+        .until("our writing", |plane| plane.asked().iter().any(|(.., status)| *status == 0));
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+}
+
+/// A stop counts though the card was moved on before anybody looked, by whomever; so does the start after it.
+#[test]
+fn a_stop_counts_though_the_card_was_moved_on() {
+    let mut ground = Ground::new("orch", "");
+    let (first, second) = (ground.asked("Add a greeting"), ground.started("Add another"));
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&first, "STOP");
+    ground.plane.person("alice").moves(&second, "STOP");
+    ground.plane.hooks(Hooks::To(ground.hook));
+    ground.plane.person("mallory").moves(&first, "Todo");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    ground.plane.person("alice").moves(&second, "To Analyse");
+    ground
+        .world
+        .wait_for("ORCH-002~1", "the stop", |seen| seen["task"]["mode"] == "cancelled");
+    ground.plane.until_status(&second, "In Review");
+    ground.until_log("moved to \"STOP\" in between");
+}
+
+/// A change of a card that means nothing is told beside a move that was lost: it is a reason to look.
+#[test]
+fn a_move_that_was_lost_is_found_when_anything_is_told_of_its_issue() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&issue, "Approved");
+    ground.plane.hooks(Hooks::To(ground.hook));
+    ground.plane.person("alice").drags(&issue);
+    ground.until_stage("ORCH-001", "deploy");
+}
+
 /// A tracker that is away when a run is to be launched: the job waits, and no attempt is used up.
 #[test]
 fn an_outage_at_a_launch_uses_up_nothing() {

@@ -1,5 +1,7 @@
 //! Who is heard.
 
+use std::time::Duration;
+
 use super::*;
 
 /// A gate is passed by whoever the rules name, and others are told so.
@@ -38,6 +40,54 @@ fn a_stranger_neither_starts_nor_stops() {
     ground.plane.person("bob").moves(&issue, "Todo");
     ground.plane.person("bob").moves(&issue, "STOP");
     ground.world.wait_mode("ORCH-002", "cancelled");
+}
+
+/// What a signal without effect left on the board is not true: the board shows again what is.
+#[test]
+fn a_signal_that_counts_for_nothing_does_not_stand_on_the_board() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    for (who, status) in [("mallory", "Approved"), ("mallory", "STOP"), ("alice", "Confirm Deploy")] {
+        ground.plane.person(who).moves(&issue, status);
+        ground
+            .plane
+            .until(status, |plane| plane.moves(&issue).contains(&(who.to_owned(), status.to_owned())));
+        ground.plane.until_status(&issue, "In Review");
+    }
+    assert_eq!(ground.stage("ORCH-001"), "analysis");
+    ground.plane.person("alice").moves(&issue, "Approved");
+    ground.until_stage("ORCH-001", "deploy");
+}
+
+/// A move counts as that of whoever made it, however late the history tells of it, and whoever changed the issue since.
+#[test]
+fn nobody_approves_by_touching_what_a_stranger_moved() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.history_late(Duration::from_secs(2));
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("mallory").moves(&issue, "Approved");
+    ground.plane.hooks(Hooks::To(ground.hook));
+    ground.plane.person("alice").drags(&issue);
+    ground.plane.person("alice").comments(&issue, "<p>hmm</p>");
+    ground.plane.until_comment(&issue, "mallory");
+    ground.plane.until_status(&issue, "In Review");
+    assert_eq!(ground.stage("ORCH-001"), "analysis");
+    assert!(!ground.world.log().contains("alice answered"));
+}
+
+/// A label counts as that of whoever put it there, however late the history tells of it: not as its issue's author's.
+#[test]
+fn a_standing_order_waits_for_the_history_that_tells_whose_it_is() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.history_late(Duration::from_millis(1500));
+    ground.plane.person("mallory").labels(&issue, &["auto:approve"]);
+    ground.until_log("counts for nothing: who put it there");
+    assert_eq!(ground.stage("ORCH-001"), "analysis");
+    ground.plane.person("alice").labels(&issue, &[]);
+    ground.plane.person("alice").labels(&issue, &["auto:approve"]);
+    ground.until_stage("ORCH-001", "deploy");
 }
 
 /// Whoever may not start is told so on the issue, once.

@@ -33,6 +33,8 @@ pub enum What {
     Labels,
     /// This comment was written; without an id, one was edited.
     Comment(Option<String>),
+    /// Something else of it, told beside a move that may have been lost.
+    Other,
     /// It was deleted or archived.
     Gone,
     /// Nothing that we react to; what it was.
@@ -97,7 +99,7 @@ fn changed(activity: &Json) -> What {
     match activity["field"].as_str() {
         Some("state_id" | "state") => What::State(id(activity.get("new_value"))),
         Some("label_ids" | "labels") => What::Labels,
-        Some(other) => What::Noise(format!("{} of an issue is nothing that we react to", clip(other))),
+        Some(_) => What::Other,
         None => What::State(None),
     }
 }
@@ -119,7 +121,7 @@ fn second(body: &Json) -> Hint {
         () if event.ends_with("deleted") || event.ends_with("archived") => What::Gone,
         () if had("state_id") => What::State(id(data.get("state_id"))),
         () if had("label_ids") => What::Labels,
-        () => What::Noise("neither state nor labels have changed".to_owned()),
+        () => What::Other,
     };
     let of_comment = ["issue_id", "issue", "work_item_id"].iter().find_map(|key| id(data.get(*key)));
     let who = if what == What::Made { "created_by_id" } else { "updated_by_id" };

@@ -60,10 +60,7 @@ fn what_was_captured_live_is_understood() {
     let known = [
         ("001-issue", What::Made),
         ("002-issue", What::State(Some("94548432-9d52-4eec-94f4-874eec0f3fa7".to_owned()))),
-        (
-            "003-issue",
-            What::Noise("priority of an issue is nothing that we react to".to_owned()),
-        ),
+        ("003-issue", What::Other),
         (
             "006-issue_comment",
             What::Comment(Some("7b11fe16-82c2-4682-8056-e95681fb395b".to_owned())),

@@ -1,136 +1,192 @@
-//! Who moved an issue, and moves that the board shows no longer.
+//! What people did to an issue's status. The issue itself shows the last of it only; its history has all, each examined
+//! once: a stop counts though the card was moved on, or written over by us, before anybody looked.
 
 use crate::engine::model::Millis;
-use crate::shell::tracker::plane::{Item, Ref, User, time};
+use crate::shell::clock;
+use crate::shell::store::{BoardChanges, NewEvent, Taken};
+use crate::shell::tracker::Standing;
+use crate::shell::tracker::plane::{Activity, Item, Ref, User, standing, time};
 
 use super::LookError;
 use super::hint::{Hint, What};
+use super::history::{History, PATIENCE, age};
 use super::sync::Look;
 
-/// A person's change.
-pub(super) struct Change {
-    pub by: User,
+/// Said of a move that was followed by another before anybody looked.
+const IN_BETWEEN: &str = " in between";
+
+/// A person's move of an issue.
+struct Move {
+    by: User,
     /// By the board's clock, in milliseconds.
-    pub at: i64,
+    at: i64,
+    status: String,
+    activity: String,
+}
+
+/// What follows from moves.
+#[derive(Default)]
+struct Meant {
+    events: Vec<NewEvent>,
+    told: Vec<String>,
+    /// Whether one of them has no effect by itself: the board is to show what is true again.
+    again: bool,
 }
 
 impl Look<'_> {
-    /// Who brought the issue where it stands, and when: by the delivery where it speaks of just
-    /// that, else by the issue's history; only where that is behind, by its last change.
-    pub(super) async fn who_moved(&self, item: &Item, status: &str, hint: Option<&Hint>) -> Result<Change, LookError> {
-        let state = item.state.as_ref().map_or("", Ref::id);
-        let updated = item.updated_at.as_deref().and_then(time).unwrap_or_default();
-        let here = |new: &str| new == state || new == status;
+    /// People moved the issue, told or not.
+    pub(super) async fn state(&self, item: &Item, hint: Option<&Hint>) -> Result<Option<String>, LookError> {
+        let Some(stands) = standing(item) else { return Ok(None) };
+        let known = self.service.store.projection(&self.project.name, self.issue).await?;
+        let moved = known.stands.as_deref() != Some(stands.status.as_str());
+        let told = hint.filter(|hint| matches!(hint.what, What::State(_)));
+        if !moved && told.is_none() {
+            return Ok(None);
+        }
+        let history = History::new(self.plane.activities(self.issue).await?, &known);
+        let own = self.plane.own().await?;
+        let news = history.news();
+        let shown = moved && self.explained(&history, item, &stands);
         if let Some(Hint {
-            what, actor: Some(by), at, ..
-        }) = hint
+            what: What::State(Some(new)),
+            actor: Some(by),
+            at: Some(at),
+            ..
+        }) = told
+            && !history.tells(new, &by.id, *at)
+            && age(*at, self.plane.skew()) < PATIENCE
         {
-            let this = match what {
-                What::State(Some(new)) => here(new),
-                What::Made => true,
-                _ => false,
-            };
-            if this {
-                return Ok(Change {
-                    by: by.clone(),
-                    at: at.unwrap_or(updated),
-                });
-            }
+            return Err(LookError::Behind);
         }
-        let history = self.plane.activities(self.issue).await?;
-        let last = history.iter().find(|a| a.field.as_deref() == Some("state"));
-        if let Some(last) = last
-            && last.new_identifier.as_deref().is_some_and(here)
-            && let Some(by) = &last.actor
-        {
-            let at = last.created_at.as_deref().and_then(time).unwrap_or(updated);
-            return Ok(Change { by: user(by), at });
+        let mut moves = self.of_people(&news, &own).await?;
+        let ours = shown && history.newest().is_some_and(|newest| newest.by(&own));
+        if moved && !shown {
+            moves.extend(self.unexplained(&history, item, &stands, hint)?);
         }
-        // Nobody has moved it yet: it was made where it stands.
-        let (by, at) = match last {
-            None if !history.is_empty() => (&item.created_by, item.created_at.as_deref().and_then(time)),
-            _ => (&item.updated_by, None),
+        let meant = self.meaning(&moves, IN_BETWEEN).await?;
+        let found = BoardChanges {
+            before: known.stands.clone(),
+            stands: (moved && !ours).then(|| stands.status.clone()),
+            seen: stands.changed_at,
+            examined: history.with(&news),
+            events: meant.events,
+            again: meant.again,
         };
-        let by = by.as_ref().or(item.created_by.as_ref()).map(user).unwrap_or_default();
-        Ok(Change {
-            by,
-            at: at.unwrap_or(updated),
+        let (project, issue, now) = (&self.project.name, self.issue, clock::now());
+        let taken = self.service.store.take_changes(project, issue, found, now).await?;
+        if ours && taken != Taken::Moved {
+            // Written, and not noted: the service died in between.
+            self.service.store.save_projection(project, issue, &stands.status, now).await?;
+        }
+        Ok(match taken {
+            Taken::Moved => None,
+            Taken::Now(_) => (!meant.told.is_empty()).then(|| meant.told.join("; ")),
         })
     }
 
-    /// A change that the board shows no longer, or shows as it did before: one that we wrote over
-    /// between our reading and our writing, or one away and back again. It was made, and counts,
-    /// where the issue's history has it later than the last that we know of.
-    pub(super) async fn unseen(&self, hint: Option<&Hint>) -> Result<Option<String>, LookError> {
-        let Some(Hint {
-            what: What::State(Some(new)),
-            actor: Some(by),
-            at: Some(told),
-            ..
-        }) = hint
-        else {
-            return Ok(None);
-        };
-        let known = self.service.store.projection(&self.project.name, self.issue).await?;
-        let Some(seen) = known.seen.filter(|seen| *told > seen.0) else {
-            return Ok(None);
-        };
-        let states = self.plane.states().await?;
-        let state = states.iter().find(|s| s.id == *new || s.name == *new);
-        let Some((state, name)) = state.and_then(|s| Some((s, self.meant(&s.name)?))) else {
-            return Ok(None);
-        };
-        // History counts in seconds. What cannot be told apart is taken as the same, but for a
-        // stop: that one too many does nothing, one too few does harm.
-        let slack = if name == "stop" { 1000 } else { 0 };
-        let history = self.plane.activities(self.issue).await?;
-        let made = history.iter().find_map(|a| {
-            let this = a.new_identifier.as_deref() == Some(state.id.as_str()) && a.actor.as_ref().is_some_and(|r| r.id() == by.id);
-            a.made().filter(|at| this && at.saturating_add(slack) > seen.0)
-        });
-        let Some(at) = made else { return Ok(None) };
-        let activity = format!("plane {} state {} {told}", self.issue, state.id);
-        let Some(event) = self.event(&name, None, by, at.max(seen.0), activity).await? else {
-            return Ok(None);
-        };
-        let recorded = self.service.store.record(event).await?;
-        self.service.store.save_seen(&self.project.name, self.issue, Millis(*told)).await?;
-        Ok(recorded.map(|_| format!("moved to {:?} in between: the signal `{name}`", state.name)))
+    /// Whether the history's newest entry tells how the issue came where it stands.
+    fn explained(&self, history: &History<'_>, item: &Item, stands: &Standing) -> bool {
+        let state = item.state.as_ref().map_or("", Ref::id);
+        history
+            .newest()
+            .is_some_and(|newest| newest.leads_to(state) || newest.leads_to(&stands.status))
     }
 
-    /// Changes of people behind the one to `before`, as it was read at `since`, that are signals: each
-    /// counts, though the board shows something else by now. History counts in seconds, in which a
-    /// stop and the start after it may both fall: its order decides, the time only bounds it.
-    pub(super) async fn between(&self, since: Millis, before: &str) -> Result<Option<String>, LookError> {
-        let history = self.plane.activities(self.issue).await?;
-        let own = self.plane.own().await?;
-        let states = self.plane.states().await?;
-        let named = |id: &Option<String>| states.iter().find(|s| id.as_deref() == Some(s.id.as_str()));
-        let mut between = Vec::new();
-        for change in history.iter().filter(|a| a.field.as_deref() == Some("state")) {
-            let (Some(by), Some(made), Some(state)) = (&change.actor, change.made(), named(&change.new_identifier)) else {
-                continue;
-            };
-            if state.name == before || made.saturating_add(1000) <= since.0 {
-                break;
-            }
-            if !own.iter().any(|own| own == by.id()) {
-                between.push((change, by, made, state));
-            }
+    /// How an issue came where it stands that its history does not tell of: it was made there, or the history is behind.
+    /// If that lasts, somebody moved it, nobody knows who.
+    fn unexplained(&self, history: &History<'_>, item: &Item, stands: &Standing, hint: Option<&Hint>) -> Result<Option<Move>, LookError> {
+        let of = |text: &Option<String>| text.as_deref().and_then(time);
+        let (changed, skew) = (of(&item.updated_at).unwrap_or_default(), self.plane.skew());
+        let state = item.state.as_ref().map_or("", Ref::id);
+        let moved = |by: User, at: i64| {
+            Some(Move {
+                by,
+                at,
+                status: stands.status.clone(),
+                activity: format!("plane {} state {state} {at}", self.issue),
+            })
+        };
+        if history.unmoved() && history.settled(item, skew) {
+            let by = item.created_by.as_ref().map(user).unwrap_or_default();
+            return Ok(moved(by, of(&item.created_at).unwrap_or(changed)));
         }
-        let mut found = None;
-        // The oldest first, as they were made.
-        for (change, by, made, state) in between.into_iter().rev() {
-            let Some(name) = self.meant(&state.name) else { continue };
-            let activity = format!("plane {} between {}", self.issue, change.id);
-            let Some(event) = self.event(&name, None, &user(by), made.max(since.0), activity).await? else {
+        if age(changed, skew) < PATIENCE {
+            return Err(LookError::Behind);
+        }
+        tracing::warn!(
+            issue = self.issue,
+            status = stands.status,
+            "the history of the issue does not tell who moved it: it counts as a move by nobody who may decide"
+        );
+        let told = hint.and_then(|hint| match &hint.what {
+            What::State(Some(new)) if *new == state || *new == stands.status => hint.actor.clone(),
+            _ => None,
+        });
+        let nobody = || User {
+            display_name: Some("somebody".to_owned()),
+            ..User::default()
+        };
+        Ok(moved(told.unwrap_or_else(nobody), changed))
+    }
+
+    /// Moves by people among these entries.
+    async fn of_people(&self, entries: &[&Activity], own: &[String]) -> Result<Vec<Move>, LookError> {
+        let states = self.plane.states().await?;
+        let people = entries.iter().filter(|entry| !entry.by(own));
+        let moves = people.filter_map(|entry| {
+            let state = states.iter().find(|s| entry.leads_to(&s.id) || entry.leads_to(&s.name))?;
+            Some(Move {
+                by: user(entry.actor.as_ref()?),
+                at: entry.done_at()?,
+                status: state.name.clone(),
+                activity: format!("plane {} activity {}", self.issue, entry.key()),
+            })
+        });
+        Ok(moves.collect())
+    }
+
+    /// What follows from moves; `gone` says of those that the board shows no longer since when.
+    async fn meaning(&self, moves: &[Move], gone: &str) -> Result<Meant, LookError> {
+        let mut found = Meant::default();
+        for (n, this) in moves.iter().enumerate() {
+            let status = &this.status;
+            let gone = if gone == IN_BETWEEN && n + 1 == moves.len() { "" } else { gone };
+            let Some(name) = self.meant(status) else {
+                found.told.push(format!("moved to {status:?}{gone}, which is no signal here"));
                 continue;
             };
-            if self.service.store.record(event).await?.is_some() {
-                found = Some(format!("moved to {:?} while we wrote: the signal `{name}`", state.name));
-            }
+            let event = self.event(&name, None, &this.by, this.at, this.activity.clone()).await?;
+            let refused = if event.is_some() { "" } else { ", refused" };
+            found.told.push(format!("moved to {status:?}{gone}: the signal `{name}`{refused}"));
+            found.again |= event.is_none() || name != "stop";
+            found.events.extend(event);
         }
         Ok(found)
+    }
+
+    /// What people did before we wrote `status` over it, at `written`: nobody may ever tell us of it. It counts.
+    pub(super) async fn between(&self, status: &str, written: Millis) -> Result<Option<String>, LookError> {
+        let known = self.service.store.projection(&self.project.name, self.issue).await?;
+        let history = History::new(self.plane.activities(self.issue).await?, &known);
+        let own = self.plane.own().await?;
+        let Some(entries) = history.up_to_ours(status, &own) else {
+            // Where somebody else had moved it there just before, there is no entry of ours.
+            let waiting = clock::now().since(written).0 < PATIENCE;
+            return if waiting { Err(LookError::Behind) } else { Ok(None) };
+        };
+        let meant = self.meaning(&self.of_people(&entries, &own).await?, " while we wrote").await?;
+        let found = BoardChanges {
+            before: known.stands.clone(),
+            stands: None,
+            seen: None,
+            examined: history.with(&entries),
+            events: meant.events,
+            again: false,
+        };
+        let (project, issue) = (&self.project.name, self.issue);
+        let taken = self.service.store.take_changes(project, issue, found, clock::now()).await?;
+        let told = matches!(taken, Taken::Now(n) if n > 0).then(|| meant.told.join("; "));
+        Ok(told)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::engine::model::{Issue, Role};
 use crate::engine::rules::{People, Ruleset};
+use crate::shell::store::Projection;
 use crate::shell::tracker::Tracker;
-use crate::shell::tracker::plane::{PlaneError, PlaneTracker, User};
+use crate::shell::tracker::plane::{PlaneError, PlaneTracker, Urgency, User};
 
+use super::history::History;
 use super::who;
 
 /// The issue without those labels that would pass a gate and were put there by someone who may not.
@@ -25,12 +27,14 @@ pub async fn standing_orders(tracker: &Tracker, rules: &Ruleset, people: &People
 }
 
 async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &str) -> Result<bool, PlaneError> {
-    let history = plane.activities(&issue.id).await?;
-    let put = history
-        .iter()
-        .find(|a| matches!(a.field.as_deref(), Some("labels" | "label")) && a.new_value.as_deref() == Some(label));
-    // Without an entry the issue was made with it.
-    let by = put.and_then(|a| a.actor.as_ref()).map_or(issue.author.as_str(), |by| by.id());
+    let item = plane.item(Urgency::Now, &issue.id).await?;
+    let known = Projection::default();
+    let history = History::new(plane.activities(&issue.id).await?, &known);
+    let Some(put) = history.labelled(label, &item, plane.skew()) else {
+        tracing::info!(issue = %issue.id, label, "the history of the issue does not tell yet who put the label there: it does not count yet");
+        return Ok(false);
+    };
+    let by = put.map_or(issue.author.as_str(), |by| by.id());
     let by = User {
         id: by.to_owned(),
         ..User::default()

@@ -10,12 +10,14 @@ use crate::shell::clock;
 use crate::shell::door::{known_signal, may_signal};
 use crate::shell::run::Held;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{NewEvent, Taken, Target};
-use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Ref, Urgency, User, standing, time};
+use crate::shell::store::{NewEvent, Projection, Target};
+use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Urgency, User, time};
 use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::LookError;
 use super::hint::{Hint, What};
+use super::history;
+use super::history::{History, age};
 use super::who;
 
 /// Longest wait for another look at the same issue.
@@ -79,19 +81,20 @@ pub async fn take_board(service: &Arc<Service>, project: &Project, issue: &str) 
     }
 }
 
-/// Takes what people did to the status between our reading at `since`, by the board's clock, and our
-/// writing of `shown` over it: nobody may ever tell us of it. Whoever calls has the [`turn`].
+/// Takes what people did to the status before we wrote `status` over it at `written`: nobody may ever tell us of it.
+/// Whoever calls has the [`turn`].
 ///
 /// # Errors
-/// [`LookError`]; it can be tried again.
+/// [`LookError`]; it can be tried again. [`LookError::Behind`] as long as the board's history does not show our writing.
 pub async fn take_between(
     service: &Arc<Service>,
     project: &Project,
     issue: &str,
-    (since, before): (Millis, &str),
+    status: &str,
+    written: Millis,
 ) -> Result<Option<String>, LookError> {
     let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
-    Look::new(service, project, plane, issue).await?.between(since, before).await
+    Look::new(service, project, plane, issue).await?.between(status, written).await
 }
 
 /// Looks at an issue because of a delivery.
@@ -114,7 +117,7 @@ pub(super) async fn with_hint(
     let moved = look.state(&item, Some(hint)).await?;
     let more = match &hint.what {
         What::Comment(new) => look.comments(new.as_deref()).await?,
-        What::Labels => look.labels().await?,
+        What::Labels => look.labels(&item).await?,
         _ => None,
     };
     Ok(moved.or(more))
@@ -144,44 +147,6 @@ impl<'a> Look<'a> {
             Err(PlaneError::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// A person changed the status, told or not.
-    async fn state(&self, item: &Item, hint: Option<&Hint>) -> Result<Option<String>, LookError> {
-        let Some(stands) = standing(item) else { return Ok(None) };
-        let store = &self.service.store;
-        let known = store.projection(&self.project.name, self.issue).await?;
-        if known.stands.as_deref() == Some(stands.status.as_str()) {
-            return self.unseen(hint).await;
-        }
-        let change = self.who_moved(item, &stands.status, hint).await?;
-        if self.plane.own().await?.contains(&change.by.id) {
-            // Written, and not noted: the service died in between.
-            store
-                .save_projection(&self.project.name, self.issue, &stands.status, clock::now())
-                .await?;
-            return Ok(None);
-        }
-        let meant = self.meant(&stands.status);
-        let event = match &meant {
-            Some(name) => {
-                let id = item.state.as_ref().map_or("", Ref::id);
-                let activity = format!("plane {} state {id} {}", self.issue, change.at);
-                self.event(name, None, &change.by, change.at, activity).await?
-            }
-            None => None,
-        };
-        let signal = event.is_some();
-        let (name, issue, before) = (&self.project.name, self.issue, known.stands);
-        let taken = store
-            .take_change(name, issue, before, &stands.status, stands.changed_at, event, clock::now())
-            .await?;
-        Ok(match (taken, meant) {
-            (Taken::Moved, _) => None,
-            (Taken::Now(_), Some(name)) if signal => Some(format!("moved to {:?}: the signal `{name}`", stands.status)),
-            (Taken::Now(_), Some(name)) => Some(format!("moved to {:?}: the signal `{name}`, refused", stands.status)),
-            (Taken::Now(_), _) => Some(format!("moved to {:?}, which is no signal here", stands.status)),
-        })
     }
 
     /// The signal of a status, where it means anything to the issue as it is.
@@ -274,7 +239,14 @@ impl<'a> Look<'a> {
     }
 
     /// A label may pass a gate that waits: the task looks again, and reads them itself.
-    async fn labels(&self) -> Result<Option<String>, LookError> {
+    async fn labels(&self, item: &Item) -> Result<Option<String>, LookError> {
+        // Who put one there counts: it is asked for when the history tells.
+        let known = Projection::default();
+        let history = History::new(self.plane.activities(self.issue).await?, &known);
+        let changed = item.updated_at.as_deref().and_then(time).unwrap_or_default();
+        if !history.settled(item, self.plane.skew()) && age(changed, self.plane.skew()) < history::PATIENCE {
+            return Err(LookError::Behind);
+        }
         self.poke("the labels of its issue", None).await
     }
 

@@ -166,6 +166,9 @@ pub struct Activity {
     /// Its new value, for people.
     #[serde(default)]
     pub new_value: Option<String>,
+    /// Its old value, for people.
+    #[serde(default)]
+    pub old_value: Option<String>,
     /// Id of its new value.
     #[serde(default)]
     pub new_identifier: Option<String>,

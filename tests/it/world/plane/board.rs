@@ -107,6 +107,8 @@ pub struct Activity {
     pub new_value: String,
     pub new_identifier: Option<String>,
     pub created_at: String,
+    /// When the history shows it.
+    pub shown: Instant,
 }
 
 pub struct Board {
@@ -120,6 +122,8 @@ pub struct Board {
     pub items: Vec<Item>,
     pub comments: Vec<Comment>,
     pub activities: Vec<Activity>,
+    /// How long after a change the history shows it.
+    pub late: Duration,
     pub hooks: Hooks,
     pub deliveries: Vec<Delivery>,
     pub faults: Vec<Fault>,
@@ -173,6 +177,7 @@ impl Board {
             items: Vec::new(),
             comments: Vec::new(),
             activities: Vec::new(),
+            late: Duration::ZERO,
             hooks: Hooks::Lost,
             deliveries: Vec::new(),
             faults: Vec::new(),
@@ -249,6 +254,7 @@ impl Board {
             new_value,
             new_identifier,
             created_at: at.to_owned(),
+            shown: Instant::now() + self.late,
         });
     }
 

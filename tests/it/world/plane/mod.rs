@@ -113,6 +113,11 @@ impl Plane {
         self.board().faults.clear();
     }
 
+    /// From now on the history of issues shows a change so much later.
+    pub fn history_late(&self, by: Duration) {
+        self.board().late = by;
+    }
+
     /// An older server: it knows one spelling of the paths only.
     pub fn old(&self) {
         self.board().work_items = false;

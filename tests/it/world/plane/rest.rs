@@ -1,5 +1,7 @@
 //! REST v1, the paths that the service asks for.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::{Method, Response, Uri};
 use futures_util::stream;
@@ -209,9 +211,13 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
             }
             found(board, id, &Query(""))
         }
-        // The history is written later than the change; here at once.
+        // The history is written later than the change.
         ("GET", ["activities"]) => {
-            let mut of: Vec<_> = board.activities.iter().filter(|a| a.issue == id).collect();
+            let mut of: Vec<_> = board
+                .activities
+                .iter()
+                .filter(|a| a.issue == id && a.shown <= Instant::now())
+                .collect();
             of.sort_by(|a, b| a.created_at.cmp(&b.created_at));
             if query.get("order_by").as_deref() == Some("-created_at") {
                 of.reverse();

@@ -1,0 +1,144 @@
+//! An issue's history, as the board keeps it: who did what, in order. It is written a moment after the change itself, so
+//! that it may be behind what the board shows. Nobody is named as the doer whom it does not name.
+
+use crate::engine::model::Millis;
+use crate::shell::clock;
+use crate::shell::store::Projection;
+use crate::shell::tracker::plane::{Activity, Item, Ref, time};
+
+/// How long the history may be behind before it is waited for no longer, in milliseconds.
+pub(super) const PATIENCE: i64 = 20_000;
+/// After so long, in milliseconds, what the history does not tell it never will: then an issue was made with its labels.
+const NEVER: i64 = 300_000;
+/// Times of one change differ by less than this, in milliseconds: the history counts in seconds.
+const SECOND: i64 = 1000;
+/// The same change is told of at most so long after it, in milliseconds.
+const TOLD_LATE: i64 = 600_000;
+
+/// The history of one issue, the newest first.
+pub(super) struct History<'k> {
+    all: Vec<Activity>,
+    known: &'k Projection,
+}
+
+impl<'k> History<'k> {
+    pub fn new(all: Vec<Activity>, known: &'k Projection) -> Self {
+        Self { all, known }
+    }
+
+    /// Moves of the issue from one status to another, the newest first.
+    fn moves(&self) -> impl DoubleEndedIterator<Item = &Activity> {
+        self.all.iter().filter(|a| a.field.as_deref() == Some("state"))
+    }
+
+    /// Whether it was examined before. Where nobody has examined any, those of before the last known change count as it.
+    fn examined(&self, entry: &Activity) -> bool {
+        match (&self.known.examined, self.known.seen) {
+            (Some(ids), _) => ids.contains(&entry.key()),
+            (None, Some(seen)) => entry.made().is_none_or(|at| at.saturating_add(SECOND) <= seen.0),
+            (None, None) => self.moves().next().is_some_and(|newest| newest.key() != entry.key()),
+        }
+    }
+
+    /// What was not examined, the oldest first.
+    pub fn news(&self) -> Vec<&Activity> {
+        self.moves().rev().filter(|entry| !self.examined(entry)).collect()
+    }
+
+    /// The newest move, if it is news.
+    pub fn newest(&self) -> Option<&Activity> {
+        self.moves().next().filter(|entry| !self.examined(entry))
+    }
+
+    /// Whether nobody has ever moved the issue.
+    pub fn unmoved(&self) -> bool {
+        self.moves().next().is_none()
+    }
+
+    /// Our own move to this status that is news, and what is older than that, the oldest first.
+    pub fn up_to_ours(&self, status: &str, own: &[String]) -> Option<Vec<&Activity>> {
+        let to_it = |entry: &Activity| entry.new_value.as_deref() == Some(status) && entry.by(own) && !self.examined(entry);
+        let ours = self.moves().position(to_it)?;
+        let mut all: Vec<&Activity> = self.moves().skip(ours).filter(|entry| !self.examined(entry)).collect();
+        all.reverse();
+        Some(all)
+    }
+
+    /// Whether it holds a move that was told of: to this state, by this person, not long before.
+    pub fn tells(&self, state: &str, by: &str, told: i64) -> bool {
+        let times = told.saturating_sub(TOLD_LATE)..=told.saturating_add(2 * SECOND);
+        self.moves().any(|entry| {
+            entry.leads_to(state) && entry.actor.as_ref().is_some_and(|r| r.id() == by) && entry.made().is_none_or(|at| times.contains(&at))
+        })
+    }
+
+    /// Entries of status that are examined once these are.
+    pub fn with(&self, more: &[&Activity]) -> Vec<String> {
+        let moves = self.moves().filter(|entry| self.examined(entry)).map(Activity::key);
+        moves.chain(more.iter().map(|entry| entry.key())).collect()
+    }
+
+    /// Whether everything that was done to the issue until it was last changed is in here, as far as can be told: what the
+    /// issue itself shows and no entry explains, it was made with.
+    pub fn settled(&self, item: &Item, skew: i64) -> bool {
+        let of = |text: &Option<String>| text.as_deref().and_then(time);
+        let (Some(made), Some(changed)) = (of(&item.created_at), of(&item.updated_at)) else {
+            return true;
+        };
+        let newest = self.all.iter().filter_map(|entry| of(&entry.created_at)).max();
+        changed.saturating_sub(made) <= SECOND
+            || newest.is_some_and(|at| at.saturating_add(SECOND) >= changed)
+            || age(changed, skew) >= NEVER
+    }
+
+    /// Who put this label on the issue last: nobody, where it was made with it; `None` where that cannot be told (yet).
+    pub fn labelled(&self, label: &str, item: &Item, skew: i64) -> Option<Option<&Ref>> {
+        let of_it = |entry: &&Activity| {
+            let is = |value: &Option<String>| value.as_deref() == Some(label);
+            matches!(entry.field.as_deref(), Some("labels" | "label")) && (is(&entry.new_value) || is(&entry.old_value))
+        };
+        match self.all.iter().find(of_it) {
+            // Taken away, and there all the same: it was put back since.
+            Some(last) if last.new_value.as_deref() != Some(label) => None,
+            Some(last) => Some(last.actor.as_ref()),
+            None => self.settled(item, skew).then_some(None),
+        }
+    }
+}
+
+/// How long ago something was, by the board's clock, in milliseconds.
+pub(super) fn age(at: i64, skew: i64) -> i64 {
+    clock::now().since(Millis(at.saturating_add(skew))).0
+}
+
+impl Activity {
+    /// What tells it from all others of its issue.
+    pub(super) fn key(&self) -> String {
+        if !self.id.is_empty() {
+            return self.id.clone();
+        }
+        let by = self.actor.as_ref().map_or("", |by| by.id());
+        let to = self.new_identifier.as_deref().or(self.new_value.as_deref()).unwrap_or_default();
+        format!("{to} {by} {}", self.created_at.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it leads to this state: its id, in old versions its name.
+    pub(super) fn leads_to(&self, state: &str) -> bool {
+        self.new_identifier.as_deref() == Some(state) || self.new_value.as_deref() == Some(state)
+    }
+
+    /// Whether one of these users did it.
+    pub(super) fn by(&self, users: &[String]) -> bool {
+        self.actor.as_ref().is_some_and(|actor| users.iter().any(|user| user == actor.id()))
+    }
+
+    /// When it was done, in milliseconds: the history counts seconds, and is written a while later.
+    pub(super) fn done_at(&self) -> Option<i64> {
+        let written = self.created_at.as_deref().and_then(time);
+        let within = self.made().map(|at| at.saturating_add(SECOND - 1));
+        match (written, within) {
+            (Some(written), Some(within)) => Some(written.min(within)),
+            (one, other) => one.or(other),
+        }
+    }
+}
