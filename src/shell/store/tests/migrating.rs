@@ -31,9 +31,14 @@ fn statements(text: &str) -> Vec<String> {
     found
 }
 
+/// A folder in memory where there is one: so many openings would mostly wait for the disk.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A data directory of this version with a task at work, an issue and its comment in it.
 fn old(version: usize) -> (tempfile::TempDir, Task) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let mut conn = Connection::open(dir.path().join("signalbox.db")).unwrap();
     conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     migrations::old(&mut conn, version).unwrap();
@@ -115,7 +120,7 @@ async fn a_migration_killed_at_each_statement_is_made_again_whole() {
         assert!(!all.is_empty(), "step {} has statements", before + 1);
         for killed_after in 0..=all.len() {
             let (dir, task) = old(before);
-            let left = tempfile::tempdir().unwrap();
+            let left = folder();
             let conn = Connection::open(dir.path().join("signalbox.db")).unwrap();
             conn.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE")
                 .unwrap();
