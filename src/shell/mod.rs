@@ -33,4 +33,5 @@ pub mod store;
 mod sweep;
 pub mod tracker;
 pub mod view;
+pub mod wake;
 pub mod web;

@@ -15,6 +15,7 @@ use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
+use crate::shell::wake::Next;
 use crate::shell::{alarm, card, clock, crash, gather, launch, perform, queue, sweep};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
@@ -60,41 +61,59 @@ impl Drop for Held {
 
 /// Runs until `stop` is cancelled.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let mut commits = service.store.commits();
-    let mut reaped = tokio::time::Instant::now();
     // What people pushed while nobody looked.
     if let Err(error) = sweep::branches(&service).await {
         tracing::error!(%error, "pushes could not be looked for");
     }
-    while !stop.is_cancelled() {
-        commits.borrow_and_update();
-        if let Err(error) = round(&service).await {
-            tracing::error!(%error, "the database does not serve: nothing is started until it does");
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(Duration::from_secs(1)) => continue,
-            }
+    let reaped = Mutex::new(tokio::time::Instant::now());
+    let watch = clock::Watch::new(clock::ahead());
+    service
+        .bell()
+        .attend(&stop, || look(&service, &watch, &reaped), tokio::time::sleep)
+        .await;
+}
+
+/// One look at everything; what nobody tells of is looked for as well when the last time was long ago.
+async fn look(service: &Arc<Service>, watch: &clock::Watch, reaped: &Mutex<tokio::time::Instant>) -> Next {
+    let looked = match set_by(service, watch).await {
+        Ok(()) => round(service).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = looked {
+        tracing::error!(%error, "the database does not serve: nothing is started until it does");
+        return Next::NotBefore(Duration::from_secs(1));
+    }
+    if due(reaped) {
+        if let Err(error) = launch::recover(service).await {
+            tracing::error!(%error, "runs without a follower could not be looked for");
         }
-        if reaped.elapsed() >= SAFETY_POLL {
-            reaped = tokio::time::Instant::now();
-            if let Err(error) = launch::recover(&service).await {
-                tracing::error!(%error, "runs without a follower could not be looked for");
-            }
-            if let Err(error) = sweep::branches(&service).await {
-                tracing::error!(%error, "pushes could not be looked for");
-            }
-            if let Err(error) = alarm::look(&service).await {
-                tracing::error!(%error, "whether work stands still could not be looked at");
-            }
+        if let Err(error) = sweep::branches(service).await {
+            tracing::error!(%error, "pushes could not be looked for");
         }
-        let nap = nap(&service).await;
-        tokio::select! {
-            () = stop.cancelled() => break,
-            _ = commits.changed() => {}
-            () = service.woken() => {}
-            () = tokio::time::sleep(nap) => {}
+        if let Err(error) = alarm::look(service).await {
+            tracing::error!(%error, "whether work stands still could not be looked at");
         }
     }
+    Next::Within(nap(service).await)
+}
+
+/// Somebody set the clock: what waits for a while waits for the rest of it, no longer and no shorter.
+async fn set_by(service: &Service, watch: &clock::Watch) -> Result<(), StoreError> {
+    let Some(by) = watch.jump(clock::ahead()) else { return Ok(()) };
+    let shifted = service.store.shift_due(by, clock::now()).await?;
+    watch.known(by);
+    tracing::warn!(by_ms = by.0, shifted, "the wall clock was set: what waits is shifted with it");
+    Ok(())
+}
+
+/// Whether the last time was a safety poll ago; then this is the last time.
+fn due(reaped: &Mutex<tokio::time::Instant>) -> bool {
+    let mut reaped = reaped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let due = reaped.elapsed() >= SAFETY_POLL;
+    if due {
+        *reaped = tokio::time::Instant::now();
+    }
+    due
 }
 
 /// One look at everything that may be due.
@@ -115,6 +134,7 @@ async fn nap(service: &Service) -> Duration {
     let now = clock::now();
     let due = [
         service.store.next_due().await.ok().flatten(),
+        service.store.queued_due(now).await.ok().flatten(),
         service.store.breaker_due(now).await.ok().flatten(),
         service.commands.due(now),
     ];
@@ -174,8 +194,10 @@ async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result
 }
 
 /// Decides one event and commits what follows; false when it must wait for something outside.
-async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
+async fn decide(service: &Arc<Service>, target: &Target, mut event: Event) -> Result<bool, StoreError> {
     let now = clock::now();
+    // Recorded before the clock was put back: nothing that follows from it is to wait for that moment.
+    event.at = event.at.min(now);
     let Some(project) = service.projects.get(&target.project) else {
         tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
         return Ok(false);

@@ -25,6 +25,7 @@ use crate::shell::secret::Secret;
 use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
+use crate::shell::wake::Bell;
 use crate::shell::{chat, clock, intake, launch, queue, run};
 
 /// Where a service lives and what it runs by.
@@ -180,7 +181,7 @@ pub struct Service {
     pub(super) reloading: Reloading,
     /// What webhooks are signed with.
     pub hooks: Vec<Hook>,
-    wake: Notify,
+    wake: Arc<Notify>,
     draining: AtomicBool,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
     patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
@@ -247,7 +248,7 @@ impl Service {
             dir: settings.dir,
             reloading: Reloading::default(),
             hooks,
-            wake: Notify::new(),
+            wake: Arc::default(),
             draining: AtomicBool::new(false),
             rules: Mutex::new(rules),
             patterns: Mutex::default(),
@@ -378,9 +379,12 @@ impl Service {
         self.wake.notify_one();
     }
 
-    /// Resolves when [`Self::wake`] was called.
-    pub async fn woken(&self) {
-        self.wake.notified().await;
+    /// What tells the loop of commits, and of [`Self::wake`].
+    pub(super) fn bell(&self) -> Bell {
+        Bell {
+            commits: self.store.commits(),
+            ring: Arc::clone(&self.wake),
+        }
     }
 
     /// The service's own identity in commits.

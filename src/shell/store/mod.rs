@@ -31,6 +31,7 @@ mod inbox;
 mod jobs;
 mod lock;
 mod migrations;
+mod moments;
 mod notices;
 mod open;
 mod outbox;

@@ -169,6 +169,14 @@ impl World {
         self.store.claim(claim(job, checkout)).await
     }
 
+    async fn claim_at(&self, job: JobId, now: Millis) -> RunRow {
+        let made = Claim {
+            now,
+            ..claim(job, "elsewhere")
+        };
+        self.store.claim(made).await.unwrap()
+    }
+
     async fn only_job(&self, task: &Task) -> JobRow {
         let mut jobs = self.store.jobs(task.id).await.unwrap();
         assert_eq!(jobs.len(), 1, "{jobs:?}");

@@ -186,3 +186,65 @@ async fn a_requeued_job_keeps_its_attempts_and_a_closed_one_stays_closed() {
         .await;
     assert_eq!(world.only_job(&task).await.state, JobState::Done);
 }
+
+/// The clock was put back an hour: what waits for five seconds waits for five seconds.
+#[tokio::test]
+async fn what_waits_is_shifted_with_the_clock() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let later = JobSpec {
+        available_at: at(5000),
+        ..spec(1, "reviewer")
+    };
+    let timer = Decision::SetTimer {
+        visit: 1,
+        timer: "gate".into(),
+        due: at(7000),
+    };
+    let task = world.decide(&task, vec![Decision::Enqueue(later), timer]).await;
+    world
+        .decide(
+            &task,
+            vec![Decision::ShowStatus {
+                status: "Analysis".to_owned(),
+            }],
+        )
+        .await;
+    let hour = Millis::secs(-3600);
+    let back = |ms| at(ms).plus(hour);
+    assert_eq!(
+        world.store.queued_due(back(1000)).await,
+        Ok(Some(T0)),
+        "a job that was queued already"
+    );
+    assert_eq!(world.store.shift_due(hour, back(1000)).await, Ok(4));
+    assert_eq!(world.store.queued_due(back(1000)).await, Ok(None));
+    let jobs = world.store.jobs(task.id).await.unwrap();
+    assert_eq!(jobs.iter().map(|j| j.available_at).collect::<Vec<_>>(), [back(0), back(5000)]);
+    assert_eq!(world.store.timers(task.id).await.unwrap(), [("gate".into(), back(7000))]);
+    assert_eq!(world.store.due_effects(back(1000), 9).await.unwrap().len(), 1);
+    let done = world
+        .store
+        .run_exited(world.claim_at(jobs[0].id, back(1000)).await.id, serde_json::json!({}), back(1000));
+    done.await.unwrap();
+}
+
+/// An open breaker is shifted; one that waits for its probe is not, for it is told from it by that moment.
+#[tokio::test]
+async fn an_open_breaker_is_shifted_with_the_clock() {
+    let world = World::new().await;
+    for (command, until) in [("open", 9000), ("half", 500)] {
+        let sql = format!(
+            "INSERT INTO breakers (command, streak, open_since, open_until, open_why) VALUES ('{command}', 3, {0}, {1}, '')",
+            T0.0,
+            at(until).0
+        );
+        let conn = rusqlite::Connection::open(world.dir.path().join("signalbox.db")).unwrap();
+        conn.execute_batch(&sql).unwrap();
+    }
+    let hour = Millis::secs(3600);
+    assert_eq!(world.store.shift_due(hour, at(1000).plus(hour)).await, Ok(1));
+    let breakers = world.store.queue().await.unwrap().breakers;
+    let until = |command: &str| breakers[command].open.as_ref().unwrap().until;
+    assert_eq!((until("open"), until("half")), (at(9000).plus(hour), at(500)));
+}

@@ -1,0 +1,170 @@
+//! The model's queue: jobs wait, are claimed once; timers; what is due when.
+
+use signalbox::engine::breaker::Stand;
+use signalbox::engine::model::{Actor, Body, JobKind, Millis, Repo, RunId};
+use signalbox::shell::store::{Claim, JobRow, JobState, RunRow, RunState, StoreError, day};
+
+use super::model::{Model, Result, index, number};
+
+impl Model {
+    pub fn promote(&mut self, now: Millis) -> u64 {
+        let due = self
+            .jobs
+            .iter_mut()
+            .filter(|j| j.state == JobState::Scheduled && j.available_at <= now);
+        let moved = due.map(|j| j.state = JobState::Queued).count() as u64;
+        self.commits += u64::from(moved > 0);
+        moved
+    }
+
+    pub fn fire_timers(&mut self, now: Millis) -> u64 {
+        let mut due: Vec<_> = self
+            .timers
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(k, due)| (*due, k.clone()))
+            .collect();
+        due.sort();
+        for (_, key) in &due {
+            self.timers.remove(key);
+            let (task, visit, timer) = key.clone();
+            let target = self.of_task(task);
+            self.say(target, None, Actor::Service, Body::TimerFired { visit, timer }, now);
+        }
+        self.commits += u64::from(!due.is_empty());
+        due.len() as u64
+    }
+
+    pub fn next_due(&self) -> Option<Millis> {
+        let jobs = self.jobs.iter().filter(|j| j.state == JobState::Scheduled).map(|j| j.available_at);
+        let heads = self.heads();
+        let effects = heads.iter().filter(|o| !self.flies(o)).map(|o| o.row.next_at);
+        jobs.chain(self.timers.values().copied()).chain(effects).min()
+    }
+
+    /// As `store/moments.rs`.
+    pub fn shift_due(&mut self, by: Millis, now: Millis) -> u64 {
+        let mut moments: Vec<&mut Millis> = Vec::new();
+        let waiting = self
+            .jobs
+            .iter_mut()
+            .filter(|j| matches!(j.state, JobState::Scheduled | JobState::Queued));
+        moments.extend(waiting.map(|j| &mut j.available_at));
+        moments.extend(self.timers.values_mut());
+        moments.extend(self.outbox.iter_mut().filter(|o| o.state == "open").map(|o| &mut o.row.next_at));
+        let held = self.breakers.values_mut().filter_map(|b| b.open.as_mut());
+        moments.extend(held.map(|p| &mut p.until).filter(|until| until.0 > now.0 - by.0));
+        let shifted = moments.len() as u64;
+        moments.into_iter().for_each(|at| *at = at.plus(by));
+        let deliveries = self.deliveries.iter_mut().filter(|d| d.open);
+        deliveries.for_each(|d| d.due = d.due.plus(by));
+        self.commits += u64::from(shifted > 0);
+        shifted
+    }
+
+    pub fn queued_due(&self, now: Millis) -> Option<Millis> {
+        let ahead = self.jobs.iter().filter(|j| j.state == JobState::Queued && j.available_at > now);
+        ahead.map(|j| j.available_at).min()
+    }
+
+    pub fn breaker_due(&self, now: Millis) -> Option<Millis> {
+        let all = self
+            .breakers
+            .values()
+            .flat_map(|b| b.open.iter().chain(b.limit.iter()).map(|p| p.until));
+        all.filter(|at| *at > now).min()
+    }
+
+    pub fn claim(&mut self, claim: &Claim) -> Result<RunRow> {
+        let at = index(claim.job.0);
+        let job = self.jobs.get(at).ok_or(StoreError::Gone)?.clone();
+        let busy = |r: &RunRow| r.state != RunState::Ended && (r.job == job.id || r.checkout == claim.checkout);
+        if job.state != JobState::Queued || job.available_at > claim.now || !self.admits(claim) || self.runs.iter().any(busy) {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(repo) = &claim.repo {
+            self.save_repo(repo, repo.version)?;
+        }
+        let run = self.run_of(&job, claim);
+        if job.kind == JobKind::Agent {
+            self.spent.entry(job.task).or_default().0.runs += 1;
+            self.days.entry(day(claim.now)).or_default().runs += 1;
+        }
+        if let Some(limits) = claim.guard.as_ref().and_then(|g| g.limits) {
+            self.limits.insert(run.id, limits);
+        }
+        self.runs.push(run.clone());
+        let job = &mut self.jobs[at];
+        (job.state, job.run) = (JobState::Running, Some(run.id));
+        job.attempts += 1;
+        self.commits += 1;
+        Ok(run)
+    }
+
+    pub fn run_of(&self, job: &JobRow, claim: &Claim) -> RunRow {
+        RunRow {
+            id: RunId(number(self.runs.len()) + 1),
+            job: job.id,
+            task: job.task,
+            project: job.project.clone(),
+            visit: job.visit,
+            slot: job.slot.clone(),
+            kind: job.kind,
+            stage: job.stage.clone(),
+            nonce: claim.nonce.clone(),
+            checkout: claim.checkout.clone(),
+            state: RunState::Starting,
+            pid: None,
+            pid_start: None,
+            boot_id: None,
+            command: claim.guard.as_ref().map(|g| g.command.clone()),
+            containment: None,
+            start_sha: None,
+            claimed_at: claim.now,
+            started_at: None,
+            exited_at: None,
+            ended_at: None,
+            exit: None,
+            end: None,
+            kill: None,
+            usage: None,
+            notes: None,
+            host: "box".to_owned(),
+        }
+    }
+
+    pub fn admits(&self, claim: &Claim) -> bool {
+        let Some(guard) = claim.guard.as_ref().filter(|g| g.limits.is_some()) else {
+            return true;
+        };
+        let Some(breaker) = self.breakers.get(&guard.command) else {
+            return true;
+        };
+        breaker.limited(claim.now).is_none()
+            && match breaker.stand(claim.now) {
+                Stand::Closed => true,
+                Stand::Open(_) => false,
+                Stand::HalfOpen(pause) => !self
+                    .runs
+                    .iter()
+                    .any(|r| r.state != RunState::Ended && r.command.as_ref() == Some(&guard.command) && r.claimed_at >= pause.until),
+            }
+    }
+
+    pub fn save_repo(&mut self, repo: &Repo, before: i64) -> Result<()> {
+        if self.repo.version != before {
+            return Err(StoreError::Conflict);
+        }
+        if (Repo {
+            version: before,
+            ..repo.clone()
+        }) != self.repo
+        {
+            self.repo = Repo {
+                version: before + 1,
+                ..repo.clone()
+            };
+        }
+        Ok(())
+    }
+}
