@@ -18,7 +18,7 @@ use super::twin::Twin;
 /// A moment to count from.
 const T0: Millis = Millis(1_700_000_000_000);
 /// Acts of the service, of people and of chance before everything calms down: so many, from and to.
-const TURBULENT: (i64, i64) = (60, 600);
+const TURBULENT: (i64, i64) = (60, 450);
 /// Most acts of a life; one that goes on for longer goes round in a circle.
 const MOST: u32 = 6_000;
 
