@@ -97,10 +97,16 @@ async fn look(service: &Arc<Service>, watch: &clock::Watch, reaped: &Mutex<tokio
     Next::Within(nap(service).await)
 }
 
-/// Somebody set the clock: what waits for a while waits for the rest of it, no longer and no shorter.
+/// Somebody put the clock back: what waits for a while waits for the rest of it, and not until the clock
+/// has caught up. Put forward, it has things fall due early, which harms nothing; to shift them would
+/// hold back what was written between the jump and this look.
 async fn set_by(service: &Service, watch: &clock::Watch) -> Result<(), StoreError> {
     let Some(by) = watch.jump(clock::ahead()) else { return Ok(()) };
-    let shifted = service.store.shift_due(by, clock::now()).await?;
+    let shifted = if by.0 < 0 {
+        service.store.shift_due(by, clock::now()).await?
+    } else {
+        0
+    };
     watch.known(by);
     tracing::warn!(by_ms = by.0, shifted, "the wall clock was set: what waits is shifted with it");
     Ok(())

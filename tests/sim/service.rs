@@ -181,7 +181,9 @@ impl Life {
                     .jump(self.now().0 - self.out.t.0)
                     .filter(|_| self.twin != Twin::TrustsTheClock)
                 {
-                    self.disk.shift_due(by, now);
+                    if by.0 < 0 {
+                        self.disk.shift_due(by, now);
+                    }
                     self.clock.known(by);
                 }
                 if self.disk.is.next_due().is_some_and(|due| due <= now) {
