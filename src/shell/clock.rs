@@ -20,7 +20,7 @@ use crate::engine::model::Millis;
 pub const JUMP: Millis = Millis::secs(5);
 
 /// What the wall clock is ahead of the clock of this boot, as far as followed.
-static AHEAD: LazyLock<AtomicI64> = LazyLock::new(|| AtomicI64::new(wall().0.saturating_sub(boot())));
+static WATCH: LazyLock<Watch> = LazyLock::new(|| Watch::new(wall().0.saturating_sub(boot())));
 
 static ADDED: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os("SIGNALBOX_CLOCK").map(PathBuf::from));
 
@@ -33,23 +33,52 @@ pub fn now() -> Millis {
 /// What [`now`] adds to the clock of this boot, in milliseconds.
 #[must_use]
 pub fn ahead() -> i64 {
-    AHEAD.load(Ordering::Relaxed)
+    WATCH.ahead()
 }
 
 /// By how much the wall clock was set since it was last followed. A little is followed at once.
 #[must_use]
 pub fn moved() -> Option<Millis> {
-    let by = Millis(wall().0.saturating_sub(now().0));
-    if by.0.saturating_abs() > JUMP.0 {
-        return Some(by);
-    }
-    follow(by);
-    None
+    WATCH.jump(wall().0.saturating_sub(boot()))
 }
 
 /// Follows the wall clock: from now on it is this much later.
 pub fn follow(by: Millis) {
-    AHEAD.fetch_add(by.0, Ordering::Relaxed);
+    WATCH.known(by);
+}
+
+/// How far a clock that may be set is ahead of one that may not, as far as followed.
+pub struct Watch(AtomicI64);
+
+impl Watch {
+    /// From now on, by what it is ahead now, in milliseconds.
+    #[must_use]
+    pub fn new(ahead: i64) -> Self {
+        Self(AtomicI64::new(ahead))
+    }
+
+    /// How far it is ahead, as far as followed, in milliseconds.
+    #[must_use]
+    pub fn ahead(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// How far the clock jumped that is ahead by so much, if it did. Small corrections are taken as they come, however
+    /// many; a jump is told until it is [`Self::known`].
+    #[must_use]
+    pub fn jump(&self, ahead: i64) -> Option<Millis> {
+        let by = Millis(ahead.saturating_sub(self.ahead()));
+        if by.0.saturating_abs() > JUMP.0 {
+            return Some(by);
+        }
+        self.known(by);
+        None
+    }
+
+    /// What follows from a jump by so much has been done.
+    pub fn known(&self, by: Millis) {
+        self.0.fetch_add(by.0, Ordering::SeqCst);
+    }
 }
 
 /// Milliseconds since the machine was started, suspended time included.
@@ -72,6 +101,19 @@ fn added() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jump_is_told_until_it_is_known_and_corrections_never_are() {
+        let watch = Watch::new(100);
+        for ahead in [3_000, 6_000, 9_000, 4_100] {
+            assert_eq!(watch.jump(ahead), None, "small steps add up to nothing");
+        }
+        assert_eq!(watch.jump(-3_600_000), Some(Millis(-3_604_100)));
+        assert_eq!(watch.jump(-3_600_000), Some(Millis(-3_604_100)), "until it is known");
+        watch.known(Millis(-3_604_100));
+        assert_eq!(watch.jump(-3_600_000), None);
+        assert_eq!(watch.jump(0), Some(Millis(3_600_000)), "forward as well");
+    }
 
     #[test]
     fn it_is_the_wall_clock_as_long_as_nobody_sets_that() {

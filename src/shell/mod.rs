@@ -35,4 +35,5 @@ mod sweep;
 pub mod timekeeping;
 pub mod tracker;
 pub mod view;
+pub mod wake;
 pub mod web;

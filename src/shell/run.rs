@@ -16,6 +16,7 @@ use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
+use crate::shell::wake::Next;
 use crate::shell::{alarm, card, clock, crash, degraded, gather, launch, perform, queue, sweep, timekeeping};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
@@ -61,60 +62,76 @@ impl Drop for Held {
 
 /// Runs until `stop` is cancelled.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let mut commits = service.store.commits();
-    let mut reaped = tokio::time::Instant::now();
-    let (mut trouble, mut told) = (service.store.trouble(), None);
     // What people pushed while nobody looked.
     if let Err(error) = sweep::branches(&service).await {
         tracing::error!(%error, "pushes could not be looked for");
     }
-    while !stop.is_cancelled() {
-        commits.borrow_and_update();
-        if let Err(error) = look(&service, &mut trouble).await {
-            if told.as_ref() != Some(&error) {
-                tracing::error!(%error, "the database does not serve: nothing is started until it does; agents go on, and it is tried again");
-            }
-            told = Some(error);
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(degraded::PAUSE) => continue,
-            }
-        }
-        told = None;
-        if reaped.elapsed() >= SAFETY_POLL {
-            reaped = tokio::time::Instant::now();
-            if let Err(error) = launch::recover(&service).await {
-                tracing::error!(%error, "runs without a follower could not be looked for");
-            }
-            if let Err(error) = sweep::branches(&service).await {
-                tracing::error!(%error, "pushes could not be looked for");
-            }
-            if let Err(error) = alarm::look(&service).await {
-                tracing::error!(%error, "whether work stands still could not be looked at");
-            }
-        }
-        let nap = nap(&service).await;
-        tokio::select! {
-            () = stop.cancelled() => break,
-            _ = commits.changed() => {}
-            // Left as news: the next look takes it in.
-            _ = trouble.changed() => trouble.mark_changed(),
-            () = service.woken() => {}
-            () = tokio::time::sleep(nap) => {}
-        }
+    let looks = tokio::sync::Mutex::new(Looks {
+        reaped: tokio::time::Instant::now(),
+        trouble: service.store.trouble(),
+        told: None,
+    });
+    let look = async || looks.lock().await.next(&service).await;
+    tokio::select! {
+        () = service.bell().attend(&stop, look, tokio::time::sleep) => {}
+        () = trouble_rings(&service) => {}
     }
 }
 
-/// One look at everything that may be due, unless the database is out of order: then only at orders to end a run.
-async fn look(service: &Arc<Service>, trouble: &mut watch::Receiver<Option<String>>) -> Result<(), StoreError> {
-    if let Err(error) = degraded::mend(service, trouble).await {
-        perform::kills(service).await?;
-        return Err(error);
+/// The loop hears of trouble with the database, and of its end, as of a commit.
+async fn trouble_rings(service: &Service) {
+    let mut trouble = service.store.trouble();
+    while trouble.changed().await.is_ok() {
+        service.wake();
     }
-    timekeeping::keep(service).await?;
-    let result = round(service).await;
-    service.degraded.looked(&result);
-    result
+    std::future::pending::<()>().await;
+}
+
+/// What one look leaves to the next.
+struct Looks {
+    /// When it was last looked for what nobody tells of.
+    reaped: tokio::time::Instant,
+    trouble: watch::Receiver<Option<String>>,
+    told: Option<StoreError>,
+}
+
+impl Looks {
+    /// One look at everything; what nobody tells of is looked for as well when the last time was long ago.
+    async fn next(&mut self, service: &Arc<Service>) -> Next {
+        if let Err(error) = self.look(service).await {
+            if self.told.as_ref() != Some(&error) {
+                tracing::error!(%error, "the database does not serve: nothing is started until it does; agents go on, and it is tried again");
+            }
+            self.told = Some(error);
+            return Next::NotBefore(degraded::PAUSE);
+        }
+        self.told = None;
+        if self.reaped.elapsed() >= SAFETY_POLL {
+            self.reaped = tokio::time::Instant::now();
+            if let Err(error) = launch::recover(service).await {
+                tracing::error!(%error, "runs without a follower could not be looked for");
+            }
+            if let Err(error) = sweep::branches(service).await {
+                tracing::error!(%error, "pushes could not be looked for");
+            }
+            if let Err(error) = alarm::look(service).await {
+                tracing::error!(%error, "whether work stands still could not be looked at");
+            }
+        }
+        Next::Within(nap(service).await)
+    }
+
+    /// One look at what may be due, unless the database is out of order: then only at orders to end a run.
+    async fn look(&mut self, service: &Arc<Service>) -> Result<(), StoreError> {
+        if let Err(error) = degraded::mend(service, &mut self.trouble).await {
+            perform::kills(service).await?;
+            return Err(error);
+        }
+        timekeeping::keep(service).await?;
+        let result = round(service).await;
+        service.degraded.looked(&result);
+        result
+    }
 }
 
 /// One look at everything that may be due.
@@ -194,8 +211,10 @@ async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result
 }
 
 /// Decides one event and commits what follows; false when it must wait for something outside.
-async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
+async fn decide(service: &Arc<Service>, target: &Target, mut event: Event) -> Result<bool, StoreError> {
     let now = clock::now();
+    // Recorded before the clock was put back: nothing that follows from it is to wait for that moment.
+    event.at = event.at.min(now);
     let Some(project) = service.projects.get(&target.project) else {
         tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
         return Ok(false);

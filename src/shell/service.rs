@@ -27,6 +27,7 @@ use crate::shell::secret::Secret;
 use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
+use crate::shell::wake::Bell;
 use crate::shell::{chat, clock, intake, launch, queue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
@@ -186,7 +187,7 @@ pub struct Service {
     pub hooks: Vec<Hook>,
     /// What is wrong with the database.
     pub(super) degraded: Degraded,
-    wake: Notify,
+    wake: Arc<Notify>,
     draining: AtomicBool,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
     patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
@@ -255,7 +256,7 @@ impl Service {
             reloading: Reloading::default(),
             hooks,
             degraded: Degraded::default(),
-            wake: Notify::new(),
+            wake: Arc::default(),
             draining: AtomicBool::new(false),
             rules: Mutex::new(rules),
             patterns: Mutex::default(),
@@ -406,9 +407,12 @@ impl Service {
         self.wake.notify_one();
     }
 
-    /// Resolves when [`Self::wake`] was called.
-    pub async fn woken(&self) {
-        self.wake.notified().await;
+    /// What tells the loop of commits, and of [`Self::wake`].
+    pub(super) fn bell(&self) -> Bell {
+        Bell {
+            commits: self.store.commits(),
+            ring: Arc::clone(&self.wake),
+        }
     }
 
     /// The service's own identity in commits.

@@ -1,0 +1,171 @@
+//! The model's queue: jobs wait, are claimed once; timers; what is due when.
+
+use signalbox::engine::breaker::Stand;
+use signalbox::engine::model::{Actor, Body, JobKind, Millis, Repo, RunId};
+use signalbox::shell::store::{Claim, JobRow, JobState, RunRow, RunState, StoreError, day};
+
+use super::model::{Model, Result, index, number};
+
+impl Model {
+    pub fn promote(&mut self, now: Millis) -> u64 {
+        let due = self
+            .jobs
+            .iter_mut()
+            .filter(|j| j.state == JobState::Scheduled && j.available_at <= now);
+        let moved = due.map(|j| j.state = JobState::Queued).count() as u64;
+        self.commits += u64::from(moved > 0);
+        moved
+    }
+
+    pub fn fire_timers(&mut self, now: Millis) -> u64 {
+        let mut due: Vec<_> = self
+            .timers
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(k, due)| (*due, k.clone()))
+            .collect();
+        due.sort();
+        for (_, key) in &due {
+            self.timers.remove(key);
+            let (task, visit, timer) = key.clone();
+            let target = self.of_task(task);
+            self.say(target, None, Actor::Service, Body::TimerFired { visit, timer }, now);
+        }
+        self.commits += u64::from(!due.is_empty());
+        due.len() as u64
+    }
+
+    pub fn next_due(&self) -> Option<Millis> {
+        let jobs = self.jobs.iter().filter(|j| j.state == JobState::Scheduled).map(|j| j.available_at);
+        let heads = self.heads();
+        let effects = heads.iter().filter(|o| !self.flies(o)).map(|o| o.row.next_at);
+        jobs.chain(self.timers.values().copied()).chain(effects).min()
+    }
+
+    /// As `store/clock.rs`.
+    pub fn shift(&mut self, by: Millis) {
+        let moved = |at: &mut Millis| *at = at.plus(by);
+        let waiting = |j: &&mut JobRow| matches!(j.state, JobState::Scheduled | JobState::Queued);
+        self.jobs.iter_mut().filter(waiting).for_each(|j| moved(&mut j.available_at));
+        self.timers.values_mut().for_each(moved);
+        let open = self.outbox.iter_mut().filter(|o| o.state == "open");
+        open.for_each(|o| moved(&mut o.row.next_at));
+        self.deliveries.iter_mut().filter(|d| d.open).for_each(|d| moved(&mut d.due));
+        for open in self.breakers.values_mut().filter_map(|b| b.open.as_mut()) {
+            moved(&mut open.since);
+            moved(&mut open.until);
+        }
+        let working = |r: &&mut RunRow| matches!(r.state, RunState::Starting | RunState::Running);
+        for run in self.runs.iter_mut().filter(working) {
+            moved(&mut run.claimed_at);
+            run.started_at.iter_mut().for_each(moved);
+        }
+        for task in self.tasks.iter_mut().filter(|t| !t.terminal()) {
+            task.version += 1;
+            moved(&mut task.ledger.visit.entered_at);
+            moved(&mut task.ledger.subject_since);
+        }
+        self.commits += 1;
+    }
+
+    pub fn breaker_due(&self, now: Millis) -> Option<Millis> {
+        let all = self
+            .breakers
+            .values()
+            .flat_map(|b| b.open.iter().chain(b.limit.iter()).map(|p| p.until));
+        all.filter(|at| *at > now).min()
+    }
+
+    pub fn claim(&mut self, claim: &Claim) -> Result<RunRow> {
+        let at = index(claim.job.0);
+        let job = self.jobs.get(at).ok_or(StoreError::Gone)?.clone();
+        let busy = |r: &RunRow| r.state != RunState::Ended && (r.job == job.id || r.checkout == claim.checkout);
+        if job.state != JobState::Queued || job.available_at > claim.now || !self.admits(claim) || self.runs.iter().any(busy) {
+            return Err(StoreError::Conflict);
+        }
+        if let Some(repo) = &claim.repo {
+            self.save_repo(repo, repo.version)?;
+        }
+        let run = self.run_of(&job, claim);
+        if job.kind == JobKind::Agent {
+            self.spent.entry(job.task).or_default().0.runs += 1;
+            self.days.entry(day(claim.now)).or_default().runs += 1;
+        }
+        if let Some(limits) = claim.guard.as_ref().and_then(|g| g.limits) {
+            self.limits.insert(run.id, limits);
+        }
+        self.runs.push(run.clone());
+        let job = &mut self.jobs[at];
+        (job.state, job.run) = (JobState::Running, Some(run.id));
+        job.attempts += 1;
+        self.commits += 1;
+        Ok(run)
+    }
+
+    pub fn run_of(&self, job: &JobRow, claim: &Claim) -> RunRow {
+        RunRow {
+            id: RunId(number(self.runs.len()) + 1),
+            job: job.id,
+            task: job.task,
+            project: job.project.clone(),
+            visit: job.visit,
+            slot: job.slot.clone(),
+            kind: job.kind,
+            stage: job.stage.clone(),
+            nonce: claim.nonce.clone(),
+            checkout: claim.checkout.clone(),
+            state: RunState::Starting,
+            pid: None,
+            pid_start: None,
+            boot_id: None,
+            command: claim.guard.as_ref().map(|g| g.command.clone()),
+            containment: None,
+            start_sha: None,
+            claimed_at: claim.now,
+            started_at: None,
+            exited_at: None,
+            ended_at: None,
+            exit: None,
+            end: None,
+            kill: None,
+            usage: None,
+            notes: None,
+            host: "box".to_owned(),
+        }
+    }
+
+    pub fn admits(&self, claim: &Claim) -> bool {
+        let Some(guard) = claim.guard.as_ref().filter(|g| g.limits.is_some()) else {
+            return true;
+        };
+        let Some(breaker) = self.breakers.get(&guard.command) else {
+            return true;
+        };
+        breaker.limited(claim.now).is_none()
+            && match breaker.stand(claim.now) {
+                Stand::Closed => true,
+                Stand::Open(_) => false,
+                Stand::HalfOpen(pause) => !self
+                    .runs
+                    .iter()
+                    .any(|r| r.state != RunState::Ended && r.command.as_ref() == Some(&guard.command) && r.claimed_at >= pause.until),
+            }
+    }
+
+    pub fn save_repo(&mut self, repo: &Repo, before: i64) -> Result<()> {
+        if self.repo.version != before {
+            return Err(StoreError::Conflict);
+        }
+        if (Repo {
+            version: before,
+            ..repo.clone()
+        }) != self.repo
+        {
+            self.repo = Repo {
+                version: before + 1,
+                ..repo.clone()
+            };
+        }
+        Ok(())
+    }
+}
