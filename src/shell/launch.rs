@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+
 use crate::engine::model::{JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::git::{Expected, GitError, Push};
-use crate::shell::process::{Alive, Outcome, RunSpec, environment};
+use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, environment};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
 use crate::shell::tracker::TrackerError;
@@ -16,6 +18,8 @@ use crate::shell::{clock, crash, credentials, settle};
 
 /// Most that is kept of a run's log, in bytes.
 const LOG_MAX: u64 = 64 * 1024 * 1024;
+/// Runs that are taken up at the same time after a restart.
+const TOGETHER: usize = 16;
 /// File with the task's text in the checkout; never committed.
 const TASK_FILE: &str = ".signalbox/task.md";
 /// What the agent may know about its run, as JSON, beside it.
@@ -404,34 +408,41 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
 /// What became of runs that nobody follows: all of them after a restart; later those whose
 /// launch or end could not be recorded.
 pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
-    use crate::shell::process::Evidence;
-    for run in service.store.open_runs().await? {
-        if run.state == RunState::Exited || service.busy.has(&format!("run {}", run.id)) {
-            continue;
-        }
-        let dir = service.run_dir(run.id);
-        match service.supervisor.evidence(&dir).await {
-            Evidence::Alive(alive) => {
-                tracing::info!(run = %run.id, pid = alive.pid, "adopted");
-                let process = ProcessId {
-                    pid: alive.pid,
-                    start: alive.start,
-                    boot_id: alive.boot_id.clone(),
-                    containment: service.supervisor.held(&dir).await,
-                };
-                match service.store.run_started(run.id, process, None, clock::now()).await {
-                    Ok(()) | Err(StoreError::Conflict) => {}
-                    Err(error) => return Err(error),
-                }
-                if let Some(why) = run.kill {
-                    stop(service, &run, &alive, why).await;
-                }
-                adopt(service, run, alive);
-            }
-            Evidence::Exited(exit) => settle::exited(service, &run, Outcome::Exited(exit)).await?,
-            Evidence::NeverStarted | Evidence::Gone => settle::exited(service, &run, Outcome::Gone).await?,
-        }
+    let runs = service.store.open_runs().await?;
+    let lost = runs
+        .into_iter()
+        .filter(|run| run.state != RunState::Exited && !service.busy.has(&format!("run {}", run.id)));
+    // Together, so that what is recorded of them is on disk together.
+    let mut looks = futures_util::stream::iter(lost.map(|run| take_up(service, run))).buffered(TOGETHER);
+    while let Some(outcome) = looks.next().await {
+        outcome?;
     }
+    Ok(())
+}
+
+/// What became of a run that nobody follows.
+async fn take_up(service: &Arc<Service>, run: RunRow) -> Result<(), StoreError> {
+    let dir = service.run_dir(run.id);
+    let alive = match service.supervisor.evidence(&dir).await {
+        Evidence::Alive(alive) => alive,
+        Evidence::Exited(exit) => return settle::exited(service, &run, Outcome::Exited(exit)).await,
+        Evidence::NeverStarted | Evidence::Gone => return settle::exited(service, &run, Outcome::Gone).await,
+    };
+    tracing::info!(run = %run.id, pid = alive.pid, "adopted");
+    let process = ProcessId {
+        pid: alive.pid,
+        start: alive.start,
+        boot_id: alive.boot_id.clone(),
+        containment: service.supervisor.held(&dir).await,
+    };
+    match service.store.run_started(run.id, process, None, clock::now()).await {
+        Ok(()) | Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error),
+    }
+    if let Some(why) = run.kill {
+        stop(service, &run, &alive, why).await;
+    }
+    adopt(service, run, alive);
     Ok(())
 }
 

@@ -23,6 +23,9 @@ pub const SAFETY_POLL: Duration = Duration::from_secs(30);
 /// project that is not configured, a tracker that does not answer).
 const REST: Duration = Duration::from_secs(5);
 
+/// Shortest time from one look to the next: under load one look serves many commits.
+const PACE: Duration = Duration::from_millis(2);
+
 /// Work that is under way in this process, by key.
 #[derive(Default)]
 pub struct Busy(Mutex<BTreeSet<String>>);
@@ -60,7 +63,7 @@ impl Drop for Held {
 
 /// Runs until `stop` is cancelled.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let mut commits = service.store.commits();
+    let (mut commits, mut integrity) = (service.store.commits(), service.store.integrity());
     let mut reaped = tokio::time::Instant::now();
     // What people pushed while nobody looked.
     if let Err(error) = sweep::branches(&service).await {
@@ -68,6 +71,8 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     }
     while !stop.is_cancelled() {
         commits.borrow_and_update();
+        integrity.borrow_and_update();
+        let begun = tokio::time::Instant::now();
         if let Err(error) = round(&service).await {
             tracing::error!(%error, "the database does not serve: nothing is started until it does");
             tokio::select! {
@@ -92,8 +97,10 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             _ = commits.changed() => {}
             () = service.woken() => {}
+            Ok(()) = integrity.changed() => {}
             () = tokio::time::sleep(nap) => {}
         }
+        tokio::time::sleep_until(begun + PACE).await;
     }
 }
 

@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0005_chat.sql")),
     M::up(include_str!("migrations/0006_board.sql")),
     M::up(include_str!("migrations/0007_breaker.sql")),
+    M::up(include_str!("migrations/0010_growth.sql")),
 ];
 
 /// The newest schema version that this binary knows.

@@ -104,7 +104,11 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
         since: since.into(),
     });
-    let mut found: Vec<ProblemView> = chat.map(view).into_iter().chain(rules).collect();
+    let held = service.held().map(|held| ProblemView {
+        text: held.text,
+        since: held.since.into(),
+    });
+    let mut found: Vec<ProblemView> = chat.map(view).into_iter().chain(held).chain(rules).collect();
     for project in service.projects.values() {
         let freeze = service.store.repo_by_id(project.repo).await?.freeze;
         found.extend(freeze.map(|freeze| ProblemView {
@@ -227,6 +231,8 @@ async fn sentence(service: &Service, task: &Task, blockers: &[BlockerView], runs
 #[must_use]
 pub fn health(service: &Service, containment: &str) -> HealthView {
     let trouble = service.store.trouble().borrow().clone();
+    let held = service.held();
+    let trouble = held.as_ref().filter(|h| !h.passes).map(|h| h.text.clone()).or(trouble);
     HealthView {
         status: match (&trouble, service.draining()) {
             (Some(_), _) => "degraded",
@@ -237,7 +243,7 @@ pub fn health(service: &Service, containment: &str) -> HealthView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: service.now().since(service.started_at).0 / 1000,
         containment: containment.to_owned(),
-        database: trouble.unwrap_or_else(|| "ok".to_owned()),
+        database: trouble.or(held.map(|h| h.text)).unwrap_or_else(|| "ok".to_owned()),
     }
 }
 
