@@ -18,7 +18,7 @@ fn main() {
         let proof = prove(&loaded.pipelines[name], None, LIMIT);
         let seconds = begun.elapsed().as_secs_f64();
         println!(
-            "{name}: {} states, {} transitions ({} steps) in {seconds:.2} s: {:.0} transitions/s, {} bytes a state",
+            "P7: {name}: {} states, {} transitions ({} steps) in {seconds:.2} s: {:.0} transitions/s, {} bytes a state",
             proof.states,
             proof.transitions,
             proof.steps,

@@ -36,9 +36,9 @@ fn main() -> Outcome<()> {
     ] {
         let (mut dead, mut over) = runtime.block_on(stops(agent, rounds))?;
         println!("STOP of {what}, {rounds} times");
-        told("stop → verified dead", &mut dead);
+        told(&format!("P10: stop → verified dead, {what}"), &mut dead);
         told("stop → cancelled, cleaned up", &mut over);
-        println!("P10: goal for the first, at most            {:>8} ms\n", goal.as_millis());
+        println!("goal for the first, at most                 {:>8} ms\n", goal.as_millis());
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn told(what: &str, times: &mut [Duration]) {
             .get((times.len() * percent / 100).min(times.len().saturating_sub(1)))
             .map_or(0, Duration::as_millis)
     };
-    println!("{what:<40} p50 {:>6} ms, worst {:>6} ms", at(50), at(100));
+    println!("{what:<56} p50 {:>6} ms, worst {:>6} ms", at(50), at(100));
 }
 
 fn git(dir: &Path, args: &[&str]) -> Outcome<()> {

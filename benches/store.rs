@@ -8,11 +8,7 @@
 //! temporary folder; name a folder on the disk in question) change what is measured.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
@@ -20,11 +16,16 @@ use signalbox::engine::model::{
     Actor, Because, Body, Decision, Facts, JobId, JobKind, JobSpec, Millis, Phase, RunEnd, RunReport, Seat, Seq, Signal, Task, TaskId,
     Usage,
 };
-use signalbox::shell::store::{Claim, NewEvent, RunRow, StepCommit, Store, Target};
+use signalbox::shell::store::{Among, Claim, NewEvent, RunRow, StepCommit, Store, Target};
+
+#[path = "common/raw.rs"]
+mod raw;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const PRODUCERS: usize = 64;
+/// Claims measured one after the other.
+const CLAIMS: u32 = 10;
 const T0: Millis = Millis(1_700_000_000_000);
 
 fn main() -> Outcome<()> {
@@ -35,9 +36,9 @@ fn main() -> Outcome<()> {
     let cores = std::thread::available_parallelism()?.get();
     println!("{cores} cores, {PRODUCERS} producers, {} s each\n", span.as_secs());
 
-    let syncs = fdatasyncs(dir.path(), span)?;
+    let syncs = raw::fdatasyncs(dir.path(), span)?;
     println!("raw fdatasync of 4 KiB                    {syncs:>10.0} /s");
-    let raw = group_commit(&dir.path().join("raw.db"), span)?;
+    let raw = baseline(&dir.path().join("raw.db"), span)?;
     println!("raw rows through one group commit         {raw:>10.0} /s");
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -51,22 +52,21 @@ fn main() -> Outcome<()> {
         cycles / (raw / 3.0)
     );
 
-    let small = runtime.block_on(claims(&dir.path().join("small"), 0, 0, 10))?;
-    let long = runtime.block_on(claims(&dir.path().join("long"), history, history / 10, history / 100))?;
-    println!("claim, 10 ready jobs                      {:>10.1} µs", small.claim);
+    let mut costs = Vec::new();
+    for (step, part) in [("none", None), ("small", Some(100)), ("middle", Some(10)), ("whole", Some(1))] {
+        let finished = part.map_or(0, |part| history / part);
+        let (scheduled, ready) = (finished / 10, (finished / 100).max(u64::from(CLAIMS)));
+        let cost = runtime.block_on(claims(&dir.path().join(step), finished, scheduled, ready))?;
+        println!(
+            "find and claim: {finished:>8} finished, {scheduled:>7} scheduled, {ready:>6} ready {:>9.1} µs; the queue read whole {:>9.0} µs",
+            cost.claim, cost.view
+        );
+        costs.push(cost.claim);
+    }
     println!(
-        "claim, {history} finished, {} scheduled, {} ready  {:.1} µs",
-        history / 10,
-        history / 100,
-        long.claim
-    );
-    println!(
-        "P3: ratio                                 {:>10.2}   goal ≤ 1.5",
-        long.claim / small.claim
-    );
-    println!(
-        "the queue read whole, for scheduling      {:>10.1} µs → {:.0} µs",
-        small.view, long.view
+        "P3: ratio of last to first                {:>10.2}   goal ≤ 1.5; grows with the history to the power of {:.2}",
+        costs[3] / costs[0],
+        raw::exponent(&costs[1..])
     );
     Ok(())
 }
@@ -75,72 +75,15 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
 }
 
-/// How often the disk confirms a small write in a second: nothing durable is quicker, alone.
-fn fdatasyncs(dir: &Path, span: Duration) -> Outcome<f64> {
-    let mut file = File::create(dir.join("sync"))?;
-    let page = [7_u8; 4096];
-    let (began, mut done) = (Instant::now(), 0_u32);
-    while began.elapsed() < span {
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&page)?;
-        file.sync_data()?;
-        done += 1;
-    }
-    Ok(f64::from(done) / began.elapsed().as_secs_f64())
-}
-
-/// The baseline: as many producers hand one row each to one thread, which commits whatever has
-/// come together, and wait until it is on disk.
-fn group_commit(path: &Path, span: Duration) -> Outcome<f64> {
-    let conn = Connection::open(path)?;
-    conn.pragma_update(None, "journal_mode", "WAL")?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    conn.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT")?;
-    let (send, receive) = mpsc::sync_channel::<(String, mpsc::SyncSender<()>)>(1024);
-    let stop = Arc::new(AtomicBool::new(false));
-    let done = Arc::new(AtomicU64::new(0));
-    let producers: Vec<_> = (0..PRODUCERS)
-        .map(|_| {
-            let (send, stop, done) = (send.clone(), Arc::clone(&stop), Arc::clone(&done));
-            std::thread::spawn(move || {
-                let (answer, answered) = mpsc::sync_channel(1);
-                while !stop.load(Ordering::Relaxed) {
-                    if send.send(("x".repeat(600), answer.clone())).is_err() || answered.recv().is_err() {
-                        return;
-                    }
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
-    drop(send);
-    let writer = std::thread::spawn(move || -> Outcome<()> {
-        while let Ok(first) = receive.recv() {
-            let mut batch = vec![first];
-            batch.extend(receive.try_iter().take(255));
-            conn.execute_batch("BEGIN IMMEDIATE")?;
-            for (body, _) in &batch {
-                conn.prepare_cached("INSERT INTO rows (at, body) VALUES (?1, ?2)")?
-                    .execute(params![T0.0, body])?;
-            }
-            conn.execute_batch("COMMIT")?;
-            for (_, answer) in batch {
-                // A producer that has gone does not mind.
-                let _ = answer.send(());
-            }
-        }
-        Ok(())
-    });
-    let began = Instant::now();
-    std::thread::sleep(span);
-    let count = done.load(Ordering::Relaxed);
-    let took = began.elapsed();
-    stop.store(true, Ordering::Relaxed);
-    for producer in producers {
-        producer.join().map_err(|_| "a producer panicked")?;
-    }
-    writer.join().map_err(|_| "the writer panicked")??;
-    Ok(count as f64 / took.as_secs_f64())
+/// The baseline: as many producers hand one row each to one thread, and wait until it is on disk.
+fn baseline(path: &Path, span: Duration) -> Outcome<f64> {
+    let rows = raw::Rows {
+        table: "CREATE TABLE rows (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, key TEXT NOT NULL) STRICT",
+        insert: "INSERT INTO rows (body, key) VALUES (?1, ?2)",
+        producers: PRODUCERS as u64,
+        row: |_| (vec![b'x'; 600], String::new()),
+    };
+    raw::group_commit(path, span, &rows)
 }
 
 /// One producer: a task of its own, in a repository of its own.
@@ -285,13 +228,18 @@ fn commit(seq: Seq, task: Task, version: i64, repo: signalbox::engine::model::Re
     }
 }
 
-/// Hands claimed runs to the producers: one scheduler reads the queue and claims whatever waits.
+fn everyone() -> Among {
+    Among::Others(Vec::new())
+}
+
+/// Hands claimed runs to the producers: one scheduler reads the head of the queue, as the service
+/// does where many wait, and claims what it finds.
 async fn scheduler(store: Store, mut takers: HashMap<TaskId, tokio::sync::mpsc::Sender<RunRow>>) -> Outcome<()> {
     let mut commits = store.commits();
     let mut claimed = JobId(0);
     while !takers.is_empty() {
         commits.borrow_and_update();
-        let view = store.queue().await?;
+        let view = store.queue_head(everyone(), claimed, PRODUCERS as u32).await?;
         let fresh: Vec<_> = view.waiting.into_iter().filter(|job| job.id > claimed).collect();
         claimed = fresh.last().map_or(claimed, |job| job.id);
         for job in fresh {
@@ -364,32 +312,25 @@ struct Cost {
     view: f64,
 }
 
-/// What a claim costs in a history of so many jobs; the claims are made one after the other.
+/// What finding and claiming a job costs in a history of so many jobs, one after the other.
 async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcome<Cost> {
     let store = Store::open(dir, "bench")?;
     let first = Producer::new(&store, 0).await?.task;
     store.close().await;
     fill(&dir.join("signalbox.db"), first.id, finished, scheduled, ready)?;
     let store = Store::open(dir, "bench")?;
-    let view = store.queue().await?;
-    let jobs: Vec<_> = view
-        .waiting
-        .iter()
-        .filter(|j| j.available_at <= T0)
-        .map(|j| j.id)
-        .take(10)
-        .collect();
     let began = Instant::now();
-    for _ in 0..3 {
-        store.queue().await?;
-    }
-    let view = began.elapsed().as_secs_f64() * 1e6 / 3.0;
+    store.queue().await?;
+    let view = began.elapsed().as_secs_f64() * 1e6;
     let began = Instant::now();
-    for (at, job) in jobs.iter().enumerate() {
+    for at in 0..CLAIMS {
+        // As the service does: the head of the queue is read, and what may start is claimed.
+        let head = store.queue_head(everyone(), JobId(0), 1).await?;
+        let job = head.waiting.first().ok_or("nothing waits")?;
         let claim = Claim {
             guard: None,
             seen: i64::MAX,
-            job: *job,
+            job: job.id,
             nonce: "nonce".to_owned(),
             checkout: format!("bench/{at}"),
             repo: None,
@@ -397,7 +338,7 @@ async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcom
         };
         store.claim(claim).await?;
     }
-    let claim = began.elapsed().as_secs_f64() * 1e6 / jobs.len().max(1) as f64;
+    let claim = began.elapsed().as_secs_f64() * 1e6 / f64::from(CLAIMS);
     store.close().await;
     Ok(Cost { claim, view })
 }

@@ -2,17 +2,14 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 
 use crate::figures::Times;
 use crate::world::plane::{ANALYST, KEY, PROJECT, Plane, SECRET, STATES, WORKSPACE};
 use crate::world::{Setup, World};
-use crate::{Outcome, load, number};
+use crate::{Outcome, load, number, raw};
 
 const CLIENTS: u64 = 64;
 
@@ -33,7 +30,7 @@ pub fn accepted() -> Outcome<()> {
         ..Setup::default()
     };
     let mut world = World::new(&setup);
-    let raw = raw(&world.path("raw.db"), span)?;
+    let raw = baseline(&world.path("raw.db"), span)?;
     println!("raw rows through one group commit            {raw:>10.0} /s");
     world.start();
     let full = load::deliver(hook, CLIENTS, span, None)?;
@@ -61,61 +58,19 @@ pub fn accepted() -> Outcome<()> {
     Ok(())
 }
 
-/// As many producers hand one row each to one thread, which commits whatever has come together.
-fn raw(path: &Path, span: Duration) -> Outcome<f64> {
-    let conn = Connection::open(path)?;
-    conn.pragma_update(None, "journal_mode", "WAL")?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    conn.execute_batch(
-        "CREATE TABLE deliveries (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, body BLOB NOT NULL, digest TEXT NOT NULL, \
-         state TEXT NOT NULL, due INTEGER NOT NULL) STRICT; CREATE UNIQUE INDEX d ON deliveries (digest); \
-         CREATE INDEX u ON deliveries (due) WHERE state = 'pending'",
-    )?;
-    let (send, receive) = mpsc::sync_channel::<(String, String, mpsc::SyncSender<()>)>(1024);
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let producers: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let (send, stop, done) = (send.clone(), Arc::clone(&stop), Arc::clone(&done));
-            std::thread::spawn(move || {
-                let (answer, answered) = mpsc::sync_channel(1);
-                let mut number = client << 40;
-                while !stop.load(Ordering::Relaxed) {
-                    number += 1;
-                    let body = load::body(number);
-                    let digest = hex::encode(Sha256::digest(&body));
-                    if send.send((body, digest, answer.clone())).is_err() || answered.recv().is_err() {
-                        return;
-                    }
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
-    drop(send);
-    let writer = std::thread::spawn(move || -> Outcome<()> {
-        while let Ok(first) = receive.recv() {
-            let mut batch = vec![first];
-            batch.extend(receive.try_iter().take(255));
-            conn.execute_batch("BEGIN IMMEDIATE")?;
-            for (body, digest, _) in &batch {
-                conn.prepare_cached("INSERT INTO deliveries (event, body, digest, state, due) VALUES ('cycle', ?1, ?2, 'pending', 0)")?
-                    .execute(params![body.as_bytes(), digest])?;
-            }
-            conn.execute_batch("COMMIT")?;
-            for (.., answer) in batch {
-                // A producer that has gone does not mind.
-                let _ = answer.send(());
-            }
-        }
-        Ok(())
-    });
-    let began = Instant::now();
-    std::thread::sleep(span);
-    let (count, took) = (done.load(Ordering::Relaxed), began.elapsed());
-    stop.store(true, Ordering::Relaxed);
-    for producer in producers {
-        producer.join().map_err(|_| "a producer panicked")?;
-    }
-    writer.join().map_err(|_| "the writer panicked")??;
-    Ok(count as f64 / took.as_secs_f64())
+/// The same rows, by as many producers, with nothing around them.
+fn baseline(path: &Path, span: Duration) -> Outcome<f64> {
+    let rows = raw::Rows {
+        table: "CREATE TABLE deliveries (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, body BLOB NOT NULL, digest TEXT NOT NULL, \
+                state TEXT NOT NULL, due INTEGER NOT NULL) STRICT; CREATE UNIQUE INDEX d ON deliveries (digest); \
+                CREATE INDEX u ON deliveries (due) WHERE state = 'pending'",
+        insert: "INSERT INTO deliveries (event, body, digest, state, due) VALUES ('cycle', ?1, ?2, 'pending', 0)",
+        producers: CLIENTS,
+        row: |number| {
+            let body = load::body(number);
+            let digest = hex::encode(Sha256::digest(&body));
+            (body.into_bytes(), digest)
+        },
+    };
+    raw::group_commit(path, span, &rows)
 }

@@ -17,6 +17,8 @@ mod deliveries;
 mod figures;
 mod history;
 mod load;
+#[path = "../common/raw.rs"]
+mod raw;
 mod runs;
 mod town;
 
@@ -51,7 +53,9 @@ fn main() -> Outcome<()> {
         return Ok(());
     }
     let chosen: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
-    println!("{} cores", std::thread::available_parallelism()?);
+    let folder = tempfile::tempdir()?;
+    let syncs = raw::fdatasyncs(folder.path(), std::time::Duration::from_secs(2))?;
+    println!("{} cores, {syncs:.0} raw fdatasync a second", std::thread::available_parallelism()?);
     for (name, measure) in ALL {
         if chosen.is_empty() || chosen.iter().any(|c| c.as_str() == name) {
             println!("\n== {name}");

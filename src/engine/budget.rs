@@ -58,13 +58,26 @@ pub struct Spent {
     pub day_ends: Millis,
 }
 
-/// What bounds single tasks and jobs of agents; what is not in it is not bounded.
+/// What bounds jobs besides places and lanes; what is not in it is not bounded.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Bounds {
     /// What the tasks of waiting jobs have cost.
     pub spent: BTreeMap<TaskId, Spent>,
     /// Waiting jobs that would only repeat what was done before.
     pub stuck: BTreeMap<JobId, Stuck>,
+    /// Why nothing at all is launched now.
+    pub held: Option<Held>,
+}
+
+/// Why nothing at all is launched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// One sentence.
+    pub text: String,
+    /// Since when.
+    pub since: Millis,
+    /// Whether it is over by itself some time; else an operator must act.
+    pub passes: bool,
 }
 
 impl Spent {

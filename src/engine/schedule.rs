@@ -153,6 +153,7 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
         }];
     };
     let mut found = Vec::new();
+    found.extend(queue.bounds.held.as_ref().map(bounds::held));
     if task.control.stop == StopState::Cleaning {
         found.push(blocker(Code::Stopping, "its task is being stopped", job.since, Who::Itself));
     }

@@ -31,7 +31,7 @@ pub fn of(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> Option<A
     }
     for job in &view.waiting {
         let Some(past) = view.past.get(&job.id) else { continue };
-        let Some(rules) = view.tasks.iter().find(|t| t.id == job.task).and_then(&rules) else {
+        let Some(rules) = view.task(job.task).and_then(&rules) else {
             continue;
         };
         let writer = rules.agents.get(&job.slot).is_some_and(|a| !a.writes.is_empty());

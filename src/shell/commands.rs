@@ -102,7 +102,7 @@ pub fn of_waiting(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> 
     let agents = view.waiting.iter().filter(|job| job.kind == JobKind::Agent);
     agents
         .filter_map(|job| {
-            let task = view.tasks.iter().find(|t| t.id == job.task)?;
+            let task = view.task(job.task)?;
             let rules = rules(task)?;
             let agent = rules.agents.get(&job.slot)?;
             Some((job.id, known(service, view, task, &rules, agent, now)?))

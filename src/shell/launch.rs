@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+
 use crate::engine::model::{JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
@@ -19,6 +21,8 @@ use crate::shell::{clock, crash, credentials, degraded, settle};
 const LOG_MAX: u64 = 64 * 1024 * 1024;
 /// A shim has this much longer than its deadline and grace before it is helped along.
 const OVERDUE: Duration = Duration::from_secs(30);
+/// Runs that are taken up at the same time after a restart.
+const TOGETHER: usize = 16;
 /// File with the task's text in the checkout; never committed.
 const TASK_FILE: &str = ".signalbox/task.md";
 /// What the agent may know about its run, as JSON, beside it.
@@ -456,24 +460,32 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
 /// What became of runs that nobody follows: all of them after a restart; later those whose
 /// launch or end could not be recorded.
 pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
-    for run in service.store.open_runs().await? {
-        if run.state == RunState::Exited || service.busy.has(&format!("run {}", run.id)) {
-            continue;
-        }
-        let dir = service.run_dir(run.id);
-        match service.supervisor.evidence(&dir).await {
-            Evidence::Alive(alive) => {
-                tracing::info!(run = %run.id, pid = alive.pid, "adopted");
-                started(service, &run, &alive).await?;
-                if let Some(why) = run.kill {
-                    stop(service, &run, &alive, why).await;
-                }
-                adopt(service, run, alive);
-            }
-            Evidence::Exited(exit) => settle::exited(service, &run, Outcome::Exited(exit)).await?,
-            Evidence::NeverStarted | Evidence::Gone => settle::exited(service, &run, Outcome::Gone).await?,
-        }
+    let runs = service.store.open_runs().await?;
+    let lost = runs
+        .into_iter()
+        .filter(|run| run.state != RunState::Exited && !service.busy.has(&format!("run {}", run.id)));
+    // Together, so that what is recorded of them is on disk together.
+    let mut looks = futures_util::stream::iter(lost.map(|run| take_up(service, run))).buffered(TOGETHER);
+    while let Some(outcome) = looks.next().await {
+        outcome?;
     }
+    Ok(())
+}
+
+/// What became of a run that nobody follows.
+async fn take_up(service: &Arc<Service>, run: RunRow) -> Result<(), StoreError> {
+    let dir = service.run_dir(run.id);
+    let alive = match service.supervisor.evidence(&dir).await {
+        Evidence::Alive(alive) => alive,
+        Evidence::Exited(exit) => return settle::exited(service, &run, Outcome::Exited(exit)).await,
+        Evidence::NeverStarted | Evidence::Gone => return settle::exited(service, &run, Outcome::Gone).await,
+    };
+    tracing::info!(run = %run.id, pid = alive.pid, "adopted");
+    started(service, &run, &alive).await?;
+    if let Some(why) = run.kill {
+        stop(service, &run, &alive, why).await;
+    }
+    adopt(service, run, alive);
     Ok(())
 }
 

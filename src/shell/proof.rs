@@ -172,3 +172,29 @@ fn write(path: &Path, key: &str, proof: &Proof) -> std::io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::rules::load;
+    use crate::shell::embedded::embedded;
+
+    /// However it is made quicker: what is explored stays the same, to the last transition.
+    fn explores(name: &str, counts: (usize, u64)) {
+        let proof = crate::engine::explore::prove(&load(&embedded()).pipelines[name], None, LIMIT);
+        assert_eq!((proof.states, proof.transitions), counts, "{name}");
+    }
+
+    #[test]
+    fn p7_the_exploration_of_small_pipelines_leaves_nothing_out() {
+        explores("local", (12_791, 607_815));
+        explores("docs", (19_773, 587_657));
+    }
+
+    #[test]
+    #[cfg_attr(debug_assertions, ignore = "takes minutes unoptimised: cargo test --release")]
+    fn p7_the_exploration_of_large_pipelines_leaves_nothing_out() {
+        explores("enduro", (271_977, 13_355_373));
+        explores("orch", (335_832, 22_618_821));
+    }
+}

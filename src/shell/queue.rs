@@ -1,59 +1,187 @@
 //! The scheduler's hands: asks `schedule`, claims what may start, launches it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 
 use crate::engine::breaker::Command;
 use crate::engine::budget::Bounds;
 use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who};
-use crate::engine::rules::Ruleset;
+use crate::engine::rules::{LaneScope, Ruleset};
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
-use crate::shell::store::{Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
+use crate::shell::store::{Among, Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
 use crate::shell::{bounds, clock, launch};
 
+/// Jobs that wait, up to which the queue is read whole each time.
+const FEW: u32 = 256;
+/// Jobs of a longer queue that are looked at together.
+const HEAD: u32 = 64;
+/// A longer queue is read whole at most this often, and for a part of the time only.
+const WHOLE_EVERY: Duration = Duration::from_secs(1);
+/// Which part of the time: the inverse.
+const WHOLE_PART: u32 = 20;
+
+/// When a long queue was last read whole, and how long that took.
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<Option<(Instant, Duration)>>);
+
+impl Pace {
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Duration)>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// How long until it may be read whole again.
+    fn rest(&self) -> Duration {
+        self.last().map_or(Duration::ZERO, |(at, took)| {
+            WHOLE_EVERY.max(took * WHOLE_PART).saturating_sub(at.elapsed())
+        })
+    }
+}
+
 /// Starts every job that nothing holds back.
+///
+/// A short queue is read whole. Of a long one only as much is read as there are places for, as often
+/// as something changes; whom its other jobs must tell is found out by reading it whole now and then.
 pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
     if service.draining() {
         return Ok(());
     }
-    let view = service.store.queue().await?;
-    if view.waiting.is_empty() && view.notices.is_empty() {
+    let crowd = service.store.crowd(FEW + 1).await?;
+    if crowd.waiting == 0 && crowd.notices == 0 {
         return Ok(());
     }
+    if crowd.waiting <= FEW {
+        return start_of_all(service).await;
+    }
+    let rest = service.pace.rest();
+    if rest.is_zero() {
+        let begun = Instant::now();
+        start_of_all(service).await?;
+        *service.pace.last() = Some((Instant::now(), begun.elapsed()));
+        return Ok(());
+    }
+    look_later(service, rest);
+    if crowd.runs < service.config().max_concurrency {
+        start_heads(service, HEAD).await?;
+    }
+    Ok(())
+}
+
+/// Reads the whole queue, starts what may start, and tells whom the others must tell.
+async fn start_of_all(service: &Arc<Service>) -> Result<(), StoreError> {
+    let view = service.store.queue().await?;
+    let (held, _) = start_in(service, &view).await?;
+    bounds::tell(service, &view, &held, clock::now()).await
+}
+
+/// Starts jobs from the head of the queue, so many looked at together, until every place is taken.
+async fn start_heads(service: &Arc<Service>, together: u32) -> Result<(), StoreError> {
+    let config = service.config();
+    let limit = config.max_concurrency as usize;
+    for among in in_turn(config.projects.iter().map(|(name, p)| (name, p.priority))) {
+        let mut after = JobId(0);
+        loop {
+            let view = service.store.queue_head(among.clone(), after, together).await?;
+            let Some(last) = view.waiting.last() else { break };
+            after = last.id;
+            if reaches_beyond(service, &view).await {
+                // Who comes first is then decided among all tasks of all repositories.
+                return start_of_all(service).await;
+            }
+            let (_, started) = start_in(service, &view).await?;
+            if view.open_runs.len() + started >= limit {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Projects in the order in which their jobs start, those of the same priority together.
+fn in_turn<'a>(priorities: impl Iterator<Item = (&'a Name, i32)>) -> Vec<Among> {
+    let mut ranks: BTreeMap<std::cmp::Reverse<i32>, Vec<Name>> = BTreeMap::new();
+    for (name, priority) in priorities.filter(|(_, priority)| *priority != 0) {
+        ranks.entry(std::cmp::Reverse(priority)).or_default().push(name.clone());
+    }
+    // A project that is not configured any more has none: it is among the others.
+    let others: Vec<Name> = ranks.values().flatten().cloned().collect();
+    let mut all: Vec<(std::cmp::Reverse<i32>, Among)> = ranks.into_iter().map(|(rank, names)| (rank, Among::These(names))).collect();
+    all.push((std::cmp::Reverse(0), Among::Others(others)));
+    all.sort_by_key(|(rank, _)| *rank);
+    all.into_iter().map(|(_, among)| among).collect()
+}
+
+/// Whether a lane of these jobs reaches over all repositories.
+async fn reaches_beyond(service: &Service, view: &QueueView) -> bool {
+    for task in &view.tasks {
+        if let Some(rules) = service.rules_of(task).await
+            && rules.serial_gate.scope == LaneScope::Service
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Looks again after `rest`, also if nothing happens until then.
+fn look_later(service: &Arc<Service>, rest: Duration) {
+    let Some(held) = service.busy.take("whole queue".to_owned()) else {
+        return;
+    };
+    let service = Arc::clone(service);
+    tokio::spawn(async move {
+        tokio::time::sleep(rest).await;
+        drop(held);
+        service.wake();
+    });
+}
+
+/// Notices by key: the task through which people are told, and the text.
+type Notices = BTreeMap<String, (TaskId, String)>;
+
+/// Starts what may start of these jobs; what operators are told of the others, and how many were started.
+async fn start_in(service: &Arc<Service>, view: &QueueView) -> Result<(Notices, usize), StoreError> {
     let Judged {
         verdicts,
         commands,
         bounds,
-    } = verdicts(service, &view).await;
+    } = verdicts(service, view).await;
     let mut held = BTreeMap::new();
+    let mut claims = Vec::new();
     for (job, blockers) in verdicts {
         let command = commands.get(&job);
         if let Some(known) = command.filter(|_| !blockers.is_empty() && blockers.iter().all(|b| b.code == Code::Preflight)) {
             commands::look(service, known);
         }
-        let Some(row) = view.waiting.iter().find(|j| j.id == job) else {
-            continue;
-        };
-        if !blockers.is_empty() {
-            let task = view.tasks.iter().find(|t| t.id == row.task);
-            let told = task.and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, clock::now())?)));
+        let Some(row) = view.job(job) else { continue };
+        if blockers.is_empty() {
+            claims.push(claim(service, view, row, command.map(|c| c.guard.clone())));
+        } else {
+            let told = view
+                .task(row.task)
+                .and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, clock::now())?)));
             held.extend(told.map(|(task, (key, text))| (key, (task, text))));
-            continue;
         }
-        match claim(service, &view, row, command.map(|c| c.guard.clone())).await {
-            Ok(()) => {}
+    }
+    // Handed over in order, so that they are claimed in order, and together on disk.
+    let mut started = 0;
+    for outcome in join_all(claims).await {
+        match outcome {
+            Ok(()) => started += 1,
             // Someone was quicker, or the repository moved: the next look decides again.
             Err(StoreError::Conflict) => service.wake(),
             Err(error) => return Err(error),
         }
     }
-    bounds::tell(service, &view, &held, clock::now()).await
+    Ok((held, started))
 }
 
 async fn claim(service: &Arc<Service>, view: &QueueView, job: &JobRow, guard: Option<Guard>) -> Result<(), StoreError> {
-    let Some(task) = view.tasks.iter().find(|t| t.id == job.task) else {
+    let Some(task) = view.task(job.task) else {
         return Ok(());
     };
     let rules = service.rules_of(task).await;
@@ -127,7 +255,8 @@ async fn verdicts(service: &Service, view: &QueueView) -> Judged {
     let agents = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
     let commands: BTreeMap<JobId, Command> = agents.iter().map(|(job, k)| (*job, k.command.clone())).collect();
     let depends = known(service, &view.depends);
-    let bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten(), clock::now());
+    let mut bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten(), clock::now());
+    bounds.held = service.held();
     let queue = Queue {
         waiting: &waiting,
         open: &open,
@@ -230,9 +359,7 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
         }
     }
     for (job, blockers) in verdicts {
-        let Some(row) = view.waiting.iter().find(|j| j.id == job) else {
-            continue;
-        };
+        let Some(row) = view.job(job) else { continue };
         if let Some(list) = found.get_mut(&row.task) {
             list.extend(blockers);
         }
@@ -297,5 +424,40 @@ mod tests {
         assert_eq!(ids(|_| 0), [1, 2, 3, 4, 5]);
         assert_eq!(ids(|p| if p == "urgent" { 5 } else { 0 }), [3, 5, 1, 2, 4]);
         assert_eq!(ids(|p| if p == "shop" { -1 } else { 0 }), [2, 3, 5, 1, 4]);
+    }
+
+    /// A long queue is read by its head: what is started, and in which order, is the same.
+    #[tokio::test]
+    async fn b_q_2_the_head_of_a_long_queue_starts_first_in_first_out_until_no_place_is_free() {
+        for together in [1, 2, 64] {
+            let set = "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false";
+            let world = crate::shell::door::tests::World::with("max_concurrency = 3", set, "").await;
+            let mut tasks = Vec::new();
+            for _ in 0..5 {
+                tasks.push(world.queued("developer").await.id);
+            }
+            start_heads(&world.service, together).await.unwrap();
+            let mut begun = Vec::new();
+            for task in &tasks {
+                begun.push(world.service.store.runs(*task).await.unwrap().first().map(|run| run.id.0));
+            }
+            assert_eq!(begun, [Some(1), Some(2), Some(3), None, None], "{together} together");
+        }
+    }
+
+    #[test]
+    fn projects_have_their_turn_by_priority() {
+        let of = |priorities: &[(&str, i32)]| {
+            let named: Vec<(Name, i32)> = priorities.iter().map(|(n, p)| (Name::new(n), *p)).collect();
+            in_turn(named.iter().map(|(n, p)| (n, *p)))
+        };
+        let these = |names: &[&str]| Among::These(names.iter().map(|n| Name::new(n)).collect());
+        let others = |names: &[&str]| Among::Others(names.iter().map(|n| Name::new(n)).collect());
+        assert_eq!(of(&[("shop", 0)]), [others(&[])]);
+        let all = of(&[("back", -1), ("shop", 0), ("urgent", 5), ("vip", 5)]);
+        assert_eq!(
+            all,
+            [these(&["urgent", "vip"]), others(&["urgent", "vip", "back"]), these(&["back"])]
+        );
     }
 }

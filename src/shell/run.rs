@@ -25,6 +25,9 @@ pub const SAFETY_POLL: Duration = Duration::from_secs(30);
 /// project that is not configured, a tracker that does not answer).
 const REST: Duration = Duration::from_secs(5);
 
+/// Shortest time from one look to the next: under load one look serves many commits.
+const PACE: Duration = Duration::from_millis(2);
+
 /// Work that is under way in this process, by key.
 #[derive(Default)]
 pub struct Busy(Mutex<BTreeSet<String>>);
@@ -67,6 +70,7 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
         tracing::error!(%error, "pushes could not be looked for");
     }
     let looks = tokio::sync::Mutex::new(Looks {
+        begun: tokio::time::Instant::now(),
         reaped: tokio::time::Instant::now(),
         trouble: service.store.trouble(),
         told: None,
@@ -78,10 +82,15 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     }
 }
 
-/// The loop hears of trouble with the database, and of its end, as of a commit.
+/// The loop hears of trouble with the database, of its end, and of what came of its check, as of a commit.
 async fn trouble_rings(service: &Service) {
-    let mut trouble = service.store.trouble();
-    while trouble.changed().await.is_ok() {
+    let (mut trouble, mut integrity) = (service.store.trouble(), service.store.integrity());
+    loop {
+        tokio::select! {
+            Ok(()) = trouble.changed() => {}
+            Ok(()) = integrity.changed() => {}
+            else => break,
+        }
         service.wake();
     }
     std::future::pending::<()>().await;
@@ -89,6 +98,8 @@ async fn trouble_rings(service: &Service) {
 
 /// What one look leaves to the next.
 struct Looks {
+    /// When the last one began.
+    begun: tokio::time::Instant,
     /// When it was last looked for what nobody tells of.
     reaped: tokio::time::Instant,
     trouble: watch::Receiver<Option<String>>,
@@ -98,6 +109,8 @@ struct Looks {
 impl Looks {
     /// One look at everything; what nobody tells of is looked for as well when the last time was long ago.
     async fn next(&mut self, service: &Arc<Service>) -> Next {
+        tokio::time::sleep_until(self.begun + PACE).await;
+        self.begun = tokio::time::Instant::now();
         if let Err(error) = self.look(service).await {
             if self.told.as_ref() != Some(&error) {
                 tracing::error!(%error, "the database does not serve: nothing is started until it does; agents go on, and it is tried again");

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::engine::budget::Held;
 use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
@@ -24,7 +25,7 @@ use crate::shell::process::Supervisor;
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
-use crate::shell::store::{OpenError, Peer, RunRow, Store, StoreError};
+use crate::shell::store::{Integrity, OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
@@ -177,6 +178,8 @@ pub struct Service {
     pub agent_env: BTreeMap<String, String>,
     /// What is known of agents' commands.
     pub commands: Commands,
+    /// How often a long queue is read whole.
+    pub(super) pace: queue::Pace,
     /// What is under way in this process.
     pub busy: Arc<Busy>,
     /// The configuration's folder.
@@ -251,6 +254,7 @@ impl Service {
             supervisor,
             agent_env: settings.agent_env,
             commands: Commands::default(),
+            pace: queue::Pace::default(),
             busy: Arc::default(),
             dir: settings.dir,
             reloading: Reloading::default(),
@@ -264,10 +268,31 @@ impl Service {
     }
 
     /// Takes up what was left, then works until `stop` is cancelled. Agents stay with their shims.
+    /// Nothing is decided any more once the database was found damaged.
     ///
     /// # Errors
     /// The database, while what was left is read.
     pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
+        let deciding = stop.child_token();
+        let (mut integrity, over) = (self.store.integrity(), deciding.clone());
+        let watching = tokio::spawn(async move {
+            let damaged = integrity.wait_for(|known| matches!(known, Integrity::Damaged { .. })).await.is_ok();
+            if damaged {
+                over.cancel();
+            }
+        });
+        self.store.check();
+        let outcome = self.decide(deciding).await;
+        watching.abort();
+        if matches!(&*self.store.integrity().borrow(), Integrity::Damaged { .. }) {
+            // Whoever asks is answered still, whatever the damage has ended.
+            stop.cancelled().await;
+            return Ok(());
+        }
+        outcome
+    }
+
+    async fn decide(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
         let mut told = false;
         while let Err(error) = self.take_up().await {
             // A disk that fills up just now ends nothing: agents are with their shims.
@@ -392,6 +417,24 @@ impl Service {
         };
         lock(&self.rules).insert(hash.to_owned(), Arc::clone(&rules));
         Some(rules)
+    }
+
+    /// Why nothing is launched now, whatever waits.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        let (text, passes) = match &*self.store.integrity().borrow() {
+            Integrity::Whole => return None,
+            Integrity::UnderWay => (
+                "the database is large and is being read whole after the start: nothing is launched until it was found sound".to_owned(),
+                true,
+            ),
+            Integrity::Damaged { why } => (format!("nothing is decided or launched any more: {why}"), false),
+        };
+        Some(Held {
+            text,
+            since: self.started_at,
+            passes,
+        })
     }
 
     /// All blockers of tasks: the one function behind `why`, `/queue` and `status`.

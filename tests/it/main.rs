@@ -14,6 +14,7 @@ mod chat;
 mod claude_real;
 mod cli;
 mod crash;
+mod damage;
 mod docs_pipeline;
 mod doctor;
 mod faults;

@@ -1,10 +1,22 @@
 //! Gates answered by choice: every way a step can go is walked by trying all of them in turn.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use crate::engine::model::{Event, Facts, Millis, Name, Task};
 use crate::engine::rules::{FilesClause, Gate, GateKind, Ruleset};
 use crate::engine::step::{Answer, Answers, FromFacts, Outcome};
+
+use super::state::NOW;
+
+/// By gate, all that it can answer by itself.
+pub(super) type Leaves = BTreeMap<Name, Vec<Answer>>;
+
+/// What each gate can answer by itself, at the moment at which everything happens.
+pub(super) fn leaves(rules: &Ruleset) -> Leaves {
+    let all = rules.gates.iter();
+    all.map(|(name, gate)| (name.clone(), leaf(name, gate, &gate.kind, NOW))).collect()
+}
 
 /// Choices made on the way: which of how many.
 pub(super) type Path = Vec<(u8, u8)>;
@@ -23,6 +35,7 @@ pub(super) struct Said {
 /// Answers that follow a path of choices, and lengthen it by first choices where it ends.
 pub(super) struct Chosen<'a> {
     pub rules: &'a Ruleset,
+    pub leaves: &'a Leaves,
     pub event: &'a Event,
     pub facts: &'a Facts,
     pub path: RefCell<(Path, usize)>,
@@ -30,9 +43,10 @@ pub(super) struct Chosen<'a> {
 }
 
 impl<'a> Chosen<'a> {
-    pub fn new(rules: &'a Ruleset, event: &'a Event, facts: &'a Facts, path: Path) -> Self {
+    pub fn new(rules: &'a Ruleset, leaves: &'a Leaves, event: &'a Event, facts: &'a Facts, path: Path) -> Self {
         Self {
             rules,
+            leaves,
             event,
             facts,
             path: RefCell::new((path, 0)),
@@ -82,10 +96,10 @@ impl<'a> Chosen<'a> {
             }
             GateKind::FirstOf(inner) if depth < 16 => self.first(task, gate, inner, depth, |o| *o != Outcome::Other(Name::new("none"))),
             GateKind::AllOf(inner) if depth < 16 => self.first(task, gate, inner, depth, |o| *o != Outcome::Ok),
-            kind => {
-                let answers = leaf(gate, found, kind, self.event.at);
+            _ => {
+                let answers = self.leaves.get(gate).map_or(&[][..], Vec::as_slice);
                 let n = self.choose(answers.len());
-                answers.into_iter().nth(n).unwrap_or_else(|| Answer::new(gate, Outcome::Ok))
+                answers.get(n).cloned().unwrap_or_else(|| Answer::new(gate, Outcome::Ok))
             }
         }
     }

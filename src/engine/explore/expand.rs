@@ -1,14 +1,13 @@
 //! All steps that can be taken from a state, each by the engine's own `step`.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use crate::engine::model::{Body, Decision, Event, Facts, Life, Mode, Name, Phase, Repo, StopState, Task};
 use crate::engine::rules::{Moment, Ruleset};
 use crate::engine::script::Scripts;
 use crate::engine::step::{Answers, Outcome, Step};
 
-use super::choice::{Chosen, Path, Said, next, written};
+use super::choice::{Chosen, Leaves, Path, Said, leaves, next, written};
 use super::state::{Frame, Lease1, Local, agent_job};
 use super::world::{Act, Happening, World};
 
@@ -53,9 +52,13 @@ pub(super) enum Fault {
     Invariant(Name),
 }
 
-/// A step as the graph keeps it.
+/// Steps as the graph keeps them: those of a local that are alike are one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leaf {
+    /// Which of its local's steps the first of them is.
+    pub nth: u32,
+    /// How many they are.
+    pub times: u32,
     pub target: u32,
     pub when: When,
     pub flags: u8,
@@ -66,9 +69,17 @@ pub(super) struct Leaf {
     pub fault: u8,
 }
 
+impl Leaf {
+    /// Whether two steps are alike.
+    pub fn like(&self, other: &Self) -> bool {
+        let of = |l: &Self| (l.target, l.when, l.flags, l.runs, l.jobs, l.fault);
+        of(self) == of(other)
+    }
+}
+
 /// A step with all there is to tell about it.
-pub(super) struct Taken {
-    pub happening: Happening,
+pub(super) struct Taken<'h> {
+    pub happening: &'h Happening,
     pub said: Vec<Said>,
     pub step: Step,
     pub when: When,
@@ -87,6 +98,8 @@ pub(super) struct Expander<'r> {
     pub counters: Vec<(Name, u8)>,
     /// What invariants ask for: gate, outcome, whether on the same subject.
     needs: Vec<(Name, Name, bool)>,
+    /// What gates that stand by themselves can answer.
+    leaves: Leaves,
 }
 
 impl<'r> Expander<'r> {
@@ -102,6 +115,7 @@ impl<'r> Expander<'r> {
             step,
             counters: rules.counters.iter().map(|(n, c)| (n.clone(), c.max)).collect(),
             needs,
+            leaves: leaves(rules),
         }
     }
 
@@ -110,57 +124,73 @@ impl<'r> Expander<'r> {
         self.needs.len() > 16
     }
 
-    /// Calls `f` with each step that can be taken from `local`, in a fixed order.
-    pub fn each(&self, local: &Local, f: &mut dyn FnMut(Taken)) {
+    /// Calls `f` with each step that can be taken from `local`, in a fixed order; where it is `told`,
+    /// with words for people.
+    pub fn each(&self, local: &Local, told: bool, f: &mut dyn FnMut(Taken<'_>)) {
         let task = self.frame.task(local);
-        for happening in World::of(self.frame.rules, local) {
-            let repo = self.frame.repo(local, happening.lease);
-            let facts = happening.facts(local);
-            for task in self.metered(&task, &happening) {
-                self.ways(local, &task, &repo, &happening, &facts, f);
+        let happenings = World::of(self.frame.rules, local, told);
+        // Most find repository and branch as the state has them.
+        let (usual, mut other): (_, Option<(Lease1, Repo)>) = (self.frame.repo(local, local.lease), None);
+        let mut facts: Option<Facts> = None;
+        for happening in &happenings {
+            if happening.lease != local.lease && other.as_ref().is_none_or(|(lease, _)| *lease != happening.lease) {
+                other = Some((happening.lease, self.frame.repo(local, happening.lease)));
+            }
+            let repo = match &other {
+                Some((lease, repo)) if *lease == happening.lease => repo,
+                _ => &usual,
+            };
+            let own = happening.found().map(|_| happening.facts(local));
+            let facts = own.as_ref().unwrap_or_else(|| facts.get_or_insert_with(|| happening.facts(local)));
+            self.ways(local, &task, repo, happening, facts, f);
+            if let Some(last) = self.last(&task, happening) {
+                self.ways(local, &last, repo, happening, facts, f);
             }
         }
     }
 
-    /// The task as it is; where a run ends as only so many may, also with no such end left.
-    fn metered(&self, task: &Task, happening: &Happening) -> Vec<Task> {
-        let mut all = vec![task.clone()];
+    /// Where a run ends as only so many may: the task with no such end left.
+    fn last(&self, task: &Task, happening: &Happening) -> Option<Task> {
         let Body::RunEnded(report) = &happening.event.body else {
-            return all;
+            return None;
         };
         let retry = &self.frame.rules.retry;
-        let mut last = task.clone();
-        if let (true, Some(slot)) = (happening.metered, last.control.slots.get_mut(&report.slot)) {
-            let (meter, max) = match report.end.outcome() {
-                "transient" => (&mut slot.transient, retry.transient),
-                _ => (&mut slot.rescues, retry.rescues),
-            };
-            if max > 0 {
-                *meter = max;
-                all.push(last);
-            }
+        let max = match report.end.outcome() {
+            "transient" => retry.transient,
+            _ => retry.rescues,
+        };
+        if !happening.metered || max == 0 || !task.control.slots.contains_key(&report.slot) {
+            return None;
         }
-        all
+        let mut last = task.clone();
+        let slot = last.control.slots.get_mut(&report.slot)?;
+        match report.end.outcome() {
+            "transient" => slot.transient = max,
+            _ => slot.rescues = max,
+        }
+        Some(last)
     }
 
-    fn ways(&self, local: &Local, task: &Task, repo: &Repo, happening: &Happening, facts: &Facts, f: &mut dyn FnMut(Taken)) {
+    fn ways(&self, local: &Local, task: &Task, repo: &Repo, happening: &Happening, facts: &Facts, f: &mut dyn FnMut(Taken<'_>)) {
         let rules = self.frame.rules;
         let mut path: Path = Vec::new();
         loop {
-            let answers = Chosen::new(rules, &happening.event, facts, path);
+            let answers = Chosen::new(rules, &self.leaves, &happening.event, facts, path);
             let step = (self.step)(rules, task, repo, &happening.event, facts, &answers);
             let said = answers.said.take();
             path = answers.path.into_inner().0;
             let used = |c: &Name| step.task.control.counters.get(c).is_some_and(|n| *n > 0);
             let counter = self.counters.iter().position(|(c, _)| used(c));
             let when = counter.map_or(When::Always, |c| When::Left(u8::try_from(c).unwrap_or(u8::MAX)));
-            f(self.taken(local, task, repo, happening, (step, said.clone(), when)));
             if let (Some((name, max)), When::Left(c)) = (counter.and_then(|c| self.counters.get(c)), when) {
+                f(self.taken(local, task, repo, happening, (step, said.clone(), when)));
                 let mut spent = task.clone();
                 spent.control.counters.insert(name.clone(), *max);
-                let answers = Chosen::new(rules, &happening.event, facts, path.clone());
+                let answers = Chosen::new(rules, &self.leaves, &happening.event, facts, path.clone());
                 let step = (self.step)(rules, &spent, repo, &happening.event, facts, &answers);
                 f(self.taken(local, &spent, repo, happening, (step, said, When::Spent(c))));
+            } else {
+                f(self.taken(local, task, repo, happening, (step, said, when)));
             }
             match next(path) {
                 Some(more) => path = more,
@@ -169,7 +199,14 @@ impl<'r> Expander<'r> {
         }
     }
 
-    fn taken(&self, local: &Local, task: &Task, repo: &Repo, happening: &Happening, (step, said, when): (Step, Vec<Said>, When)) -> Taken {
+    fn taken<'h>(
+        &self,
+        local: &Local,
+        task: &Task,
+        repo: &Repo,
+        happening: &'h Happening,
+        (step, said, when): (Step, Vec<Said>, When),
+    ) -> Taken<'h> {
         let rules = self.frame.rules;
         let mut after = self.frame.after(local, repo, &step);
         let mut faults = Vec::new();
@@ -200,7 +237,7 @@ impl<'r> Expander<'r> {
         let small = |n: usize| u8::try_from(n).unwrap_or(u8::MAX);
         Taken {
             flags: self.flags(local, happening, &said, &step),
-            happening: happening.clone(),
+            happening,
             said,
             when,
             after,
@@ -340,9 +377,9 @@ pub(super) fn quiet(rules: &Ruleset) -> Ruleset {
 }
 
 /// The first state: an issue whose start is being decided.
-pub(super) fn first() -> Rc<Local> {
-    Rc::new(Local {
+pub(super) fn first() -> Local {
+    Local {
         lease: Lease1::Free,
         ..Local::default()
-    })
+    }
 }

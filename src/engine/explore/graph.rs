@@ -15,13 +15,13 @@ const NONE: u32 = u32::MAX;
 /// What was found.
 pub(super) struct Graph {
     pub locals: Vec<Rc<Local>>,
-    index: HashMap<Rc<Local>, u32>,
+    index: HashMap<Rc<Local>, u32, foldhash::fast::FixedState>,
     /// Where the leaves of each local begin and end.
     spans: Vec<(u32, u32)>,
     leaves: Vec<Leaf>,
     /// Local and counters of each state, in the order in which they were found.
     pub states: Vec<(u32, u32)>,
-    /// How each was found: from where, by which leaf.
+    /// How each was found: from where, by which step.
     parents: Vec<(u32, u32)>,
     /// State by local and counters.
     table: Vec<u32>,
@@ -29,7 +29,7 @@ pub(super) struct Graph {
     radix: Vec<(u32, u32)>,
     size: u32,
     pub faults: Vec<Fault>,
-    /// Where each fault shows first: the state, and the leaf that is taken from it.
+    /// Where each fault shows first: the state, and the step that is taken from it.
     pub shown: Vec<Option<(u32, u32)>>,
     pub transitions: u64,
     /// Steps of the engine that were taken.
@@ -49,7 +49,7 @@ impl Graph {
         }
         let mut graph = Self {
             locals: Vec::new(),
-            index: HashMap::new(),
+            index: HashMap::default(),
             spans: Vec::new(),
             leaves: Vec::new(),
             states: Vec::new(),
@@ -79,10 +79,11 @@ impl Graph {
         graph
     }
 
-    fn intern(&mut self, local: Rc<Local>) -> u32 {
+    fn intern(&mut self, local: Local) -> u32 {
         if let Some(id) = self.index.get(&local) {
             return *id;
         }
+        let local = Rc::new(local);
         let id = u32::try_from(self.locals.len()).unwrap_or(NONE);
         self.index.insert(Rc::clone(&local), id);
         self.locals.push(local);
@@ -113,29 +114,37 @@ impl Graph {
         for at in begin..end {
             let leaf = self.leaves[at as usize];
             let Some(moved) = self.counted(leaf.when, counters) else { continue };
-            self.transitions += 1;
+            self.transitions += u64::from(leaf.times);
             if leaf.fault > 0 {
-                self.shown[usize::from(leaf.fault - 1)].get_or_insert((state, at - begin));
+                self.shown[usize::from(leaf.fault - 1)].get_or_insert((state, leaf.nth));
             }
-            self.state(leaf.target, moved, (state, at - begin));
+            self.state(leaf.target, moved, (state, leaf.nth));
         }
     }
 
     fn expand(&mut self, expander: &Expander<'_>, local: u32) {
         let begin = u32::try_from(self.leaves.len()).unwrap_or(NONE);
         let from = Rc::clone(&self.locals[local as usize]);
-        expander.each(&from, &mut |taken: Taken| {
+        let mut nth = 0;
+        expander.each(&from, false, &mut |taken: Taken<'_>| {
             self.steps += 1;
-            let target = self.intern(Rc::new(taken.after));
+            let target = self.intern(taken.after);
             let fault = taken.faults.into_iter().next().map_or(0, |f| self.fault(f));
-            self.leaves.push(Leaf {
+            let leaf = Leaf {
+                nth,
+                times: 1,
                 target,
                 when: taken.when,
                 flags: taken.flags,
                 runs: taken.runs,
                 jobs: taken.jobs,
                 fault,
-            });
+            };
+            nth += 1;
+            match self.leaves[begin as usize..].iter_mut().find(|known| known.like(&leaf)) {
+                Some(known) => known.times += 1,
+                None => self.leaves.push(leaf),
+            }
         });
         self.spans[local as usize] = (begin, u32::try_from(self.leaves.len()).unwrap_or(NONE));
     }
@@ -197,12 +206,17 @@ impl Graph {
         self.leaves.get(begin as usize..end as usize).unwrap_or_default()
     }
 
-    /// A shortest way to a state: states and the leaf taken from each.
+    /// The leaf that [`Graph::next`] gave with this place behind it.
+    pub fn leaf(&self, state: u32, behind: u32) -> Leaf {
+        self.leaves(self.states[state as usize].0)[behind as usize - 1]
+    }
+
+    /// A shortest way to a state: states and which step was taken from each.
     pub fn way(&self, state: u32) -> Vec<(u32, u32)> {
         let mut way = Vec::new();
         let mut at = state;
-        while let Some((from, leaf)) = self.parents.get(at as usize).copied().filter(|(from, _)| *from != NONE) {
-            way.push((from, leaf));
+        while let Some((from, nth)) = self.parents.get(at as usize).copied().filter(|(from, _)| *from != NONE) {
+            way.push((from, nth));
             at = from;
         }
         way.reverse();

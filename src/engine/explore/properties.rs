@@ -187,13 +187,9 @@ impl Court<'_, '_> {
             let local = self.graph.local(s);
             local.plain() && (local.control.mode == Mode::Escalated || self.rest(s) == Rest::Parked)
         };
-        let from = |goal: &dyn Fn(u32) -> bool| {
-            if self.graph.whole {
-                scc::reaching(&self.some(FAIR, 0), goal)
-            } else {
-                Vec::new()
-            }
-        };
+        let fair = self.some(FAIR, 0);
+        let parts = self.graph.whole.then(|| scc::components(&fair));
+        let from = |goal: &dyn Fn(u32) -> bool| parts.as_ref().map_or_else(Vec::new, |parts| scc::reaching(&fair, parts, goal));
         let (good, best) = (from(&|s| done(s) || exempt(s)), from(&done));
         let stuck = self.first(|s, local| local.plain() && !good[s as usize]);
         let stuck = stuck.or_else(|| self.first(|s, local| local.control.phase == Phase::Unborn && !best[s as usize]));
@@ -214,7 +210,10 @@ impl Court<'_, '_> {
     fn parked(&self) -> Property {
         let claim = "whoever is parked or asked names the act that ends it, and it does";
         let good = if self.graph.whole {
-            scc::reaching(&self.some(0, STOP), |s| self.graph.local(s).control.phase == Phase::Done)
+            let edges = self.some(0, STOP);
+            scc::reaching(&edges, &scc::components(&edges), |s| {
+                self.graph.local(s).control.phase == Phase::Done
+            })
         } else {
             Vec::new()
         };
@@ -238,7 +237,9 @@ impl Court<'_, '_> {
         });
         let found = found.or_else(|| {
             let follow = self.some(FOLLOW, 0);
-            let round = scc::longest(&follow, |_, _| 1).err().filter(|_| self.graph.whole)?;
+            let round = scc::longest(&follow, &scc::components(&follow), |_, _| 1)
+                .err()
+                .filter(|_| self.graph.whole)?;
             let end = "From here the task's own follow-ups lead round in a circle.";
             Some(("a task waits on itself in a circle".to_owned(), self.story(round, end)))
         });
@@ -249,7 +250,8 @@ impl Court<'_, '_> {
         let claim = "STOP from everywhere ends in `cancelled`, or in an honest `done`";
         let over = |s: u32| self.graph.local(s).over();
         let good = if self.graph.whole {
-            scc::reaching(&self.some(SERVICE, 0), over)
+            let edges = self.some(SERVICE, 0);
+            scc::reaching(&edges, &scc::components(&edges), over)
         } else {
             Vec::new()
         };
@@ -362,18 +364,18 @@ impl Court<'_, '_> {
         let edges = self.some(0, ROUND | STOP);
         let retry = &self.expander.frame.rules.retry;
         let again = u32::from(retry.transient) + u32::from(retry.rescues);
-        let leaf = |node: u32, behind: u32| self.graph.leaves(self.graph.states[node as usize].0)[behind as usize - 1];
-        let runs = if self.graph.whole {
-            Some(scc::longest(&edges, |n, b| u32::from(leaf(n, b).runs)))
-        } else {
-            None
-        };
-        let more = || scc::longest(&edges, |n, b| u32::from(leaf(n, b).runs) + again * u32::from(leaf(n, b).jobs));
+        let leaf = |node: u32, behind: u32| self.graph.leaf(node, behind);
+        let parts = self.graph.whole.then(|| scc::components(&edges));
+        let runs = parts
+            .as_ref()
+            .map(|parts| scc::longest(&edges, parts, |n, b| u32::from(leaf(n, b).runs)));
+        let weather = |n: u32, b: u32| u32::from(leaf(n, b).runs) + again * u32::from(leaf(n, b).jobs);
+        let more = || scc::longest(&edges, parts.as_ref()?, weather).ok();
         let uncounted = self.fault(|f| *f == Fault::Uncounted, "a run that is repeated for weather is not counted");
         match runs {
             Some(Ok(best)) if uncounted.is_none() => {
                 let most = |v: &[u32]| v.iter().max().copied().unwrap_or(0);
-                let bound = more().ok().map(|with| Bound {
+                let bound = more().map(|with| Bound {
                     runs: most(&best),
                     with_weather: most(&with),
                 });
@@ -396,7 +398,7 @@ impl Court<'_, '_> {
             let mut at = 0;
             while let Some((target, behind)) = edges.next(node, at) {
                 if target != node && !from.contains_key(&target) {
-                    from.insert(target, (node, behind - 1));
+                    from.insert(target, (node, self.graph.leaf(node, behind).nth));
                     queue.push_back(target);
                 }
                 if from.contains_key(&state) {

@@ -77,8 +77,7 @@ pub(super) fn components(edges: &impl Edges) -> Components {
 }
 
 /// Nodes from which a goal is reached.
-pub(super) fn reaching(edges: &impl Edges, goal: impl Fn(u32) -> bool) -> Vec<bool> {
-    let parts = components(edges);
+pub(super) fn reaching(edges: &impl Edges, parts: &Components, goal: impl Fn(u32) -> bool) -> Vec<bool> {
     let mut good = vec![false; parts.count as usize];
     for node in &parts.order {
         let part = parts.of[*node as usize] as usize;
@@ -95,8 +94,7 @@ pub(super) fn reaching(edges: &impl Edges, goal: impl Fn(u32) -> bool) -> Vec<bo
 
 /// The largest weight of a path from each node, and the first edge inside a circle that has a
 /// weight: then there is no largest.
-pub(super) fn longest(edges: &impl Edges, weight: impl Fn(u32, u32) -> u32) -> Result<Vec<u32>, u32> {
-    let parts = components(edges);
+pub(super) fn longest(edges: &impl Edges, parts: &Components, weight: impl Fn(u32, u32) -> u32) -> Result<Vec<u32>, u32> {
     let mut best = vec![0_u32; parts.count as usize];
     let mut circle: Option<u32> = None;
     for node in &parts.order {

@@ -14,17 +14,16 @@ pub(super) fn tell(graph: &Graph, expander: &Expander<'_>, origins: Option<&Orig
     let mut at = None;
     for (n, (state, leaf)) in way.iter().enumerate() {
         let mut count = 0;
-        let mut found: Option<Taken> = None;
-        expander.each(graph.local(*state), &mut |taken| {
+        let mut found = None;
+        expander.each(graph.local(*state), true, &mut |taken| {
             if count == *leaf {
-                found = Some(taken);
+                found = Some((origins.and_then(|o| place(o, &taken)), line(&taken)));
             }
             count += 1;
         });
-        let Some(taken) = found else { continue };
-        let place = origins.and_then(|o| place(o, &taken));
+        let Some((place, line)) = found else { continue };
         let shown = place.as_ref().map_or_else(String::new, |p| format!("  [{}:{}]", p.file, p.line));
-        lines.push(format!("{}. {}{shown}", n + 1, line(&taken)));
+        lines.push(format!("{}. {line}{shown}", n + 1));
         at = place.or(at);
     }
     lines.push(end.to_owned());
@@ -34,7 +33,7 @@ pub(super) fn tell(graph: &Graph, expander: &Expander<'_>, origins: Option<&Orig
     Story { lines, at }
 }
 
-fn line(taken: &Taken) -> String {
+fn line(taken: &Taken<'_>) -> String {
     let mut words = taken.happening.words.clone();
     let said: Vec<String> = taken
         .said
@@ -64,7 +63,7 @@ fn line(taken: &Taken) -> String {
 }
 
 /// The edge that was taken, else the gate that decided.
-fn place(origins: &Origins, taken: &Taken) -> Option<At> {
+fn place(origins: &Origins, taken: &Taken<'_>) -> Option<At> {
     let edge = taken.step.took.iter().rev().find_map(|took| {
         let edge = took.edge.as_ref()?;
         let own = format!("stages.{}.on.\"{edge}\"", took.stage);

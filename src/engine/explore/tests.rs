@@ -172,7 +172,7 @@ fn a_loop_without_a_counter_is_found() {
 }
 
 mod components {
-    use super::super::scc::{Edges, longest, reaching};
+    use super::super::scc::{Edges, components, longest, reaching};
 
     struct List(Vec<Vec<u32>>);
 
@@ -188,15 +188,18 @@ mod components {
     #[test]
     fn what_reaches_a_goal_is_found_through_circles() {
         let list = List(vec![vec![1], vec![2, 0], vec![3], vec![], vec![4], vec![4, 0]]);
-        assert_eq!(reaching(&list, |n| n == 3), [true, true, true, true, false, true]);
+        assert_eq!(
+            reaching(&list, &components(&list), |n| n == 3),
+            [true, true, true, true, false, true]
+        );
     }
 
     #[test]
     fn the_longest_path_is_found_and_a_weighted_circle_has_none() {
         let list = List(vec![vec![1, 2], vec![2], vec![3], vec![]]);
-        assert_eq!(longest(&list, |_, _| 1), Ok(vec![3, 2, 1, 0]));
+        assert_eq!(longest(&list, &components(&list), |_, _| 1), Ok(vec![3, 2, 1, 0]));
         let round = List(vec![vec![1], vec![2], vec![1, 3], vec![]]);
-        assert_eq!(longest(&round, |n, _| u32::from(n == 2)), Err(2));
-        assert_eq!(longest(&round, |n, _| u32::from(n == 0)), Ok(vec![1, 0, 0, 0]));
+        assert_eq!(longest(&round, &components(&round), |n, _| u32::from(n == 2)), Err(2));
+        assert_eq!(longest(&round, &components(&round), |n, _| u32::from(n == 0)), Ok(vec![1, 0, 0, 0]));
     }
 }

@@ -1,5 +1,7 @@
 //! The world as adversary: everything that can happen to a task in a state.
 
+use std::fmt::Display;
+
 use crate::engine::model::{
     Actor, At, Body, Event, Fact, FactKey, Facts, FileFact, Head, HeadFact, Issue, JobId, Kill, Millis, Name, Phase, Role, RunEnd, RunId,
     RunReport, Seq, Signal, SlotState, StopState, Usage, Value, Via,
@@ -53,17 +55,23 @@ pub(super) fn files_at(head: Option<&Head>) -> Facts {
 }
 
 impl Happening {
+    /// The head that the step finds where it is not the recorded one.
+    pub fn found(&self) -> Option<&Head> {
+        // What a run brought is on the branch before its end is told.
+        let brought = match &self.event.body {
+            Body::RunEnded(report) => report.head.as_ref(),
+            _ => None,
+        };
+        self.moved.as_ref().or(brought)
+    }
+
     /// The facts that the step reads; gates are answered by choice.
     pub fn facts(&self, local: &Local) -> Facts {
         let recorded = local.head.then(|| head("h0", "c0"));
         let mut facts = files_at(recorded.as_ref());
-        // What a run brought is on the branch before its end is told.
-        let brought = match &self.event.body {
-            Body::RunEnded(report) => report.head.clone(),
-            _ => None,
-        };
+        let found = self.found().cloned();
         let seen = HeadFact {
-            head: self.moved.clone().or(brought).or(recorded),
+            head: found.or(recorded),
             base: "base".to_owned(),
             descends: true,
             touched: Vec::new(),
@@ -88,15 +96,19 @@ impl Happening {
 pub(super) struct World<'a> {
     pub rules: &'a Ruleset,
     local: &'a Local,
+    /// Whether anybody reads the words.
+    told: bool,
     found: Vec<Happening>,
 }
 
 impl<'a> World<'a> {
-    pub fn of(rules: &'a Ruleset, local: &'a Local) -> Vec<Happening> {
+    /// Without `told`, happenings have no words: most of them nobody ever reads.
+    pub fn of(rules: &'a Ruleset, local: &'a Local, told: bool) -> Vec<Happening> {
         let mut world = Self {
             rules,
             local,
-            found: Vec::new(),
+            told,
+            found: Vec::with_capacity(64),
         };
         if local.control.phase == Phase::Unborn {
             world.person(Act::Go, "start", NOW, "a person moves the card to the start");
@@ -109,11 +121,11 @@ impl<'a> World<'a> {
         world.surroundings()
     }
 
-    fn add(&mut self, act: Act, body: Body, words: impl Into<String>) {
+    fn add(&mut self, act: Act, body: Body, words: impl Display) {
         self.by(act, Actor::Service, body, words);
     }
 
-    fn by(&mut self, act: Act, actor: Actor, body: Body, words: impl Into<String>) {
+    fn by(&mut self, act: Act, actor: Actor, body: Body, words: impl Display) {
         let event = Event {
             seq: Seq(1),
             at: NOW,
@@ -126,16 +138,16 @@ impl<'a> World<'a> {
             event,
             moved: None,
             lease: self.local.lease,
-            words: words.into(),
+            words: told(self.told, words),
             metered: false,
         });
     }
 
-    fn person(&mut self, act: Act, signal: &str, acted_at: Millis, words: &str) {
+    fn person(&mut self, act: Act, signal: &str, acted_at: Millis, words: impl Display) {
         self.signal(act, signal, acted_at, "person 9", all_roles(), words);
     }
 
-    fn signal(&mut self, act: Act, signal: &str, acted_at: Millis, who: &str, roles: Vec<Role>, words: &str) {
+    fn signal(&mut self, act: Act, signal: &str, acted_at: Millis, who: &str, roles: Vec<Role>, words: impl Display) {
         let body = Body::Signalled(Signal {
             name: Name::new(signal),
             text: None,
@@ -156,7 +168,7 @@ impl<'a> World<'a> {
             self.add(
                 Act::Follow,
                 Body::Entered { visit: VISIT },
-                format!("the task enters {}", control.stage),
+                format_args!("the task enters {}", control.stage),
             );
         } else if self.local.follow {
             let words = "the engine looks again, as its last step asked for";
@@ -240,7 +252,7 @@ impl<'a> World<'a> {
             wrote: Vec::new(),
             usage: Usage::default(),
         });
-        self.add(Act::World, body, format!("{slot}: the run ends: {end}"));
+        self.add(Act::World, body, format_args!("{slot}: the run ends: {end}"));
         if let Some(last) = self.found.last_mut() {
             last.metered = matches!(end, "transient" | "lost");
         }
@@ -262,11 +274,11 @@ impl<'a> World<'a> {
             _ => return,
         };
         for outcome in outcomes {
-            self.ended(&action, outcome, format!("{action} ends: {outcome}"));
+            self.ended(&action, outcome, format_args!("{action} ends: {outcome}"));
         }
     }
 
-    fn ended(&mut self, action: &Name, outcome: &str, words: String) {
+    fn ended(&mut self, action: &Name, outcome: &str, words: impl Display) {
         let body = Body::ActionEnded {
             visit: VISIT,
             action: action.clone(),
@@ -300,13 +312,13 @@ impl<'a> World<'a> {
             if awaited.contains(&signal) {
                 let others = self.local.approvals.values().max().copied().unwrap_or(0);
                 let who = format!("person {others}");
-                self.signal(Act::Go, &signal, NOW, &who, all_roles(), &format!("a person says `{signal}`"));
+                self.signal(Act::Go, &signal, NOW, &who, all_roles(), format_args!("a person says `{signal}`"));
                 let early = Millis(NOW.0 - 1);
                 self.person(
                     Act::Go,
                     &signal,
                     early,
-                    &format!("a `{signal}` arrives that was said before the question"),
+                    format_args!("a `{signal}` arrives that was said before the question"),
                 );
                 let viewer = vec![Role::Viewer];
                 self.signal(
@@ -315,11 +327,11 @@ impl<'a> World<'a> {
                     NOW,
                     "a guest",
                     viewer,
-                    &format!("someone who may not says `{signal}`"),
+                    format_args!("someone who may not says `{signal}`"),
                 );
             } else {
                 let act = if signal == "answer" { Act::Go } else { Act::Round };
-                self.person(act, &signal, NOW, &format!("a person says `{signal}`"));
+                self.person(act, &signal, NOW, format_args!("a person says `{signal}`"));
             }
         }
         if self.local.control.stop != StopState::No {
@@ -345,7 +357,7 @@ impl<'a> World<'a> {
             self.rename("the end of a run is told twice");
         }
         if !matches!(control.at, At::Action { running: true, .. } | At::Updating { .. }) {
-            self.ended(&Action::Merge.name(), "ok", "the end of a merge is told twice".to_owned());
+            self.ended(&Action::Merge.name(), "ok", "the end of a merge is told twice");
         }
         if control.at != At::Entering {
             self.add(Act::World, Body::Entered { visit: VISIT }, "the entry is told twice");
@@ -362,7 +374,7 @@ impl<'a> World<'a> {
     }
 
     fn rename(&mut self, words: &str) {
-        if let Some(last) = self.found.last_mut() {
+        if let Some(last) = self.found.last_mut().filter(|_| self.told) {
             words.clone_into(&mut last.words);
         }
     }
@@ -391,7 +403,7 @@ impl<'a> World<'a> {
                 self.found.push(Happening {
                     act,
                     moved: Some(head("h1", subject)),
-                    words: format!("{}: {what}", one.words),
+                    words: told(self.told, format_args!("{}: {what}", one.words)),
                     ..one.clone()
                 });
             }
@@ -416,17 +428,22 @@ impl<'a> World<'a> {
             Lease1::Other(_) => vec![(Lease1::Free, "the lease is free"), (Lease1::Frozen, "the repository is frozen")],
         };
         let mut found = self.found;
+        let tell = self.told;
         for (lease, what) in ways {
             let again = |h: &Happening| matches!(h.act, Act::World | Act::Follow | Act::Go) && h.moved.is_none();
             let more: Vec<Happening> = found.iter().filter(|h| again(h) && h.lease == self.local.lease).cloned().collect();
             found.extend(more.into_iter().map(|h| Happening {
                 lease,
-                words: format!("{} ({what})", h.words),
+                words: told(tell, format_args!("{} ({what})", h.words)),
                 ..h
             }));
         }
         found
     }
+}
+
+fn told(told: bool, words: impl Display) -> String {
+    if told { words.to_string() } else { String::new() }
 }
 
 fn all_roles() -> Vec<Role> {

@@ -78,6 +78,8 @@ pub enum Code {
     NoProgress,
     /// The rules of the task cannot be used.
     RulesError,
+    /// The database is being read whole after the start, or was found damaged.
+    DbCheck,
 }
 
 impl Code {
@@ -107,6 +109,7 @@ impl Code {
             Self::Budget => "BUDGET",
             Self::NoProgress => "NO_PROGRESS",
             Self::RulesError => "RULES_ERROR",
+            Self::DbCheck => "DB_CHECK",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What bounds single tasks and jobs: money, the same failure again, places for one agent.
 
 use super::{Queue, Room, WaitingJob, blocker};
+use crate::engine::budget::Held;
 use crate::engine::model::{Blocker, Code, Millis, Task, Who};
 use crate::engine::rules::Ruleset;
 
@@ -20,6 +21,16 @@ pub(super) fn blockers(queue: &Queue<'_>, rules: &Ruleset, job: &WaitingJob, tas
             )),
             ..blocker(Code::NoProgress, stuck.what.clone(), stuck.since, Who::Operator)
         });
+    }
+}
+
+/// Nothing is launched at all.
+pub(super) fn held(held: &Held) -> Blocker {
+    let who = if held.passes { Who::Itself } else { Who::Operator };
+    let clear = (!held.passes).then(|| "signalbox restore FOLDER --replace    # when the service has ended".to_owned());
+    Blocker {
+        clear,
+        ..blocker(Code::DbCheck, held.text.clone(), held.since, who)
     }
 }
 

@@ -3,7 +3,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::model::{At, Body, Card, Decision, Facts, Mode, Name, Phase, StopState, Task, Via, Visit};
+use crate::engine::model::{At, Body, Card, Decision, Facts, JobKind, JobSpec, Millis, Mode, Name, Phase, StopState, Task, Via, Visit};
 use crate::engine::rules::load;
 use crate::shell::embedded::embedded;
 use crate::shell::service::{Service, Settings};
@@ -65,6 +65,24 @@ impl World {
 
     /// A task brought to where `edit` says, through the store's own commit.
     pub async fn task(&self, edit: impl FnOnce(&mut Task)) -> Task {
+        self.task_with(edit, vec![Decision::Create]).await
+    }
+
+    /// A task with a job for this agent.
+    pub async fn queued(&self, agent: &str) -> Task {
+        let job = JobSpec {
+            visit: 1,
+            slot: Name::new(agent),
+            kind: JobKind::Agent,
+            stage: Name::new("development"),
+            note: None,
+            available_at: Millis(0),
+            entry: false,
+        };
+        self.task_with(|_| (), vec![Decision::Create, Decision::Enqueue(job)]).await
+    }
+
+    async fn task_with(&self, edit: impl FnOnce(&mut Task), decisions: Vec<Decision>) -> Task {
         let done = self
             .service
             .issue_new("shop", "Say hello", "to everyone", &[], true, everyone())
@@ -88,7 +106,7 @@ impl World {
             seq,
             (0, self.service.store.repo_by_id(target.repo).await.unwrap().version),
             task,
-            vec![Decision::Create],
+            decisions,
         )
         .await;
         self.service.store.task_by_item(&done.item).await.unwrap().unwrap()

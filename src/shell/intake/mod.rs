@@ -18,6 +18,8 @@ use crate::shell::store::{DeliveryRow, Peer, StoreError};
 const BATCH: u32 = 32;
 /// Longest sleep when nothing is due: a safety net.
 const SAFETY_POLL: Duration = Duration::from_secs(30);
+/// Shortest time from one look to the next: under load one look serves many commits.
+const PACE: Duration = Duration::from_millis(5);
 /// Longest pause between two tries of a delivery.
 const PAUSE_MAX: i64 = 300_000;
 /// A delivery is given up after so many tries, most of a day: the source is down, and what it
@@ -40,6 +42,7 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut commits = service.store.commits();
     while !stop.is_cancelled() {
         commits.borrow_and_update();
+        let begun = tokio::time::Instant::now();
         let nap = match look(&service).await {
             Ok(nap) => nap,
             Err(error) => {
@@ -52,6 +55,8 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
             _ = commits.changed() => {}
             () = tokio::time::sleep(nap) => {}
         }
+        // What comes in goes before what is made of it.
+        tokio::time::sleep_until(begun + PACE).await;
     }
 }
 
@@ -94,6 +99,7 @@ async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), Store
         Understood::Done(what) => {
             tracing::info!(delivery = id, peer, event, "{what}");
             service.store.delivery_closed(delivery, true, &what, now).await?;
+            service.wake();
         }
         Understood::Nothing(why) => {
             tracing::info!(delivery = id, peer, event, "means nothing here: {why}");
@@ -118,6 +124,5 @@ async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), Store
             service.store.delivery_later(id, &why, now.plus(Millis(pause))).await?;
         }
     }
-    service.wake();
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::engine::model::{JobId, JobSpec, Millis, Name, RunId, Seq, TaskId};
 
 /// Jobs with what is shown of their task.
-const SELECT: &str = "SELECT j.*, t.project FROM jobs j JOIN tasks t ON t.id = j.task";
+pub(super) const SELECT: &str = "SELECT j.*, t.project FROM jobs j JOIN tasks t ON t.id = j.task";
 
 impl Store {
     /// What scheduling looks at, all of one moment.
@@ -78,10 +78,6 @@ impl Store {
 }
 
 fn view(conn: &Connection) -> Result<QueueView> {
-    let mut counts: BTreeMap<String, i64> = JobState::ALL.iter().map(|s| (s.as_str().to_owned(), 0)).collect();
-    counts.extend(list(conn, "SELECT state, COUNT(*) FROM jobs GROUP BY state", [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?);
     let waiting = list(
         conn,
         &format!("{SELECT} WHERE j.state IN ('scheduled', 'queued') ORDER BY j.id"),
@@ -89,7 +85,7 @@ fn view(conn: &Connection) -> Result<QueueView> {
         decode,
     )?;
     Ok(QueueView {
-        spent: spending::of_waiting(conn)?,
+        spent: spending::of_waiting(conn, &waiting)?,
         days: spending::days(conn)?,
         notices: notices::all(conn)?,
         past: past::of_waiting(conn, &waiting)?,
@@ -101,8 +97,19 @@ fn view(conn: &Connection) -> Result<QueueView> {
         repos: repos::all(conn)?,
         open_runs: runs::open(conn)?,
         breakers: breakers::all(conn)?,
-        counts,
+        counts: counts(conn)?,
     })
+}
+
+/// Jobs by state: the open ones by their indexes, the others as they were counted when they ended.
+fn counts(conn: &Connection) -> Result<BTreeMap<String, i64>> {
+    let sql = "SELECT state, jobs FROM ended_jobs UNION ALL SELECT 'scheduled', COUNT(*) FROM jobs WHERE state = 'scheduled' \
+               UNION ALL SELECT 'queued', COUNT(*) FROM jobs WHERE state = 'queued' \
+               UNION ALL SELECT 'running', COUNT(*) FROM jobs WHERE state = 'running'";
+    let counted = list(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut counts: BTreeMap<String, i64> = JobState::ALL.iter().map(|s| (s.as_str().to_owned(), 0)).collect();
+    counts.extend(counted);
+    Ok(counts)
 }
 
 fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
@@ -233,7 +240,7 @@ fn newest(conn: &Connection, task: TaskId, visit: u32, slot: &Name) -> Result<Op
     Ok(found.and_then(|(id, state)| (state != JobState::Cancelled).then_some(id)))
 }
 
-fn decode(row: &Row<'_>) -> Result<JobRow> {
+pub(super) fn decode(row: &Row<'_>) -> Result<JobRow> {
     let f = Fields::new(row, "jobs", "id");
     Ok(JobRow {
         id: JobId(f.get("id")?),

@@ -17,6 +17,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0006_board.sql")),
     M::up(include_str!("migrations/0007_breaker.sql")),
     M::up(include_str!("migrations/0009_clock.sql")),
+    M::up(include_str!("migrations/0010_growth.sql")),
     M::up(include_str!("migrations/0011_examined.sql")),
 ];
 

@@ -18,9 +18,11 @@ use tokio::sync::watch;
 
 mod breakers;
 mod chat;
+mod check;
 mod clock;
 mod codec;
 mod copy;
+mod crowd;
 mod deliveries;
 mod depends;
 mod effect;
@@ -57,7 +59,9 @@ mod tests;
 
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
+pub use check::Integrity;
 pub use copy::{KeptOut, check_database, copy_database, keep_out};
+pub use crowd::{Among, Crowd};
 pub use deliveries::{DeliveryRow, NewDelivery, Peer};
 pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
@@ -86,6 +90,7 @@ struct Inner {
     readers: reader::Readers,
     news: writer::News,
     in_flight: outbox::InFlight,
+    check: check::Checking,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -97,6 +102,7 @@ impl Store {
     /// [`OpenError`]; whatever it is, nothing was changed.
     pub fn open(data: &Path, host: &str) -> Result<Self, OpenError> {
         let opened = open::open(data, reader::READERS)?;
+        let check = check::Checking::new(data, opened.whole);
         let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock, data).map_err(|e| OpenError::Unsupported {
             path: data.to_owned(),
             why: format!("no thread can be started: {e}"),
@@ -107,6 +113,7 @@ impl Store {
             readers: reader::Readers::new(opened.readers),
             news,
             in_flight: outbox::InFlight::default(),
+            check,
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -124,9 +131,24 @@ impl Store {
         self.0.news.trouble.clone()
     }
 
+    /// What is known of the database as a whole. A large one is read page by page while it is in
+    /// use already: until that has ended well nothing may be launched on it.
+    #[must_use]
+    pub fn integrity(&self) -> watch::Receiver<Integrity> {
+        self.0.check.state()
+    }
+
+    /// Begins to read a large database whole, where that was not done when it was opened.
+    pub fn check(&self) {
+        self.0.check.begin();
+    }
+
     /// Carries out what is queued, moves the log into the database, closes it and gives the lock
     /// back. Other clones answer [`StoreError::Closed`] from now on.
     pub async fn close(self) {
+        let inner = Arc::clone(&self.0);
+        // Its reading would keep the log from being moved into the database.
+        let _ = tokio::task::spawn_blocking(move || inner.check.end()).await;
         self.0.writer.close().await;
         self.0.readers.close().await;
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -146,6 +168,7 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        self.sound()?;
         self.0.writer.run((), work).await
     }
 
@@ -155,8 +178,14 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        self.sound()?;
         let landing = effect.map(|id| self.0.in_flight.landing(id));
         self.0.writer.run(landing, work).await
+    }
+
+    /// A database that is known to be damaged is left as it is.
+    fn sound(&self) -> Result<()> {
+        self.0.check.damaged().map_or(Ok(()), |why| Err(StoreError::Degraded { why }))
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T>

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::lock::{Lock, unusable};
 use super::witness::Witness;
-use super::{OpenError, migrations};
+use super::{OpenError, check, migrations};
 
 /// The database's name in the data directory.
 pub(super) const FILE: &str = "signalbox.db";
@@ -27,6 +27,8 @@ pub(super) struct Opened {
     pub lock: Lock,
     pub writer: Connection,
     pub readers: Vec<Connection>,
+    /// Whether every page of it was read.
+    pub whole: bool,
 }
 
 /// Opens or creates the database of a data directory.
@@ -44,10 +46,16 @@ pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
     let lock = Lock::take(data)?;
     let fresh = sniff(&path)?;
     let witness = Witness::look(data, &path)?;
+    let whole = check::at_once(&path);
     let opened =
-        set_up(&path, &witness).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
+        set_up(&path, &witness, whole).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
     match opened {
-        Ok((writer, readers)) => Ok(Opened { lock, writer, readers }),
+        Ok((writer, readers)) => Ok(Opened {
+            lock,
+            writer,
+            readers,
+            whole,
+        }),
         Err(e) => {
             if fresh {
                 // It was not there before and we hold the lock: nobody can miss it.
@@ -99,7 +107,7 @@ fn sniff(path: &Path) -> Result<bool, OpenError> {
     })
 }
 
-fn set_up(path: &Path, witness: &Witness) -> Result<Connection, OpenError> {
+fn set_up(path: &Path, witness: &Witness, whole: bool) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let mut conn = Connection::open_with_flags(path, flags).map_err(refuse)?;
@@ -123,12 +131,8 @@ fn set_up(path: &Path, witness: &Witness) -> Result<Connection, OpenError> {
     conn.pragma_update(None, "synchronous", "FULL").map_err(refuse)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.set_transaction_behavior(TransactionBehavior::Immediate);
-    let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(refuse)?;
-    if found != "ok" {
-        return Err(OpenError::Damaged {
-            path: path.to_owned(),
-            why: found,
-        });
+    if whole {
+        check::look(&conn, path)?;
     }
     witness.compare(&conn, path)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
@@ -165,7 +169,7 @@ pub(super) fn ours(path: &Path, conn: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn reader(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(refuse)?;

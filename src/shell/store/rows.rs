@@ -363,6 +363,22 @@ pub struct QueueView {
     pub counts: BTreeMap<String, i64>,
 }
 
+impl QueueView {
+    /// A task that is not over.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        let at = self.tasks.binary_search_by_key(&id, |task| task.id).ok()?;
+        self.tasks.get(at)
+    }
+
+    /// A job that waits.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<&JobRow> {
+        let at = self.waiting.binary_search_by_key(&id, |job| job.id).ok()?;
+        self.waiting.get(at)
+    }
+}
+
 /// What the board is known to hold because of us, and because of people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Projection {

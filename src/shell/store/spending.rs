@@ -1,12 +1,12 @@
 //! What agents cost: sums kept where they are counted, what operators allowed on top, and the bill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Fields, exec, list, one};
-use super::{Result, RunRow, Store, StoreError, inbox};
+use super::codec::{Fields, exec, json, list, one};
+use super::{JobRow, Result, RunRow, Store, StoreError, inbox};
 use crate::engine::budget::Sum;
 use crate::engine::model::{JobKind, Millis, Name, RunId, TaskId};
 
@@ -171,15 +171,16 @@ pub(super) fn ended(conn: &Connection, run: &RunRow, usd: f64, now: Millis) -> R
     exec(conn, sql, params![run.project.as_str(), day(now), usd]).map(|_| ())
 }
 
-/// What the tasks of waiting jobs have cost.
-pub(super) fn of_waiting(conn: &Connection) -> Result<BTreeMap<TaskId, SpentTask>> {
+/// What the tasks of waiting jobs of agents have cost.
+pub(super) fn of_waiting(conn: &Connection, waiting: &[JobRow]) -> Result<BTreeMap<TaskId, SpentTask>> {
+    let tasks: BTreeSet<TaskId> = waiting.iter().filter(|j| j.kind == JobKind::Agent).map(|j| j.task).collect();
     let sql = "SELECT w.task, COALESCE(s.runs, 0) AS runs, COALESCE(s.usd, 0.0) AS usd, s.dearest, s.dearest_usd, \
                (SELECT COALESCE(SUM(a.usd), 0.0) FROM allowances a WHERE a.task = w.task) AS more_usd, \
                (SELECT COALESCE(SUM(a.runs), 0) FROM allowances a WHERE a.task = w.task) AS more_runs, \
                (SELECT MAX(a.at) FROM allowances a WHERE a.task = w.task) AS allowed_at \
-               FROM (SELECT DISTINCT task FROM jobs WHERE state IN ('scheduled', 'queued') AND kind = 'agent') w \
+               FROM (SELECT value AS task FROM json_each(?1)) w \
                LEFT JOIN spent_tasks s ON s.task = w.task";
-    let rows = list(conn, sql, [], |row| {
+    let rows = list(conn, sql, [json(&tasks)?], |row| {
         let f = Fields::new(row, "spent_tasks", "task");
         let dearest = match (f.get::<Option<i64>>("dearest")?, f.get::<Option<f64>>("dearest_usd")?) {
             (Some(run), Some(usd)) => Some((RunId(run), usd)),

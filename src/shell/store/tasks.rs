@@ -1,5 +1,7 @@
 //! Tasks: what decisions branch on as JSON, and the columns that keys and lists need.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{Fields, exec, first, json, list, one, word};
@@ -123,6 +125,12 @@ pub(super) fn by_id(conn: &Connection, id: TaskId) -> Result<Option<Task>> {
 /// Tasks that are not over, by id.
 pub(super) fn open(conn: &Connection) -> Result<Vec<Task>> {
     list(conn, "SELECT * FROM tasks WHERE terminal = 0 ORDER BY id", [], decode)
+}
+
+/// Those of these tasks that are not over, by id.
+pub(super) fn open_among(conn: &Connection, ids: &BTreeSet<TaskId>) -> Result<Vec<Task>> {
+    let sql = "SELECT * FROM tasks WHERE id IN (SELECT value FROM json_each(?1)) AND terminal = 0 ORDER BY id";
+    list(conn, sql, [json(ids)?], decode)
 }
 
 /// Writes a new task; its id.

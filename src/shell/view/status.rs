@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::{Blocker, FreezeLevel, Millis, Phase, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
+use crate::shell::degraded::Trouble;
 use crate::shell::door::Found;
 use crate::shell::service::Service;
 use crate::shell::store::{RunState, StoreError};
@@ -109,11 +110,15 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: format!("the rules on disk are refused, those before stay in force ({why}); `signalbox validate` shows what is wrong"),
         since: since.into(),
     });
+    let held = service.held().map(|held| ProblemView {
+        text: held.text,
+        since: held.since.into(),
+    });
     let degraded = service.trouble().map(|t| ProblemView {
         text: degraded(&t.why),
         since: t.since.into(),
     });
-    let mut found: Vec<ProblemView> = degraded.into_iter().chain(chat.map(view)).chain(rules).collect();
+    let mut found: Vec<ProblemView> = degraded.into_iter().chain(chat.map(view)).chain(held).chain(rules).collect();
     for project in service.projects.values() {
         let freeze = service.store.repo_by_id(project.repo).await?.freeze;
         found.extend(freeze.map(|freeze| ProblemView {
@@ -245,7 +250,12 @@ async fn sentence(service: &Service, task: &Task, blockers: &[BlockerView], runs
 /// Whether the service is well.
 #[must_use]
 pub fn health(service: &Service, containment: &str) -> HealthView {
-    let trouble = service.trouble();
+    let held = service.held();
+    let stopped = held.as_ref().filter(|h| !h.passes).map(|h| Trouble {
+        why: h.text.clone(),
+        since: h.since,
+    });
+    let trouble = stopped.or_else(|| service.trouble());
     HealthView {
         status: match (&trouble, service.draining()) {
             (Some(_), _) => "degraded",
@@ -257,7 +267,7 @@ pub fn health(service: &Service, containment: &str) -> HealthView {
         uptime_s: service.began.elapsed().as_secs().cast_signed(),
         containment: containment.to_owned(),
         since: trouble.as_ref().map(|t| t.since.into()),
-        database: trouble.map_or_else(|| "ok".to_owned(), |t| t.why),
+        database: trouble.map(|t| t.why).or(held.map(|h| h.text)).unwrap_or_else(|| "ok".to_owned()),
     }
 }
 

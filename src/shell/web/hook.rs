@@ -50,16 +50,13 @@ pub(super) async fn plane(State(web): State<Web>, headers: HeaderMap, body: Resu
     }
 }
 
-/// The same answer, but its body breaks off. To Plane every answer is a delivery, whatever its status; what it could not
-/// read to its end it sends again.
+/// The same answer, but the connection ends before it does. To Plane every answer is a delivery, whatever its status; what
+/// it could not read to its end it sends again.
 fn broken_off(answer: Response) -> Response {
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
-    let pieces = [
-        Ok(Bytes::from_static(b"not now")),
-        Err(std::io::Error::other("it cannot be written down")),
-    ];
-    Response::from_parts(parts, Body::from_stream(futures_util::stream::iter(pieces)))
+    let cut = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("it cannot be written down")) });
+    Response::from_parts(parts, Body::from_stream(cut))
 }
 
 /// Takes in a delivery of a Gitea or Forgejo server.

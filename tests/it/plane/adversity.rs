@@ -123,6 +123,8 @@ fn a_stop_that_we_wrote_over_still_stops_when_the_history_tells_of_it_late() {
 fn a_stop_counts_though_the_card_was_moved_on() {
     let mut ground = Ground::new("orch", "");
     let (first, second) = (ground.asked("Add a greeting"), ground.started("Add another"));
+    ground.until_stage("ORCH-002", "analysis");
+    ground.plane.until_status(&second, "Analysis");
     ground.plane.hooks(Hooks::Lost);
     ground.plane.person("alice").moves(&first, "STOP");
     ground.plane.person("alice").moves(&second, "STOP");
@@ -130,9 +132,7 @@ fn a_stop_counts_though_the_card_was_moved_on() {
     ground.plane.person("mallory").moves(&first, "Todo");
     ground.world.wait_mode("ORCH-001", "cancelled");
     ground.plane.person("alice").moves(&second, "To Analyse");
-    ground
-        .world
-        .wait_for("ORCH-002~1", "the stop", |seen| seen["task"]["mode"] == "cancelled");
+    ground.until_log("ORCH-002 was stopped by alice");
     ground.plane.until_status(&second, "In Review");
     ground.until_log("moved to \"STOP\" in between");
 }
@@ -290,11 +290,8 @@ fn a_delivery_that_finds_the_disk_full_is_refused_and_taken_when_there_is_room()
     let known = |ground: &Ground| ground.world.count("SELECT COUNT(*) FROM deliveries WHERE event = 'project'");
     ground.world.fault("full:1");
     for refused in [post(), post()] {
-        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-        assert!(
-            refused.contains("chunked") && !refused.ends_with("0\r\n\r\n"),
-            "it breaks off: {refused}"
-        );
+        let begun = refused.is_empty() || refused.starts_with("HTTP/1.1 503 ");
+        assert!(begun && !refused.ends_with("0\r\n\r\n"), "it breaks off: {refused}");
     }
     ground.plane.hooks(Hooks::Lost);
     ground.plane.person("alice").moves(&issue, "STOP");

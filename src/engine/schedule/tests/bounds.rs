@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::breaker::{Breaker, Pause, Preflight};
-use crate::engine::budget::{Budget, Spent, Sum};
+use crate::engine::budget::{Budget, Held, Spent, Sum};
 use crate::engine::progress::Stuck;
 
 #[test]
@@ -128,4 +128,19 @@ fn b_q_7_b_q_8_a_command_that_may_not_run_says_why_and_what_clears_it() {
     );
     assert!(held[0].clear.as_ref().is_some_and(|c| c.contains("close 'my agent'")), "{held:?}");
     assert_eq!(held[1].who, Who::Operator);
+}
+
+#[test]
+fn nothing_is_launched_on_a_database_that_nobody_has_read_whole() {
+    let mut house = House::new().task(1, "analyst", true).task(2, "built", true);
+    house.bounds.held = Some(Held {
+        text: "it is being read".to_owned(),
+        since: T0,
+        passes: true,
+    });
+    assert_eq!(house.codes(), [(1, vec!["DB_CHECK"]), (2, vec!["DB_CHECK"])]);
+    assert_eq!(house.verdicts()[0].1[0].who, Who::Itself);
+    house.bounds.held.iter_mut().for_each(|held| held.passes = false);
+    let found = house.verdicts().remove(0).1.remove(0);
+    assert!(found.who == Who::Operator && found.clear.is_some_and(|c| c.contains("restore")));
 }

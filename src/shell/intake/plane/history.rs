@@ -12,6 +12,8 @@ pub(super) const PATIENCE: i64 = 20_000;
 const NEVER: i64 = 300_000;
 /// Times of one change differ by less than this, in milliseconds: the history counts in seconds.
 const SECOND: i64 = 1000;
+/// An issue that was changed so soon after it was made, in milliseconds, was made so.
+const AT_ONCE: i64 = 50;
 /// The same change is told of at most so long after it, in milliseconds.
 const TOLD_LATE: i64 = 600_000;
 
@@ -86,9 +88,7 @@ impl<'k> History<'k> {
             return true;
         };
         let newest = self.all.iter().filter_map(|entry| of(&entry.created_at)).max();
-        changed.saturating_sub(made) <= SECOND
-            || newest.is_some_and(|at| at.saturating_add(SECOND) >= changed)
-            || age(changed, skew) >= NEVER
+        changed.saturating_sub(made) <= AT_ONCE || newest.is_some_and(|at| at >= changed) || age(changed, skew) >= NEVER
     }
 
     /// Who put this label on the issue last: nobody, where it was made with it; `None` where that cannot be told (yet).

@@ -262,3 +262,53 @@ async fn a_bit_of_the_header_is_noticed() {
         assert_eq!(fs::read(&path).unwrap(), all);
     }
 }
+
+/// Makes the database too large to be read whole before the start.
+fn grow(data: &Path) {
+    let conn = rusqlite::Connection::open(data.join("signalbox.db")).unwrap();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 192) \
+               INSERT INTO deliveries (peer, event, projects, body, digest, at, state, attempts, due, why) \
+               SELECT 'plane', 'e', '[]', zeroblob(131072), 'd' || i, 0, 'pending', 0, 9999999999999, '' FROM n";
+    conn.execute(sql, []).unwrap();
+}
+
+#[tokio::test]
+async fn a_large_database_is_used_while_it_is_read_whole() {
+    let World { dir, store, .. } = World::new().await;
+    store.close().await;
+    grow(dir.path());
+    let store = Store::open(dir.path(), "box").unwrap();
+    assert_eq!(*store.integrity().borrow(), Integrity::UnderWay);
+    store.check();
+    store.repo("another").await.unwrap();
+    let mut integrity = store.integrity();
+    integrity.wait_for(|known| *known == Integrity::Whole).await.unwrap();
+    store.close().await;
+    // One that is closed at once does not wait for its reading.
+    let store = Store::open(dir.path(), "box").unwrap();
+    store.check();
+    store.close().await;
+    let store = Store::open(dir.path(), "box").unwrap();
+    assert!(store.repo("another").await.unwrap().id.0 > 0);
+}
+
+#[tokio::test]
+async fn damage_found_in_a_large_database_stops_every_write_and_names_the_way_back() {
+    let World { dir, store, .. } = World::new().await;
+    store.close().await;
+    grow(dir.path());
+    let path = dir.path().join("signalbox.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let (from, to) = (bytes.len() / 2, bytes.len() * 2 / 3);
+    bytes[from..to].fill(0x5a);
+    fs::write(&path, &bytes).unwrap();
+    let store = Store::open(dir.path(), "box").unwrap();
+    store.check();
+    let mut integrity = store.integrity();
+    let found = integrity.wait_for(|known| *known != Integrity::UnderWay).await.unwrap().clone();
+    let Integrity::Damaged { why } = found else { panic!("{found:?}") };
+    assert!(why.contains("signalbox restore FOLDER --replace"), "{why}");
+    let refused = store.promote(T0).await.unwrap_err();
+    assert_eq!(refused, StoreError::Degraded { why });
+    assert!(store.tasks(true).await.is_ok(), "whoever asks is answered");
+}

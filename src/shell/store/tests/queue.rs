@@ -186,3 +186,64 @@ async fn a_requeued_job_keeps_its_attempts_and_a_closed_one_stays_closed() {
         .await;
     assert_eq!(world.only_job(&task).await.state, JobState::Done);
 }
+
+#[tokio::test]
+async fn the_head_of_the_queue_has_what_the_whole_of_it_has() {
+    let world = World::new().await;
+    let mut all = Vec::new();
+    for n in 1..=5 {
+        all.push(world.task(&format!("i{n}"), n).await);
+    }
+    let run = world.running(&all[1]).await;
+    let whole = world.store.queue().await.unwrap();
+    assert_eq!(
+        world.store.crowd(9).await.unwrap(),
+        Crowd {
+            waiting: 4,
+            runs: 1,
+            notices: 0
+        }
+    );
+    assert_eq!(world.store.crowd(3).await.unwrap().waiting, 3, "no more are counted than matters");
+    let others = || Among::Others(vec!["site".into()]);
+    let head = world.store.queue_head(others(), JobId(0), 2).await.unwrap();
+    assert_eq!(head.waiting, whole.waiting[..2]);
+    assert_eq!(
+        head.tasks,
+        [all[0].clone(), all[1].clone(), all[2].clone()],
+        "and whose run is at work"
+    );
+    assert_eq!(
+        (&head.open_runs, &head.repos, head.newest),
+        (&vec![run], &whole.repos, whole.newest)
+    );
+    let rest = world.store.queue_head(others(), head.waiting[1].id, 9).await.unwrap();
+    assert_eq!(rest.waiting, whole.waiting[2..]);
+    let ours = world
+        .store
+        .queue_head(Among::These(vec![PROJECT.into()]), JobId(0), 9)
+        .await
+        .unwrap();
+    assert_eq!(ours.waiting, whole.waiting);
+    for none in [Among::Others(vec![PROJECT.into()]), Among::These(vec!["site".into()])] {
+        assert_eq!(world.store.queue_head(none, JobId(0), 9).await.unwrap().waiting, []);
+    }
+}
+
+/// The sums of jobs that have ended are kept beside them: they must say what counting would.
+#[tokio::test]
+async fn ended_jobs_are_counted_when_they_end() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let run = world.running(&one).await;
+    world.store.end_run(run.id, RunEnd::Ok, None, None, at(1)).await.unwrap();
+    world.phase(&two, Phase::Done, vec![]).await;
+    let kept = world.store.queue().await.unwrap().counts;
+    let conn = rusqlite::Connection::open(world.dir.path().join("signalbox.db")).unwrap();
+    for (state, kept) in kept {
+        let counted: i64 = conn
+            .query_row("SELECT COUNT(*) FROM jobs WHERE state = ?1", [&state], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, counted, "{state}");
+    }
+}
