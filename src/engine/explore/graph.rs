@@ -193,8 +193,11 @@ impl Graph {
         let (begin, end) = self.spans[local as usize];
         for at in begin + at..end {
             let leaf = self.leaves[at as usize];
-            if let Some(moved) = self.counted(leaf.when, counters) {
-                return Some((at - begin + 1, leaf, self.table[self.place(leaf.target, moved)]));
+            let Some(moved) = self.counted(leaf.when, counters) else { continue };
+            let target = self.table[self.place(leaf.target, moved)];
+            // Where the exploration was given up, there are steps that nobody followed.
+            if target != NONE {
+                return Some((at - begin + 1, leaf, target));
             }
         }
         None

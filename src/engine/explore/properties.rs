@@ -235,11 +235,9 @@ impl Court<'_, '_> {
                 self.story(s, "Nothing wakes the task from here."),
             )
         });
-        let found = found.or_else(|| {
-            let follow = self.some(FOLLOW, 0);
-            let round = scc::longest(&follow, &scc::components(&follow), |_, _| 1)
-                .err()
-                .filter(|_| self.graph.whole)?;
+        let found = found.filter(|_| self.graph.whole).or_else(|| {
+            let follow = self.graph.whole.then(|| self.some(FOLLOW, 0))?;
+            let round = scc::longest(&follow, &scc::components(&follow), |_, _| 1).err()?;
             let end = "From here the task's own follow-ups lead round in a circle.";
             Some(("a task waits on itself in a circle".to_owned(), self.story(round, end)))
         });

@@ -83,6 +83,20 @@ fn what_is_not_decided_is_skipped_and_never_held() {
     assert!(proof.skipped().count() > 5 && proof.bound.is_none());
 }
 
+/// Wherever a limit or somebody's patience cuts it short.
+#[test]
+fn one_that_is_cut_short_anywhere_decides_nothing_and_does_not_fall_over() {
+    for rules in [small(), rules_with("local", ""), rules_with("orch", "")] {
+        for limit in (1..60).chain((60..3000).step_by(97)) {
+            let proof = prove(&rules, None, limit);
+            assert!(
+                proof.properties.iter().all(|p| p.verdict != Verdict::Held) || proof.states < limit,
+                "{limit}: {proof:#?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn one_that_is_given_up_is_skipped() {
     let proof = prove_while(&small(), None, LIMIT, &|states| states < 100);

@@ -16,16 +16,12 @@ fn hint(name: &str) -> Hint {
 #[test]
 fn every_fixture_says_where_to_look() {
     let state = What::State(Some(PROGRESS.to_owned()));
-    let noise = |what: &str| What::Noise(what.to_owned());
     let known = [
         ("plane_issue_created", What::Made),
         ("plane_issue_updated_state_ui", state.clone()),
         ("plane_issue_updated_state_api", state.clone()),
         ("plane_issue_updated_labels_ui", What::Labels),
-        (
-            "plane_issue_updated_sort_order_ui",
-            noise("sort_order of an issue is nothing that we react to"),
-        ),
+        ("plane_issue_updated_sort_order_ui", What::Other),
         (
             "plane_issue_comment_created",
             What::Comment(Some("4797f841-c731-4e55-971f-d9cfe1938dfb".to_owned())),
