@@ -173,7 +173,8 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     }
     open.blockers(job, task, &mut found);
     if job.available_at > now {
-        let why = task.ledger.failure.clone().or_else(|| job.why.clone()).unwrap_or_default();
+        // What put the job back is the newer of the two.
+        let why = job.why.clone().or_else(|| task.ledger.failure.clone()).unwrap_or_default();
         let wait = (job.available_at.since(now).0 + 999) / 1000;
         found.push(blocker(
             Code::Backoff,
@@ -379,7 +380,7 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
         }];
     }
     if gate == "branch" && outcome == "gone" && !rules.gates.contains_key(gate) {
-        let clear = Some(format!("signalbox stop {item}    # or push that commit to the branch again"));
+        let clear = Some(format!("signalbox stop {item}    # or push that commit to the branch again, and reopen its pull request on the forge"));
         return vec![Blocker {
             clear,
             ..blocker(Code::GateWait, sentence.clone(), *since, Who::Anyone)

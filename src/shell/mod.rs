@@ -25,6 +25,7 @@ mod perform;
 pub mod process;
 pub mod proof;
 mod queue;
+mod refused;
 pub mod reload;
 pub mod run;
 pub mod secret;
