@@ -14,8 +14,19 @@ fn the_service_starts_while_its_tracker_is_away() {
     assert_eq!(ground.world.get("/health")["status"], "ok");
     let issue = ground.started("Add a greeting");
     ground.until_log("a delivery is tried again");
+    let held = |ground: &Ground, sql: &str| {
+        ground
+            .world
+            .count(&format!("SELECT COUNT(*) FROM deliveries WHERE state = 'pending' {sql}"))
+    };
+    ground.world.until("a try is recorded", || held(&ground, "AND attempts > 0") > 0);
+    let said = ground.world.get("/status")["problems"].to_string();
+    assert!(said.contains("of plane wait") && said.contains("starts"), "{said}");
+    assert_eq!(ground.world.get("/status")["tasks"], json!([]));
     ground.plane.mend();
     ground.plane.until_status(&issue, "Awaiting Deploy");
+    ground.world.until("nothing is held any more", || held(&ground, "") == 0);
+    assert_eq!(ground.world.get("/status")["problems"], json!([]));
 }
 
 /// What people did while the service was down, and nobody told it of: it is found when the service is back.
