@@ -3,6 +3,7 @@
 mod alarm;
 pub mod backup;
 mod bounds;
+mod by_hand;
 mod card;
 pub mod chat;
 pub mod clock;

@@ -11,7 +11,7 @@ use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
 use crate::shell::store::{Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
-use crate::shell::{bounds, clock, launch};
+use crate::shell::{bounds, by_hand, clock, launch};
 
 /// Starts every job that nothing holds back.
 pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
@@ -216,6 +216,12 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
             Some(rules) => {
                 let repo = view.repos.iter().find(|r| r.id == task.repo).cloned().unwrap_or_default();
                 list.extend(waits(&rules, task, &repo));
+                if by_hand::awaits(&rules, task)
+                    && let Some(change) = service.store.change_by_branch(task.repo, &task.branch).await?
+                    && let Some(first) = by_hand::blocker(task, &change)
+                {
+                    list.insert(0, first);
+                }
                 if let Some(first) = list.first_mut().filter(|_| task.control.stop != StopState::No) {
                     failing(first, task, &effects);
                 }

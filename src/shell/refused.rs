@@ -78,7 +78,11 @@ pub async fn tell(service: &Service, run: &RunRow, peer: Peer, why: &str) {
 /// As all of the store.
 pub async fn accepted(service: &Service, project: &Name, kind: JobKind) -> Result<(), StoreError> {
     // The command of a gate is launched without a word to the tracker.
-    let asked = if kind == JobKind::Agent { &[Peer::Forge, Peer::Tracker][..] } else { &[Peer::Forge] };
+    let asked = if kind == JobKind::Agent {
+        &[Peer::Forge, Peer::Tracker][..]
+    } else {
+        &[Peer::Forge]
+    };
     let notices = service.store.notices().await?;
     for peer in asked {
         let key = peer.notice(project);

@@ -109,7 +109,12 @@ impl Remote {
 /// What git says where a server refuses the credential that was sent along: it would ask for another one, and may not.
 fn refusal(words: &str) -> Option<&'static str> {
     let says = |these: &[&str]| these.iter().any(|text| words.contains(text));
-    if says(&["could not read Username", "could not read Password", "Authentication failed", "returned error: 401"]) {
+    if says(&[
+        "could not read Username",
+        "could not read Password",
+        "Authentication failed",
+        "returned error: 401",
+    ]) {
         return Some("it is unknown there, or no longer valid");
     }
     says(&["returned error: 403"]).then_some("its user may not do this there")
@@ -163,10 +168,7 @@ impl Auth {
     /// The same, with words that say where it is read from.
     #[must_use]
     pub fn read_from(self, from: impl Into<String>) -> Self {
-        Self {
-            from: from.into(),
-            ..self
-        }
+        Self { from: from.into(), ..self }
     }
 
     /// A complete header line, `Name: value`; `None` when it is not one line of that shape.

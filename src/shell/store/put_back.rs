@@ -32,7 +32,8 @@ impl Store {
     /// As all of the store.
     pub async fn hurry_put_back(&self, now: Millis) -> Result<()> {
         self.write(move |conn| {
-            let sql = "UPDATE jobs SET available_at = ?1 WHERE state = 'scheduled' AND available_at > ?1 AND substr(why, 1, length(?2)) = ?2";
+            let sql =
+                "UPDATE jobs SET available_at = ?1 WHERE state = 'scheduled' AND available_at > ?1 AND substr(why, 1, length(?2)) = ?2";
             exec(conn, sql, params![now.0, NOT_LAUNCHED]).map(|_| ())
         })
         .await
