@@ -39,6 +39,9 @@ fn text(view: &StatusView) -> String {
 }
 
 fn tasks(view: &StatusView) -> String {
+    if view.tasks.is_empty() && !view.problems.is_empty() {
+        return "No task is under way.".to_owned();
+    }
     if view.tasks.is_empty() {
         return format!("No task is under way.\n{FAINT}Give it work:{FAINT:#} signalbox task new \"Title\" -m \"What is to be done\"");
     }

@@ -174,7 +174,8 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     }
     open.blockers(job, task, &mut found);
     if job.available_at > now {
-        let why = task.ledger.failure.clone().or_else(|| job.why.clone()).unwrap_or_default();
+        // What put the job back is the newer of the two.
+        let why = job.why.clone().or_else(|| task.ledger.failure.clone()).unwrap_or_default();
         let wait = (job.available_at.since(now).0 + 999) / 1000;
         found.push(blocker(
             Code::Backoff,
@@ -360,7 +361,7 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
     let item = &task.item;
     let gate = sentence.split('.').next().unwrap_or_default();
     let outcome = sentence.split(['.', ':']).nth(1).unwrap_or_default();
-    if let Some(GateKind::Human { signal, .. }) = rules.gates.get(gate).map(|g| &g.kind)
+    if let Some(GateKind::Human { .. }) = rules.gates.get(gate).map(|g| &g.kind)
         && outcome == "waiting"
     {
         let found = blocker(
@@ -369,18 +370,16 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
             *since,
             Who::Approver,
         );
-        let verb = if signal == "approve" {
-            "approve".to_owned()
-        } else {
-            format!("approve --signal {signal}")
-        };
+        // It sends the signal that is awaited, whatever its name: the same command as in the comment.
         return vec![Blocker {
-            clear: Some(format!("signalbox {verb} {item}")),
+            clear: Some(format!("signalbox approve {item}")),
             ..found
         }];
     }
     if gate == "branch" && outcome == "gone" && !rules.gates.contains_key(gate) {
-        let clear = Some(format!("signalbox stop {item}    # or push that commit to the branch again"));
+        let clear = Some(format!(
+            "signalbox stop {item}    # or push that commit to the branch again, and reopen its pull request on the forge"
+        ));
         return vec![Blocker {
             clear,
             ..blocker(Code::GateWait, sentence.clone(), *since, Who::Anyone)

@@ -12,8 +12,9 @@ use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::git::{Expected, GitError, Push, no_room};
 use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, environment};
+use crate::shell::refused::{self, Peer};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{JobRow, ProcessId, RunRow, RunState, StoreError};
+use crate::shell::store::{JobRow, NOT_LAUNCHED, ProcessId, RunRow, RunState, StoreError};
 use crate::shell::tracker::TrackerError;
 use crate::shell::{clock, crash, credentials, degraded, settle};
 
@@ -60,15 +61,25 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// Whether a peer is only away or full for now, and when it may be asked again if it said so:
-    /// nothing was tried, so that nothing is used up. What a person has to mend is no weather.
+    /// Whether a peer is only away or full for now, or refuses us altogether, and when it may be asked again if it said so:
+    /// nothing was tried, so that nothing is used up. What a person has to mend about the task itself is no weather.
     fn weather(&self) -> Option<Option<Millis>> {
         match self {
             Self::Tracker(TrackerError::Limited(after)) => Some(Some(*after)),
-            Self::Tracker(TrackerError::Unreachable(_)) | Self::Git(GitError::Remote { .. }) => Some(None),
+            Self::Tracker(TrackerError::Unreachable(_) | TrackerError::Denied(_))
+            | Self::Git(GitError::Remote { .. } | GitError::Denied { .. }) => Some(None),
             Self::Store(_) | Self::Withdrawn(_) => None,
             // Ours, whoever met it first: the file system, git, or the shim.
             other => no_room(&other.to_string()).then_some(None),
+        }
+    }
+
+    /// Who refuses the service's key, if that is it.
+    fn refused(&self) -> Option<Peer> {
+        match self {
+            Self::Tracker(TrackerError::Denied(_)) => Some(Peer::Tracker),
+            Self::Git(GitError::Denied { .. }) => Some(Peer::Forge),
+            _ => None,
         }
     }
 }
@@ -125,6 +136,7 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
         .await?;
     let dir = service.run_dir(run.id);
     let spec = prepare(service, project, &rules, &task, run, &checkout, &dir, &start).await?;
+    refused::accepted(service, &task.project, run.kind).await?;
     withdrawn(service, run).await?;
     service.store.run_prepared(run.id, &start).await?;
     crash::point("before-spawn");
@@ -443,7 +455,14 @@ async fn started(service: &Service, run: &RunRow, alive: &Alive) -> Result<(), S
 
 /// The job waits until the peer is there again: an outage or a full minute is no attempt of anybody's.
 async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, after: Option<Millis>) {
-    let detail = format!("it could not be launched yet: {error}");
+    let mut why = error.to_string();
+    if let Some(peer) = error.refused() {
+        let task = service.store.task(run.task).await.ok().flatten();
+        let remedy = task.and_then(|task| refused::remedy(&service.config(), &task.project, peer));
+        why.extend(remedy.map(|remedy| format!("; {remedy}")));
+        refused::tell(service, run, peer, &why).await;
+    }
+    let detail = format!("{NOT_LAUNCHED}{why}");
     tracing::warn!(run = %run.id, slot = %run.slot, "put back into the queue: {detail}");
     service.forget_run_files(run).await;
     let mut recorded = service.store.put_back(run.id, &detail, after, clock::now()).await;
@@ -494,11 +513,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_or_a_full_minute_is_no_attempt_and_what_a_person_must_mend_is() {
+    fn an_outage_a_full_minute_or_a_refused_key_is_no_attempt_and_what_is_wrong_with_the_task_is() {
         let of = |error: TrackerError| LaunchError::from(error).weather();
         assert_eq!(of(TrackerError::Limited(Millis::secs(17))), Some(Some(Millis::secs(17))));
         assert_eq!(of(TrackerError::Unreachable("refused".to_owned())), Some(None));
-        assert_eq!(of(TrackerError::Denied("the key is refused".to_owned())), None);
+        assert_eq!(of(TrackerError::Denied("the key is refused".to_owned())), Some(None));
         assert_eq!(of(TrackerError::Gone("7".to_owned())), None);
         assert_eq!(of(TrackerError::Refused("no".to_owned())), None);
         let (remote, why) = ("https://git.example/r.git".to_owned(), "timed out".to_owned());

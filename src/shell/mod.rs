@@ -3,6 +3,7 @@
 mod alarm;
 pub mod backup;
 mod bounds;
+mod by_hand;
 mod card;
 pub mod chat;
 pub mod clock;
@@ -25,6 +26,7 @@ mod perform;
 pub mod process;
 pub mod proof;
 mod queue;
+mod refused;
 pub mod reload;
 pub mod run;
 pub mod secret;

@@ -14,7 +14,7 @@ use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
 use crate::shell::store::{Among, Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
-use crate::shell::{bounds, clock, launch};
+use crate::shell::{bounds, by_hand, clock, launch};
 
 /// Jobs that wait, up to which the queue is read whole each time.
 const FEW: u32 = 256;
@@ -345,6 +345,12 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
             Some(rules) => {
                 let repo = view.repos.iter().find(|r| r.id == task.repo).cloned().unwrap_or_default();
                 list.extend(waits(&rules, task, &repo));
+                if by_hand::awaits(&rules, task)
+                    && let Some(change) = service.store.change_by_branch(task.repo, &task.branch).await?
+                    && let Some(first) = by_hand::blocker(task, &change)
+                {
+                    list.insert(0, first);
+                }
                 if let Some(first) = list.first_mut().filter(|_| task.control.stop != StopState::No) {
                     failing(first, task, &effects);
                 }

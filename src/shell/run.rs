@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::model::{Body, Event, Fact, FactKey, Phase, StopState, Task};
+use crate::engine::model::{Body, Event, Fact, FactKey, Name, Phase, StopState, Task};
 use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
@@ -244,7 +244,7 @@ async fn decide(service: &Arc<Service>, target: &Target, mut event: Event) -> Re
         return Ok(false);
     }
     let taken = step::step(&rules, &task, &repo, &event, &facts);
-    log(&event, &taken);
+    let line = Line::of(&taken);
     let put_off = task.control.stop != StopState::Deferred && taken.task.control.stop == StopState::Deferred;
     let card = service.chat.room().is_some() && card::changes(&task, &taken.task);
     let commit = StepCommit {
@@ -263,6 +263,8 @@ async fn decide(service: &Arc<Service>, target: &Target, mut event: Event) -> Re
         card,
     };
     service.store.commit_step(commit).await?;
+    // Not before: a step that met another commit is decided again.
+    line.log(&event);
     if put_off {
         // A merge that only waits for its next try is not to keep the stop waiting.
         service.store.effects_now(task.id, now).await?;
@@ -320,8 +322,23 @@ async fn find(service: &Service, target: &Target, repo: crate::engine::model::Re
     Ok(unborn)
 }
 
-fn log(event: &Event, taken: &step::Step) {
-    let why = taken.because.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join("; ");
-    let task = &taken.task;
-    tracing::info!(task = %task.item, stage = %task.control.stage, event = event.body.kind(), seq = event.seq.0, "{why}");
+/// What the log says of a step.
+struct Line {
+    item: String,
+    stage: Name,
+    why: String,
+}
+
+impl Line {
+    fn of(taken: &step::Step) -> Self {
+        Self {
+            item: taken.task.item.clone(),
+            stage: taken.task.control.stage.clone(),
+            why: taken.because.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    fn log(&self, event: &Event) {
+        tracing::info!(task = %self.item, stage = %self.stage, event = event.body.kind(), seq = event.seq.0, "{}", self.why);
+    }
 }

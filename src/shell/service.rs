@@ -321,6 +321,7 @@ impl Service {
     async fn take_up(self: &Arc<Self>) -> Result<(), StoreError> {
         timekeeping::begin(self).await?;
         launch::recover(self).await?;
+        self.store.hurry_put_back(clock::now()).await?;
         self.follow_at_start().await?;
         self.chat_begins().await
     }

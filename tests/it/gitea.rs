@@ -113,6 +113,20 @@ impl Site {
         answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status")
     }
 
+    /// Alerts so far that say this.
+    fn alerts(&self, words: &str) -> i64 {
+        let sql = format!("SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{words}%'");
+        self.world.count(&sql)
+    }
+
+    /// Comments decided so far on the task's issue that say this.
+    fn comments(&self, item: &str, words: &str) -> i64 {
+        let sql = format!(
+            "SELECT COUNT(*) FROM outbox o JOIN tasks t ON t.id = o.task WHERE t.item = '{item}' AND o.kind = 'comment' AND o.effect LIKE '%{words}%'"
+        );
+        self.world.count(&sql)
+    }
+
     /// Events about tasks so far, decided or not.
     fn events(&self) -> i64 {
         self.world.count("SELECT COUNT(*) FROM inbox")
@@ -171,7 +185,8 @@ fn a_task_goes_all_the_way_on_a_gitea() {
     site.gitea.ci(&main, "ci/test", "success");
     site.gitea.wait_delivered("status", 1);
     site.gitea.ci(&head, "ci/test", "pending");
-    site.world.wait_blocker(&item, "CHECKS_PENDING");
+    let seen = site.world.wait_blocker(&item, "CHECKS_PENDING");
+    assert!(seen["blockers"].to_string().contains("check `ci/test` is pending"), "{seen:#}");
     assert_eq!(site.world.show(&item)["task"]["stage"], "development");
 
     let bob = site.gitea.person("bob");
@@ -198,12 +213,18 @@ fn a_task_goes_all_the_way_on_a_gitea() {
         s["task"]["stage"] == "review" && s["blockers"].to_string().contains("GATE_WAIT")
     });
     assert_eq!(seen["task"]["counters"]["rework"]["used"], 1, "one round");
+    // Nobody but the task knows that he has to look again: people are told, once.
+    let renewed = "it stands until dismissed or renewed";
+    let told = |site: &Site| (site.alerts(renewed), site.comments(&item, renewed));
+    site.world.until("it is said", || told(&site) != (0, 0));
+    assert_eq!(told(&site), (1, 1));
     // A comment of his takes nothing back; his approval does.
     site.gitea.person("bob").comments(pull, "Better.");
     site.gitea.person("bob").approves(pull);
     site.world.wait_for(&item, "deploy", |s| {
         s["task"]["stage"] == "deploy" && s["blockers"].to_string().contains("APPROVAL_WAIT")
     });
+    assert_eq!(told(&site), (1, 1), "told once");
     let confirmed = site.head(&branch);
     site.confirm(&item);
     let seen = site.world.wait_mode(&item, "done");

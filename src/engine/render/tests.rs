@@ -231,12 +231,12 @@ fn both_languages_have_the_same_texts_and_all_of_them() {
         (
             "comment",
             "started no_artefacts please_approve please_confirm conflict tests_failed entry_failed relaunch_hole relaunch_hole_done \
-             auto_passed auto_suspended approval_void not_allowed escalated spent run_failed stopped change_closed stopped_after_done stop_deferred done gate_reason merged depends_circle",
+             auto_passed auto_suspended approval_void branch_gone not_allowed escalated spent run_failed stopped change_closed stopped_after_done stop_deferred done gate_reason merged depends_circle",
         ),
         ("ask", "questions"),
         (
             "alert",
-            "escalated run_failed stop_deferred stopped sent_back stays frozen gate_error refused",
+            "branch_gone escalated run_failed stop_deferred stopped sent_back stays frozen gate_error refused",
         ),
         ("card", "task"),
     ];

@@ -15,6 +15,7 @@ use super::{Agent, Edge};
 const ENGINE: &[&str] = &[
     "comment.approval_void",
     "comment.auto_passed",
+    "comment.branch_gone",
     "comment.change_closed",
     "comment.depends_circle",
     "comment.done",

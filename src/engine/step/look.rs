@@ -68,17 +68,37 @@ pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
     }
 }
 
+/// Whether the forge has the task's branch no longer.
+fn gone(draft: &Draft<'_>) -> bool {
+    draft.task.ledger.head.is_some() && draft.facts.head().is_some_and(|seen| seen.head.is_none())
+}
+
 /// Without its branch on the forge nothing of the task can be judged or merged. Nothing is lost
-/// either, the commits are in the vault: it waits until the branch is pushed again, or a stop.
+/// either, the commits are in the vault: it waits until the branch is pushed again, or a stop, and
+/// people are told once.
 fn branch_gone(draft: &mut Draft<'_>) -> bool {
-    let gone = draft.facts.head().is_some_and(|seen| seen.head.is_none());
-    let Some(ours) = draft.task.ledger.head.as_ref().filter(|_| gone) else {
+    if !gone(draft) {
+        return false;
+    }
+    let Some(sha) = draft.task.ledger.head.as_ref().map(|h| h.sha.clone()) else {
         return false;
     };
-    let sentence = format!("branch.gone: {} is gone from the forge; it was at {}", draft.task.branch, ours.sha);
+    let sentence = format!("branch.gone: {} is gone from the forge; it was at {sha}", draft.task.branch);
     actions::release(draft);
     draft.because(sentence.clone());
+    let known = draft.task.ledger.waiting.as_ref().is_some_and(|(said, _)| *said == sentence);
     draft.wait(sentence);
+    // There is nothing to be approved meanwhile.
+    draft.close_review();
+    if !known {
+        let say = Say {
+            outcome: "branch.gone",
+            detail: &sha,
+            ..Say::default()
+        };
+        draft.comment("branch_gone", say);
+        draft.alert("branch_gone", say);
+    }
     if let Some(due) = retry_at(draft, &Name::new("unreachable")) {
         let visit = draft.visit();
         draft.decide(Decision::SetTimer {
@@ -163,8 +183,19 @@ fn announce(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer)
     }
     if let Some((_, edge)) = draft.edge_if(gate, &answer.by, outcome, |_| true) {
         edges::tell(draft, edge, &key, answer);
-        draft.task.control.reported = Some(key);
+    } else if outcome == "waiting" {
+        // Somebody has to act, and only the task knows it: a review on the forge that is to be renewed.
+        let say = Say {
+            outcome: &key,
+            detail: &answer.detail,
+            ..Say::default()
+        };
+        draft.comment("gate_reason", say);
+        draft.alert("stays", say);
+    } else {
+        return;
     }
+    draft.task.control.reported = Some(key);
 }
 
 /// Shows what an approval will cover; shows it again when that has moved.
@@ -173,7 +204,8 @@ fn show_card(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer
     let rules = draft.task.rules.clone();
     let shown = draft.task.ledger.cards.get(&answer.by);
     if shown.is_some_and(|card| card.subject == subject && card.rules == rules) {
-        return;
+        // The question may have rested while there was no branch.
+        return draft.open_review();
     }
     if shown.is_some() {
         draft.because("what was shown has moved: the question is put again");
@@ -236,6 +268,11 @@ pub(super) fn approve(draft: &mut Draft<'_>, gate: &Name, signal: &Signal) {
         Some(card) if card.rules != rules => Err("the rules have changed since"),
         Some(card) if signal.acted_at < card.at => Err("it was given before this was shown"),
         Some(_) => Ok(()),
+    };
+    let valid = if gone(draft) {
+        Err("the branch is gone from the forge")
+    } else {
+        valid
     };
     let by = draft.event.actor.label();
     match valid {

@@ -47,6 +47,11 @@ pub(super) fn compare(notes: &mut Notes, people: &People, members: &[User], me: 
     }
 }
 
+/// Whether somebody of this machine is called so: at its command line people are known by that.
+fn login(who: &str) -> bool {
+    nix::unistd::User::from_name(who).ok().flatten().is_some()
+}
+
 fn person(notes: &mut Notes, who: &str, role: &str, members: &[User], me: &User, hidden: bool) {
     let shown = |m: &&User| m.display_name.as_deref() == Some(who);
     let sure = members.iter().any(|m| m.id == who || m.email.as_deref() == Some(who));
@@ -65,6 +70,11 @@ fn person(notes: &mut Notes, who: &str, role: &str, members: &[User], me: &User,
             format!("{namesakes} members of the board are called {who:?} ({role})"),
             "a name that two have counts for nobody",
             "list ids or mail addresses in [people]",
+        );
+    } else if !sure && namesakes == 0 && login(who) {
+        notes.ok(
+            "tracker.people",
+            format!("{who:?} ({role}) is a login name of this machine: it counts for the command line there, the board knows nobody of that name"),
         );
     } else if !sure && namesakes == 0 {
         let why = if hidden && who.contains('@') {

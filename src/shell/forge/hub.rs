@@ -6,6 +6,7 @@ use crate::engine::model::{CheckFact, Millis, RepoId, ReviewFact};
 use crate::engine::rules;
 use crate::shell::clock;
 use crate::shell::git::{Auth, Git, Identity, Remote};
+use crate::shell::refused::place;
 use crate::shell::secret::Secret;
 use crate::shell::store::{ChangeRow, ChangeState, NewChange, Store, StoreError};
 
@@ -70,7 +71,8 @@ impl Forge {
     pub fn on_gitea(store: Store, repo: RepoId, at: &rules::Gitea, token: Secret) -> Result<Self, HubError> {
         let url = format!("{}/{}/{}.git", at.url, at.owner, at.repo);
         // The server takes the password for the token, whatever the user is called.
-        let auth = Auth::basic("signalbox", token.reveal());
+        let from = format!("`forge.token` of the project is read from {}", place(&at.token));
+        let auth = Auth::basic("signalbox", token.reveal()).read_from(from);
         let remote = Remote::new(&url, &at.default_branch, Some(auth)).map_err(ForgeError::Git)?;
         let client = Client::new(&at.url, &at.owner, &at.repo, token)?;
         Ok(Self::Gitea {

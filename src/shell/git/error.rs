@@ -67,6 +67,16 @@ pub enum GitError {
         /// git's own words.
         why: String,
     },
+    /// The remote refuses the credential: for a person to mend; worth another try later.
+    #[error("the forge refuses the service's token for {remote} ({why}): {from}; put a good one there and restart the service")]
+    Denied {
+        /// Its URL.
+        remote: String,
+        /// Whether it is not known there, or may not do this.
+        why: &'static str,
+        /// Where the credential is read from.
+        from: String,
+    },
     /// The remote's URL cannot be used as configured.
     #[error("cannot use `{url}` as a repository: {why}")]
     BadRemote {

@@ -85,18 +85,39 @@ impl Remote {
             Some(auth) => call
                 .env("GIT_CONFIG_COUNT", "1")
                 .env("GIT_CONFIG_KEY_0", format!("http.{}.extraHeader", self.url))
-                .env("GIT_CONFIG_VALUE_0", &auth.0),
+                .env("GIT_CONFIG_VALUE_0", &auth.line),
         }
     }
 
     /// The error that a failed conversation is.
     pub(crate) fn failed(&self, stderr: &[u8]) -> GitError {
         let why = printable(stderr);
+        if let (Some(auth), Some(refusal)) = (&self.auth, refusal(&why)) {
+            return GitError::Denied {
+                remote: self.url.clone(),
+                why: refusal,
+                from: auth.from.clone(),
+            };
+        }
         GitError::Remote {
             remote: self.url.clone(),
             why: if why.is_empty() { "no reason given".to_owned() } else { why },
         }
     }
+}
+
+/// What git says where a server refuses the credential that was sent along: it would ask for another one, and may not.
+fn refusal(words: &str) -> Option<&'static str> {
+    let says = |these: &[&str]| these.iter().any(|text| words.contains(text));
+    if says(&[
+        "could not read Username",
+        "could not read Password",
+        "Authentication failed",
+        "returned error: 401",
+    ]) {
+        return Some("it is unknown there, or no longer valid");
+    }
+    says(&["returned error: 403"]).then_some("its user may not do this there")
 }
 
 /// `user@host:path`: a colon before any slash, and nothing that git reads as `helper::address`.
@@ -124,23 +145,37 @@ fn without_user(url: &str) -> String {
 
 /// An HTTP header that shows who the service is. It does not print.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Auth(String);
+pub struct Auth {
+    /// The header.
+    line: String,
+    /// Where it is read from, for people.
+    from: String,
+}
 
 impl Auth {
     /// User name and password, or user name and token.
     #[must_use]
     pub fn basic(user: &str, secret: &str) -> Self {
-        Self(format!(
-            "Authorization: Basic {}",
-            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"))
-        ))
+        let coded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
+        Self::of(format!("Authorization: Basic {coded}"))
+    }
+
+    fn of(line: String) -> Self {
+        let from = "see the project's `forge`".to_owned();
+        Self { line, from }
+    }
+
+    /// The same, with words that say where it is read from.
+    #[must_use]
+    pub fn read_from(self, from: impl Into<String>) -> Self {
+        Self { from: from.into(), ..self }
     }
 
     /// A complete header line, `Name: value`; `None` when it is not one line of that shape.
     #[must_use]
     pub fn header(line: &str) -> Option<Self> {
         let sound = line.contains(": ") && !line.chars().any(char::is_control);
-        sound.then(|| Self(line.to_owned()))
+        sound.then(|| Self::of(line.to_owned()))
     }
 }
 

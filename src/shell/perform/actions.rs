@@ -218,7 +218,7 @@ impl Acting<'_> {
         if vault.is_ancestor(head, base).await? {
             return Ok(Some(Ended::new(
                 "refused",
-                format!("{head} is on the default branch already, and not by this service"),
+                format!("{head} is on the default branch already, and not by this service: its work is there, stop the task"),
             )));
         }
         if !vault.is_ancestor(base, head).await? {

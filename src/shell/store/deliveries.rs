@@ -133,6 +133,21 @@ impl Store {
         .await
     }
 
+    /// Deliveries that were tried and could not be understood yet: who sent them, how many, and when the first of them came.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn deliveries_held(&self) -> Result<Vec<(String, u32, Millis)>> {
+        self.read(|conn| {
+            let sql = "SELECT peer, COUNT(*) AS held, MIN(at) AS at FROM deliveries WHERE state = 'pending' AND attempts > 0 GROUP BY peer ORDER BY peer";
+            list(conn, sql, [], |row| {
+                let f = Fields::new(row, "deliveries", "peer");
+                Ok((f.get("peer")?, f.get("held")?, f.time("at")?))
+            })
+        })
+        .await
+    }
+
     /// When the next delivery is due.
     ///
     /// # Errors

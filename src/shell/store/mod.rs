@@ -70,6 +70,7 @@ pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewR
 pub use freezes::{FreezeRow, Note};
 pub use notices::NoticeRow;
 pub use projection::Taken;
+pub use put_back::NOT_LAUNCHED;
 pub use rows::{
     BoardChanges, Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit,
     StepRow, Target,

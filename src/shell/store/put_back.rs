@@ -7,6 +7,8 @@ use super::codec::{exec, json, one};
 use super::{Result, RunState, Store, StoreError, breakers, runs, spending};
 use crate::engine::model::{Millis, RunEnd, RunId};
 
+/// How the reason of a job that was put back begins.
+pub const NOT_LAUNCHED: &str = "it could not be launched yet: ";
 /// First wait where nobody said how long.
 const FIRST: i64 = 2_000;
 /// Longest such wait.
@@ -22,6 +24,19 @@ impl Store {
     pub async fn put_back(&self, run: RunId, why: &str, after: Option<Millis>, now: Millis) -> Result<bool> {
         let why = why.to_owned();
         self.write(move |conn| back(conn, run, &why, after, now)).await
+    }
+
+    /// What was put back is due now: the service has started anew, perhaps with another key, and that is worth a try.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn hurry_put_back(&self, now: Millis) -> Result<()> {
+        self.write(move |conn| {
+            let sql =
+                "UPDATE jobs SET available_at = ?1 WHERE state = 'scheduled' AND available_at > ?1 AND substr(why, 1, length(?2)) = ?2";
+            exec(conn, sql, params![now.0, NOT_LAUNCHED]).map(|_| ())
+        })
+        .await
     }
 }
 

@@ -515,6 +515,14 @@ fn in_the_rules() {
         "tracker.people",
         &["own user"],
     );
+    // Who uses the command line of the machine is listed, too: nobody is to be added to the board for that.
+    let clinic = Clinic::with(Version::V1_25, "", "approver = ['alice', 'root', 'rooot']");
+    let told = clinic.doctor(&["--json"]).out;
+    assert!(
+        told.contains("login name of this machine") && told.contains("knows no \\\"rooot\\\""),
+        "{told}"
+    );
+    assert!(!told.contains("knows no \\\"root\\\""), "{told}");
     let clinic = Clinic::with(Version::V1_25, "", "approver = []");
     named(
         "nobody",

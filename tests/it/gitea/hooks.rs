@@ -232,12 +232,13 @@ fn b_rec_1_a_second_change_with_the_same_body_is_seen() {
     assert_eq!(visits(&site.world.show(&item)), visits(&seen), "one transition");
 }
 
-/// A branch deleted under a task: said, nothing lost, and the task goes on when it is back.
+/// A branch deleted under a task: people are told once, nothing is approved meanwhile, nothing is lost, and the task goes
+/// on when branch and request are back. The server closes the request with the branch, and opens it by itself no more.
 #[test]
 fn a_branch_deleted_under_a_task_is_said_and_may_come_back() {
     let mut site = Site::new(Version::V1_16, "local");
     let (item, branch) = site.at_deploy();
-    let head = site.head(&branch);
+    let (head, pull) = (site.head(&branch), site.gitea.open_pull(&branch));
     site.gitea.person("bob").deletes_branch(&branch);
     let seen = site.world.wait_blocker(&item, "GATE_WAIT");
     let said = seen["blockers"].to_string();
@@ -245,8 +246,30 @@ fn a_branch_deleted_under_a_task_is_said_and_may_come_back() {
         said.contains(&branch) && said.contains(&head) && said.contains("signalbox stop"),
         "{said}"
     );
+    let told = |site: &Site| {
+        (
+            site.alerts("is gone from the forge"),
+            site.comments(&item, "was deleted on the forge"),
+        )
+    };
+    assert_eq!(told(&site), (1, 1));
+    assert_eq!(seen["review_started_at"], Json::Null, "no verdict is awaited");
+    site.confirm(&item);
+    site.world
+        .until("the confirmation is refused", || site.comments(&item, "does not count") == 1);
+    assert_eq!(site.gitea.pulls(&branch), [(pull, false, false)], "the server closed it");
     site.gitea.restores(&branch, &head);
-    site.world.wait_blocker(&item, "APPROVAL_WAIT");
+    let seen = site.world.wait_blocker(&item, "APPROVAL_WAIT");
+    let first = seen["blockers"][0].to_string();
+    assert!(first.contains("was closed on the forge") && first.contains("reopen it"), "{seen:#}");
+    site.gitea.person("bob").reopens(pull);
+    site.world.wait_for(&item, "the question alone", |s| {
+        s["blockers"].as_array().is_some_and(|b| b.len() == 1)
+    });
+    assert_eq!(told(&site), (1, 1), "told once");
+    site.confirm(&item);
+    site.world.wait_mode(&item, "done");
+    assert_eq!(site.gitea.pulls(&branch), [(pull, false, true)]);
 }
 
 /// A person's push to a waiting task is noticed by its webhook: what was approved is asked again.

@@ -126,11 +126,22 @@ fn a_request_closed_by_hand_is_not_merged() {
     let (item, branch) = site.at_deploy();
     let pull = site.gitea.open_pull(&branch);
     site.gitea.person("bob").closes(pull);
-    site.world.wait_for(&item, "closed", |s| s["change"]["state"] == "closed");
+    let seen = site.world.wait_for(&item, "closed", |s| s["change"]["state"] == "closed");
+    let first = seen["blockers"][0].to_string();
+    assert!(
+        first.contains("was closed on the forge without a merge") && first.contains("reopen it on the forge, then confirm"),
+        "{seen:#}"
+    );
     site.confirm(&item);
     let seen = site.world.wait_mode(&item, "escalated");
     assert!(seen.to_string().contains("was closed by someone"), "{seen}");
+    assert!(seen["blockers"][0].to_string().contains("signalbox retry"), "{seen:#}");
     assert!(site.gitea.merges_asked().is_empty());
+    // What is said there is what helps.
+    site.gitea.person("bob").reopens(pull);
+    site.world.wait_for(&item, "reopened", |s| s["change"]["state"] == "open");
+    site.act(&item, "retry", &json!({}));
+    site.world.wait_mode(&item, "done");
 }
 
 /// Merged by hand: a person looks at it, nothing is merged twice.
@@ -139,8 +150,22 @@ fn a_request_merged_by_hand_is_shown_to_a_person() {
     let mut site = Site::new(Version::V1_16, "local");
     let (item, branch) = site.at_deploy();
     site.gitea.person("bob").merges(site.gitea.open_pull(&branch));
-    site.world.wait_for(&item, "merged", |s| s["change"]["state"] == "merged");
+    let seen = site.world.wait_for(&item, "merged", |s| s["change"]["state"] == "merged");
+    let way_out = |seen: &Json| {
+        let first = seen["blockers"][0].to_string();
+        assert!(
+            first.contains("was merged on the forge, and not by this service") && first.contains("signalbox stop"),
+            "{seen:#}"
+        );
+    };
+    way_out(&seen);
+    let main = site.head("main");
     site.confirm(&item);
-    site.world.wait_mode(&item, "escalated");
+    let seen = site.world.wait_mode(&item, "escalated");
+    way_out(&seen);
+    assert!(seen.to_string().contains("stop the task"), "{seen:#}");
     assert!(site.gitea.merges_asked().is_empty());
+    site.act(&item, "stop", &json!({}));
+    site.world.wait_mode(&format!("{item}~1"), "cancelled");
+    assert_eq!(site.head("main"), main, "what is merged stays merged");
 }

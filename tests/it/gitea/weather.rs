@@ -92,18 +92,36 @@ fn every_kind_of_error_is_outlived() {
     site.world.wait_for(&item, "deploy", |s| s["task"]["stage"] == "deploy");
 }
 
-/// A token that is refused: said by name, never shown.
+/// A token that is refused: said by name, with where it is read from, told once, never shown; nothing is used up, and
+/// with a good one the service goes on at its next start.
 #[test]
 fn a_wrong_token_is_said_and_not_shown() {
     let mut site = Site::new(Version::V1_25, "local");
     site.world_token("gta_wrong_canary");
     site.world.start();
     let item = site.world.new_task("Add a greeting");
-    site.world
-        .wait_for(&item, "failure", |s| !s["blockers"].as_array().is_none_or(Vec::is_empty));
-    site.world
-        .until("the refusal in the log", || site.world.log().contains("could not"));
+    let put_back = "SELECT COUNT(*) FROM runs WHERE state = 'ended' AND started_at IS NULL";
+    site.world.until("a second try", || site.world.count(put_back) >= 2);
+    let seen = site.world.wait_blocker(&item, "BACKOFF");
+    let why = seen["blockers"].to_string();
+    let said = "`forge.token` of the project is read from the file gitea-token; put a good one there and restart";
+    for text in [&why, &site.world.log()] {
+        assert!(
+            text.contains("the forge refuses the service's token") && text.contains(said) && !text.contains("could not read Username"),
+            "{text}"
+        );
+    }
     assert!(!site.world.log().contains("gta_wrong_canary"), "{}", site.world.tail());
+    let alerts = |site: &Site, words: &str| {
+        let sql = format!("SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{words}%'");
+        site.world.count(&sql)
+    };
+    assert_eq!(alerts(&site, "the forge refuses the service''s key"), 1, "told once");
+    site.world.stop();
+    site.world_token(TOKEN);
+    site.world.start();
+    site.world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert_eq!(alerts(&site, "accepts the service''s key again"), 1, "told once");
 }
 
 impl Site {

@@ -14,8 +14,19 @@ fn the_service_starts_while_its_tracker_is_away() {
     assert_eq!(ground.world.get("/health")["status"], "ok");
     let issue = ground.started("Add a greeting");
     ground.until_log("a delivery is tried again");
+    let held = |ground: &Ground, sql: &str| {
+        ground
+            .world
+            .count(&format!("SELECT COUNT(*) FROM deliveries WHERE state = 'pending' {sql}"))
+    };
+    ground.world.until("a try is recorded", || held(&ground, "AND attempts > 0") > 0);
+    let said = ground.world.get("/status")["problems"].to_string();
+    assert!(said.contains("of plane wait") && said.contains("starts"), "{said}");
+    assert_eq!(ground.world.get("/status")["tasks"], json!([]));
     ground.plane.mend();
     ground.plane.until_status(&issue, "Awaiting Deploy");
+    ground.world.until("nothing is held any more", || held(&ground, "") == 0);
+    assert_eq!(ground.world.get("/status")["problems"], json!([]));
 }
 
 /// What people did while the service was down, and nobody told it of: it is found when the service is back.
@@ -174,7 +185,8 @@ fn an_outage_at_a_launch_uses_up_nothing() {
     }
 }
 
-/// A key that is refused is for a person to mend: the attempts are spent and someone is asked.
+/// A key that is refused is for a person to mend, and not about the task: it waits and uses up nothing, `why` names the key
+/// and where it is read from, operators are told once, and it goes on by itself when the key is good again.
 #[test]
 fn a_refused_key_at_a_launch_is_said_to_a_person() {
     let mut ground = Ground::new("orch", "");
@@ -183,7 +195,32 @@ fn a_refused_key_at_a_launch_is_said_to_a_person() {
         .plane
         .fault(Fault::always(Kind::Status(403, json!({"detail": "Given API token is not valid"}))));
     ground.act("ORCH-001", "approve");
-    ground.world.wait_mode("ORCH-001", "escalated");
+    let put_back = "SELECT COUNT(*) FROM runs WHERE slot = 'architect' AND state = 'ended' AND started_at IS NULL";
+    ground.world.until("a second try", || ground.world.count(put_back) >= 2);
+    let seen = ground.world.wait_blocker("ORCH-001", "BACKOFF");
+    assert_eq!(
+        (&seen["task"]["mode"], &seen["task"]["stage"]),
+        (&json!("active"), &json!("architecture")),
+        "{seen:#}"
+    );
+    let said = seen["blockers"].to_string();
+    for words in [
+        "the server does not accept the key",
+        "Settings → API tokens",
+        "`projects.it.tracker.token` is read from the file plane.key",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let alerts = |ground: &Ground, words: &str| {
+        let sql = format!("SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{words}%'");
+        ground.world.count(&sql)
+    };
+    assert_eq!(alerts(&ground, "the tracker refuses"), 1, "told once");
+    ground.plane.mend();
+    ground.until_stage("ORCH-001", "deploy");
+    assert_eq!(ground.runs("architect"), 1);
+    assert_eq!(ground.world.count("SELECT COUNT(*) FROM jobs WHERE attempts > 1"), 0);
+    assert_eq!((alerts(&ground, "the tracker refuses"), alerts(&ground, "key again")), (1, 1));
 }
 
 /// The server did what was asked and its answer was lost: it is asked again, and done once.

@@ -97,7 +97,7 @@ fn a_refused_start_is_answered_once() {
     let mallory = ground.plane.person("mallory");
     let issue = mallory.creates("Mine", "<p>x</p>");
     mallory.moves(&issue, "To Analyse");
-    ground.plane.until_comment(&issue, "mallory may not decide this");
+    ground.plane.until_comment(&issue, "This issue: mallory may not decide this");
     mallory.moves(&issue, "Todo");
     mallory.moves(&issue, "To Analyse");
     ground.still();

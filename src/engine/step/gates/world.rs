@@ -33,7 +33,13 @@ impl Asking<'_> {
             return Answer::other(self.name, "red", format!("check `{red}` failed"));
         }
         match contexts.iter().find(|c| state(c) != Some(CheckState::Success)) {
-            Some(open) => Answer::wait(self.name, "pending", format!("check `{open}` has not reported yet")),
+            Some(open) => {
+                let how = match state(open) {
+                    Some(_) => "is pending: it was begun and has not ended yet",
+                    None => "has not reported yet",
+                };
+                Answer::wait(self.name, "pending", format!("check `{open}` {how}"))
+            }
             None => Answer::ok(self.name),
         }
     }

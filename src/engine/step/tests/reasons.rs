@@ -20,11 +20,7 @@ fn every_wait_names_the_command_that_ends_it() {
     let mut w = World::at("orch", "deploy");
     assert_eq!(
         first(&w),
-        (
-            Code::ApprovalWait,
-            Who::Approver,
-            "signalbox approve --signal confirm_deploy ORCH-090".to_owned()
-        )
+        (Code::ApprovalWait, Who::Approver, "signalbox approve ORCH-090".to_owned())
     );
     w.say("confirm_deploy");
     assert_eq!(first(&w).0, Code::ActionRunning);

@@ -147,14 +147,14 @@ impl Gitea {
                 Some(commit) if said == Said::Done => MergeAnswer::Merged { commit },
                 Some(commit) => MergeAnswer::AlreadyMerged { commit },
                 None => refused(format!(
-                    "pull request #{} was merged by someone else, at {} and not at {head}",
+                    "pull request #{} was merged by someone else, at {} and not at {head}: see what is on the default branch, then stop the task",
                     now.number, now.head.sha
                 )),
             }));
         }
         if now.state != "open" {
             return Ok(Some(refused(format!(
-                "pull request #{} was closed by someone: reopen it on the forge, or stop the task",
+                "pull request #{} was closed by someone: reopen it on the forge and then retry the task, or stop the task",
                 now.number
             ))));
         }

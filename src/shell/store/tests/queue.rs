@@ -46,6 +46,22 @@ async fn a_checkout_holds_one_run_at_a_time() {
     );
 }
 
+/// What was put back waits; a service that starts anew tries it at once, and only that.
+#[tokio::test]
+async fn what_was_put_back_is_due_at_a_start() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let wait = Some(Millis::secs(600));
+    for (task, why) in [(&one, format!("{NOT_LAUNCHED}the key is refused")), (&two, "a limit".to_owned())] {
+        let run = world.claim(world.only_job(task).await.id, &task.item).await.unwrap();
+        assert!(world.store.put_back(run.id, &why, wait, at(20)).await.unwrap());
+        assert_eq!(world.only_job(task).await.available_at, at(20).plus(Millis::secs(600)));
+    }
+    world.store.hurry_put_back(at(30)).await.unwrap();
+    assert_eq!(world.only_job(&one).await.available_at, at(30));
+    assert_eq!(world.only_job(&two).await.available_at, at(20).plus(Millis::secs(600)));
+}
+
 #[tokio::test]
 async fn an_entry_writes_the_repository_or_nothing() {
     let world = World::new().await;

@@ -385,6 +385,18 @@ impl Person<'_> {
         api::close(&self.gitea.shared, pull, &self.login);
     }
 
+    /// Opens a request again; the server does so only where its branch is.
+    pub fn reopens(&self, pull: i64) {
+        let shared = &self.gitea.shared;
+        {
+            let mut state = shared.state();
+            let pull = state.pull_mut(pull).expect("a request");
+            assert!(shared.repo.commit_of(&pull.branch).is_some(), "its branch is gone");
+            pull.open = true;
+        }
+        hooks::pull(shared, pull, "pull_request", "reopened", &self.login);
+    }
+
     /// Merges a request in the browser.
     pub fn merges(&self, pull: i64) {
         let (status, body) = merge::merge(&self.gitea.shared, pull, &json!({"Do": "merge"}), &self.login);
