@@ -240,10 +240,12 @@ fn a_branch_deleted_under_a_task_is_said_and_may_come_back() {
     let (item, branch) = site.at_deploy();
     let (head, pull) = (site.head(&branch), site.gitea.open_pull(&branch));
     site.gitea.person("bob").deletes_branch(&branch);
-    let seen = site.world.wait_blocker(&item, "GATE_WAIT");
+    let seen = site
+        .world
+        .wait_for(&item, "that it is gone", |s| s["blockers"].to_string().contains("branch.gone"));
     let said = seen["blockers"].to_string();
     assert!(
-        said.contains(&branch) && said.contains(&head) && said.contains("signalbox stop"),
+        said.contains("GATE_WAIT") && said.contains(&branch) && said.contains(&head) && said.contains("signalbox stop"),
         "{said}"
     );
     let told = |site: &Site| {
@@ -259,9 +261,10 @@ fn a_branch_deleted_under_a_task_is_said_and_may_come_back() {
         .until("the confirmation is refused", || site.comments(&item, "does not count") == 1);
     assert_eq!(site.gitea.pulls(&branch), [(pull, false, false)], "the server closed it");
     site.gitea.restores(&branch, &head);
-    let seen = site.world.wait_blocker(&item, "APPROVAL_WAIT");
-    let first = seen["blockers"][0].to_string();
-    assert!(first.contains("was closed on the forge") && first.contains("reopen it"), "{seen:#}");
+    site.world.wait_for(&item, "the question, and what is in its way", |s| {
+        let first = s["blockers"][0].to_string();
+        s["blockers"].to_string().contains("APPROVAL_WAIT") && first.contains("was closed on the forge") && first.contains("reopen it")
+    });
     site.gitea.person("bob").reopens(pull);
     site.world.wait_for(&item, "the question alone", |s| {
         s["blockers"].as_array().is_some_and(|b| b.len() == 1)
