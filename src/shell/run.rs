@@ -224,10 +224,8 @@ async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result
 }
 
 /// Decides one event and commits what follows; false when it must wait for something outside.
-async fn decide(service: &Arc<Service>, target: &Target, mut event: Event) -> Result<bool, StoreError> {
+async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
     let now = clock::now();
-    // Recorded before the clock was put back: nothing that follows from it is to wait for that moment.
-    event.at = event.at.min(now);
     let Some(project) = service.projects.get(&target.project) else {
         tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
         return Ok(false);

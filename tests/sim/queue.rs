@@ -45,6 +45,7 @@ impl Model {
     /// As `store/clock.rs`.
     pub fn shift(&mut self, by: Millis) {
         let moved = |at: &mut Millis| *at = at.plus(by);
+        self.inbox.iter_mut().filter(|k| !k.applied).for_each(|k| moved(&mut k.event.at));
         let waiting = |j: &&mut JobRow| matches!(j.state, JobState::Scheduled | JobState::Queued);
         self.jobs.iter_mut().filter(waiting).for_each(|j| moved(&mut j.available_at));
         self.timers.values_mut().for_each(moved);

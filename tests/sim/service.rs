@@ -264,10 +264,9 @@ impl Life {
     }
 
     pub fn decide(&mut self, target: Target, stop: bool, key: String) {
-        let Some(mut event) = self.disk.is.next_event(&target, stop) else {
+        let Some(event) = self.disk.is.next_event(&target, stop) else {
             return self.then(Work::Free(key));
         };
-        event.at = event.at.min(self.now());
         let issue = target.issue.clone().unwrap_or_default();
         let found = match target.task {
             Some(id) => self.disk.is.task(id).cloned(),

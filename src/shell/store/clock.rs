@@ -8,7 +8,9 @@ use crate::engine::model::Millis;
 
 /// Everything that falls due by the service's own counting, and what is counted from. The end of a
 /// usage limit is not among it: that is a moment of the world's calendar.
-const DUE: [&str; 7] = [
+const DUE: [&str; 8] = [
+    // What follows from an event is due so long after it.
+    "UPDATE inbox SET at = at + ?1 WHERE state = 'pending'",
     "UPDATE timers SET due = due + ?1",
     "UPDATE jobs SET available_at = available_at + ?1 WHERE state IN ('scheduled', 'queued')",
     "UPDATE outbox SET next_at = next_at + ?1 WHERE state = 'open'",
