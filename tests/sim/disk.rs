@@ -134,7 +134,7 @@ impl Disk {
     }
 
     pub fn shift(&mut self, by: Millis) {
-        let _ = both!(self, Ok(self.is.shift(by)), |s| s.shift(by, "boot", 0));
+        let _ = both!(self, self.is.shift(by), |s| s.shift(by, "boot", 0));
     }
 
     pub fn claim(&mut self, claim: &Claim) -> Result<RunRow> {

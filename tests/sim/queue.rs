@@ -43,7 +43,7 @@ impl Model {
     }
 
     /// As `store/clock.rs`.
-    pub fn shift(&mut self, by: Millis) {
+    pub fn shift(&mut self, by: Millis) -> Result<()> {
         let moved = |at: &mut Millis| *at = at.plus(by);
         self.inbox.iter_mut().filter(|k| !k.applied).for_each(|k| moved(&mut k.event.at));
         let waiting = |j: &&mut JobRow| matches!(j.state, JobState::Scheduled | JobState::Queued);
@@ -67,6 +67,7 @@ impl Model {
             moved(&mut task.ledger.subject_since);
         }
         self.commits += 1;
+        Ok(())
     }
 
     pub fn breaker_due(&self, now: Millis) -> Option<Millis> {
