@@ -170,13 +170,9 @@ impl Life {
 
     /// As `timekeeping.rs`: what is due moves along when the wall clock was set, also while nobody looked.
     fn keeps_time(&mut self) {
-        match self.clock.jump(self.offset) {
-            Some(by) if self.twin == Twin::TrustsTheClock => self.clock.known(by),
-            Some(by) => {
-                self.disk.shift(by);
-                self.clock.known(by);
-            }
-            None => {}
+        if let Some(by) = self.clock.jump(self.offset).filter(|_| self.twin != Twin::TrustsTheClock) {
+            self.disk.shift(by);
+            self.clock.known(by);
         }
     }
 
