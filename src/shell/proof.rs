@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn p7_the_exploration_of_small_pipelines_leaves_nothing_out() {
-        explores("local", (12_791, 607_815));
+        explores("local", (12_935, 619_047));
         explores("docs", (19_773, 587_657));
     }
 
