@@ -194,7 +194,7 @@ mod tests {
     #[test]
     #[cfg_attr(debug_assertions, ignore = "takes minutes unoptimised: cargo test --release")]
     fn p7_the_exploration_of_large_pipelines_leaves_nothing_out() {
-        explores("enduro", (271_977, 13_355_373));
-        explores("orch", (335_832, 22_618_821));
+        explores("enduro", (273_705, 13_472_877));
+        explores("orch", (337_560, 22_784_709));
     }
 }
