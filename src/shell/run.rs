@@ -184,6 +184,15 @@ fn spawn_target(service: &Arc<Service>, pending: Pending) {
         },
         None => return,
     };
+    // Issues become tasks in the order in which they were started: who came first is first in line.
+    let target = &pending.target;
+    let birth = match (target.task, &target.issue) {
+        (None, Some(_)) => match service.busy.take(format!("births of {}", target.project)) {
+            Some(turn) => Some(turn),
+            None => return,
+        },
+        _ => None,
+    };
     let service = Arc::clone(service);
     tokio::spawn(async move {
         let rest = match work_off(&service, &pending.target, pending.stop).await {
@@ -193,7 +202,10 @@ fn spawn_target(service: &Arc<Service>, pending: Pending) {
                 true
             }
         };
+        drop(birth);
         if rest {
+            // One that cannot be born yet holds up no other.
+            service.wake();
             tokio::time::sleep(REST).await;
         }
         drop(held);
