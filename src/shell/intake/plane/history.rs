@@ -100,7 +100,7 @@ impl<'k> History<'k> {
         match self.all.iter().find(of_it) {
             // Taken away, and there all the same: it was put back since.
             Some(last) if last.new_value.as_deref() != Some(label) => None,
-            Some(last) => Some(last.actor.as_ref()),
+            Some(last) => last.actor.as_ref().map(Some),
             None => self.settled(item, skew).then_some(None),
         }
     }
