@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,10 +11,13 @@ use serde::de::DeserializeOwned;
 use super::args::Global;
 use super::exit::{self, Failure};
 use super::find;
+use crate::shell::http;
 use crate::shell::view::ErrorView;
 
 /// Longest wait for an answer; a long poll of the service ends sooner.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Address of the service behind its socket.
+const LOCAL: &str = "http://localhost";
 
 /// A client.
 pub struct Client {
@@ -35,15 +39,13 @@ impl Client {
     /// # Errors
     /// When they name none, or an address that is none.
     pub fn of(global: &Global) -> Result<Self, Failure> {
-        // The HTTP library wants a TLS provider before it builds any client; a second call changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+        let builder = |base: &str| http::builder(base).timeout(PATIENCE).no_proxy();
         if let Some(server) = &global.server {
             let base = server.trim_end_matches('/').to_owned();
             if !base.starts_with("http://") && !base.starts_with("https://") {
                 return Err(Failure::usage(format!("--server {server:?} is no address")).help("as in --server http://127.0.0.1:8500"));
             }
-            let http = build(builder)?;
+            let http = build(builder(&base))?;
             let token = std::env::var("SIGNALBOX_TOKEN").ok().filter(|t| !t.is_empty());
             return Ok(Self {
                 http,
@@ -54,10 +56,10 @@ impl Client {
         }
         let config = find::configuration(global)?;
         let socket = find::socket(&config)?;
-        let http = build(builder.unix_socket(socket.clone()))?;
+        let http = build(builder(LOCAL).unix_socket(socket.clone()))?;
         Ok(Self {
             http,
-            base: "http://localhost".to_owned(),
+            base: LOCAL.to_owned(),
             token: None,
             place: Place::Socket { socket, config },
         })
@@ -90,6 +92,11 @@ impl Client {
         }
         let answer = request.send().await.map_err(|e| self.unreachable(e, acting))?;
         let status = answer.status();
+        if let Some(to) = answer.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+            let to = to.to_str().unwrap_or("elsewhere").to_owned();
+            return Err(Failure::other(format!("{} sends on to {to}: nothing was done there", self.base))
+                .help("the token goes to the named address only: give the one that answers itself in --server"));
+        }
         let bytes = answer.bytes().await.map_err(|e| self.unreachable(e, acting))?;
         if !status.is_success() {
             return Err(refusal(status, &bytes));
@@ -205,6 +212,29 @@ mod tests {
             .block_on(client.post::<_, serde_json::Value>("/api/tasks", &()))
             .unwrap_err();
         assert!(acting.error.contains("needs the running service"), "{}", acting.error);
+    }
+
+    #[test]
+    fn nobody_is_followed_elsewhere() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", server.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut asked = [0; 1024];
+            let _ = std::io::Read::read(&mut stream, &mut asked);
+            let answer = b"HTTP/1.1 308 Permanent Redirect\r\nLocation: https://box.example/\r\nContent-Length: 0\r\n\r\n";
+            std::io::Write::write_all(&mut stream, answer).unwrap();
+        });
+        let global = Global {
+            server: Some(base),
+            ..Global::default()
+        };
+        let client = Client::of(&global).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sent_on = runtime.block_on(client.get::<serde_json::Value>("/status")).unwrap_err();
+        answering.join().unwrap();
+        assert!(sent_on.error.contains("sends on to https://box.example/"), "{}", sent_on.error);
+        assert!(sent_on.help.unwrap().contains("--server"));
     }
 
     #[test]

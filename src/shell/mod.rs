@@ -20,6 +20,7 @@ pub mod forge;
 pub mod front_matter;
 mod gather;
 pub mod git;
+pub mod http;
 pub mod intake;
 mod launch;
 mod perform;

@@ -186,6 +186,8 @@ pub struct Service {
     pub(super) dir: PathBuf,
     /// One reload at a time.
     pub(super) reloading: Reloading,
+    /// Held by whoever settles a run; whole by whoever settles one that may bring the service down.
+    pub(super) settling: tokio::sync::RwLock<()>,
     /// What webhooks are signed with.
     pub hooks: Vec<Hook>,
     /// What is wrong with the database.
@@ -258,6 +260,7 @@ impl Service {
             busy: Arc::default(),
             dir: settings.dir,
             reloading: Reloading::default(),
+            settling: tokio::sync::RwLock::default(),
             hooks,
             degraded: Degraded::default(),
             wake: Arc::default(),

@@ -12,11 +12,15 @@ use crate::shell::launch::LaunchError;
 use crate::shell::process::report::{self, Report};
 use crate::shell::process::{Exit, Outcome, TAIL, classify, judged, tail};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{RunRow, RunState, StoreError};
+use crate::shell::store::{OutboxRow, RunRow, RunState, StoreError};
 use crate::shell::{clock, crash};
 
 /// Most paths kept in a report.
 const WROTE_MAX: usize = 1000;
+/// Times that a settling may begin and come to no end, before what it would take over counts as poison.
+const BEGINNINGS: u64 = 5;
+/// From how many such beginnings on it is made alone.
+const SUSPECT: u64 = 2;
 
 /// Records the end of a run's process: its settling follows as an effect, or at once where
 /// nothing of it can count.
@@ -61,15 +65,53 @@ fn report(run: &RunRow, end: RunEnd, usage: Usage) -> RunReport {
 }
 
 /// Settles an exited run: the effect `Settle`. Idempotent: a crash anywhere in it repeats it.
-pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<(), LaunchError> {
-    let now = clock::now();
+///
+/// What an agent leaves behind is the one thing here that a stranger made. Should it bring the
+/// service down, it does so at each start: beginnings are counted, on disk, and the run is given up
+/// after [`BEGINNINGS`] that came to no end.
+pub async fn settle(service: &Arc<Service>, row: &OutboxRow, id: RunId) -> Result<(), LaunchError> {
+    let effect = row.id;
     let Some(run) = service.store.run(id).await?.filter(|r| r.state == RunState::Exited) else {
-        service.store.effect_done(effect, None, now).await?;
+        service.store.effect_done(effect, None, clock::now()).await?;
         return Ok(());
     };
     if let Some(why) = run.kill {
         return Ok(end(service, &run, RunEnd::Killed(why), None, effect).await?);
     }
+    let begun = begun(row);
+    if begun >= BEGINNINGS {
+        let detail = format!(
+            "poison: the service fell over {begun} times while it took over what run {id} had left; nothing of it was taken \
+             (its log: runs/{id}.log; the cause: the service's own log)"
+        );
+        return Ok(end(service, &run, RunEnd::Permanent { detail }, None, effect).await?);
+    }
+    // A suspect is settled alone: who falls over with it is not counted for what another left.
+    let (_beside, _alone) = match begun < SUSPECT {
+        true => (Some(service.settling.read().await), None),
+        false => (None, Some(service.settling.write().await)),
+    };
+    service.store.effect_progress(effect, counted(begun + 1)).await?;
+    let result = settled(service, effect, &run).await;
+    if result.is_err() {
+        // It came to an end, if to no good one.
+        service.store.effect_progress(effect, counted(begun)).await?;
+    }
+    result
+}
+
+/// How often this settling began without coming to an end.
+fn begun(row: &OutboxRow) -> u64 {
+    let counted = row.progress.as_ref().and_then(|p| p.get("begun"));
+    counted.and_then(serde_json::Value::as_u64).unwrap_or_default()
+}
+
+fn counted(begun: u64) -> serde_json::Value {
+    serde_json::json!({ "begun": begun })
+}
+
+async fn settled(service: &Arc<Service>, effect: i64, run: &RunRow) -> Result<(), LaunchError> {
+    let id = run.id;
     let exit: Exit = serde_json::from_value(run.exit.clone().unwrap_or_default())
         .map_err(|e| LaunchError::Refused(format!("the exit record of run {id} cannot be read: {e}")))?;
     let task = service
@@ -84,16 +126,17 @@ pub async fn settle(service: &Arc<Service>, effect: i64, id: RunId) -> Result<()
         return Err(LaunchError::Refused(format!("no project `{}` is configured", task.project)));
     };
     crash::point("settling");
+    crash::point(&format!("settling-{id}"));
     let settling = Settling {
         service,
         project,
         rules: &rules,
         task: &task,
-        run: &run,
+        run,
     };
     let report = settling.report(&exit).await?;
     crash::point("before-end");
-    end(service, &run, report.end.clone(), Some(report), effect).await?;
+    end(service, run, report.end.clone(), Some(report), effect).await?;
     crash::point("ended");
     Ok(())
 }

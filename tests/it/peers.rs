@@ -47,7 +47,7 @@ fn undisturbed(name: &'static str) -> Played {
             people: town.courier.people(),
             own: town.courier.own(),
         };
-        town.world.nothing_is_left();
+        town.nothing_is_left();
         played
     })
     .clone()
@@ -78,7 +78,7 @@ fn disturbed(name: &'static str, policy: Policy) -> Vec<String> {
         &format!("{name} {policy:?} (lost: {:?})", town.courier.lost()),
         &town.world.log(),
     );
-    town.world.nothing_is_left();
+    town.nothing_is_left();
     town.nudged
 }
 

@@ -6,11 +6,12 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::html::Html;
+use crate::shell::http;
 use crate::shell::secret::Secret;
 
 /// Longest wait for an answer.
@@ -82,12 +83,9 @@ impl Telegram {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(url: &str, token: Secret) -> Result<Self, String> {
-        // The HTTP library wants a TLS provider before it builds any client; a second call changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
+        let http = http::builder(url)
             .timeout(PATIENCE)
             .connect_timeout(CONNECT)
-            .redirect(redirect::Policy::none())
             .build()
             .map_err(|e| format!("chat: no HTTP client can be made: {}", e.without_url()))?;
         Ok(Self {

@@ -86,7 +86,11 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
     };
     let cleaned = matches!(&row.effect, Effect::CleanUp(_)).then_some(row.target.task).flatten();
     let (target, kind) = (row.target.clone(), row.effect.kind());
-    let result = perform(service, row).await;
+    let own = Arc::clone(service);
+    // Of its own, so that a defect in it is a failure like others, and is told and tried again like them.
+    let result = tokio::spawn(async move { perform(&own, row).await })
+        .await
+        .unwrap_or_else(|fell| Err(Failure::Later(format!("a defect of the service: {fell}"))));
     if let Some(task) = cleaned {
         clean_up::tell(service, task, attempts, result.as_ref().err()).await;
     }
@@ -162,7 +166,7 @@ async fn perform(service: &Arc<Service>, row: OutboxRow) -> Result<(), Failure> 
         }
         Effect::Alert { text, .. } => chat::alert(service, &row, text).await,
         Effect::Card => chat::card(service, &row).await,
-        Effect::Settle { run } => Ok(settle::settle(service, row.id, *run).await?),
+        Effect::Settle { run } => Ok(settle::settle(service, &row, *run).await?),
         Effect::Kill { run, why } => {
             kill(service, *run, *why).await?;
             Ok(service.store.effect_done(row.id, None, clock::now()).await?)

@@ -24,12 +24,9 @@
 //! | Retry-After in every form | unit: `process::retry_after`, `step::tests::runs::b_q_4_retry_after_*`, `chat`, `plane::client_tests` |
 //! | tracker or forge down, slow, 5xx, 429, malformed | `plane::adversity`, `gitea::weather`, `chat` |
 //! | migration interrupted at each statement, old data directory | unit: `store::tests::migrating::*`, `faults::database::*` |
-//! | poison: a job that ends the service each time | `faults::processes::a_job_that_ends_the_service_*`, unit: `b_q_9_*` |
+//! | poison: a job that ends the service each time | `faults::processes::{a_job,what_a_run_leaves}_that_ends_the_service_*`, unit: `b_q_9_*` |
 //! | degraded mode: claims, agents, restart, webhooks, who is told | `faults::disk::while_the_database_*`, `plane::adversity::a_delivery_that_finds_the_disk_full_*` |
 //! | bad input | `faults::input::*`, `breaker::b_q_6_*`, `breaker::b_q_7_*`, `hostile::*`, `process::odd::*` |
-//!
-//! Not covered: an end of a run whose *settling* ends the service is tried again at each start, for as long
-//! as it does; only runs that are lost count as rescues.
 
 mod clock;
 mod database;

@@ -43,6 +43,33 @@ fn a_job_that_ends_the_service_each_time_is_parked_as_poison() {
     world.nothing_is_left();
 }
 
+/// ★ I4: the same for what a run leaves behind: it is given up in the end, and another's, settled beside it, is taken over.
+#[test]
+fn what_a_run_leaves_that_ends_the_service_each_time_is_given_up() {
+    let mut world = world(
+        "[developer]\ndo = [\"held\"]",
+        "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 2",
+    );
+    world.start();
+    let poison = world.new_task("Poison");
+    world.wait_agent(&poison, "developer", 1);
+    let other = world.new_task("Something else");
+    world.wait_agent(&other, "developer", 1);
+    world.kill();
+    world.crash = Some("settling-1:1".to_owned());
+    world.let_go();
+    world.start();
+    let seen = done(&mut world, &poison);
+    assert_eq!(ends(&seen)[..2], ["failed", "ok"], "tried again");
+    let detail = seen["runs"][0]["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("poison: the service fell over 5 times"), "{detail}");
+    assert!(detail.contains("runs/1.log"), "{detail}");
+    assert_eq!(world.starts, 2 + 5, "five deaths, and no more");
+    done(&mut world, &other);
+    assert_eq!((begun(&world, &poison, "developer"), begun(&world, &other, "developer")), (2, 1));
+    world.nothing_is_left();
+}
+
 /// ★ An upgrade: the file is replaced under the running service, which is told to end; its successor adopts.
 #[test]
 fn an_upgrade_in_place_leaves_runs_alone_and_the_new_program_adopts_them() {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::error::GiteaError;
+use crate::shell::http;
 use crate::shell::secret::Secret;
 
 /// How long a connection may take to come about.
@@ -67,17 +68,13 @@ impl Client {
     /// # Errors
     /// The address or the token cannot stand in a request.
     pub fn new(url: &str, owner: &str, repo: &str, token: Secret) -> Result<Self, GiteaError> {
-        // The HTTP library wants a TLS provider before it builds any client; a second call changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let base = Url::parse(url).map_err(|e| GiteaError::Client(format!("`{url}` is no address: {e}")))?;
         let mut shown = HeaderValue::from_str(&format!("token {}", token.reveal()))
             .map_err(|_| GiteaError::Client("the token holds a character that no header can hold".to_owned()))?;
         shown.set_sensitive(true);
         let headers = HeaderMap::from_iter([(AUTHORIZATION, shown), (ACCEPT, HeaderValue::from_static("application/json"))]);
-        let http = reqwest::Client::builder()
+        let http = http::builder(url)
             .default_headers(headers)
-            .user_agent(concat!("signalbox/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .timeout(PATIENCE)
             .build()

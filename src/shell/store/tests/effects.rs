@@ -127,10 +127,18 @@ async fn a_caller_that_goes_away_leaves_nothing_taken() {
     let world = World::new().await;
     let task = world.task("i1", 1).await;
     world.decide(&task, vec![comment("c")]).await;
-    // The request is queued, and nobody waits for the answer.
+    // The writer is at something else, so that the request is queued for certain and nobody waits for the answer.
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let mut busy = Box::pin(world.store.write(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
+    assert!(futures_util::poll!(busy.as_mut()).is_pending());
     let mut call = Box::pin(world.store.due_effects(at(1000), 10));
     assert!(futures_util::poll!(call.as_mut()).is_pending());
     drop(call);
+    drop(go_on);
+    busy.await.unwrap();
     world.store.probe().await.unwrap();
     assert_eq!(world.store.due_effects(at(1000), 10).await.unwrap().len(), 1);
 }

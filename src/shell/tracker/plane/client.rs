@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::shell::clock;
+use crate::shell::http;
 use crate::shell::secret::Secret;
 
 use super::budget::{Budget, Sent, Urgency};
@@ -75,18 +76,14 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What every client of the service shares: connections, and never a redirect.
+/// What every client of the server at `url` shares: connections, and never a redirect.
 ///
 /// # Errors
 /// The machine's certificates cannot be used.
-pub fn connections() -> Result<reqwest::Client, String> {
-    // Installing a second time changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+pub fn connections(url: &str) -> Result<reqwest::Client, String> {
+    http::builder(url)
         .connect_timeout(CONNECT)
         .timeout(WHOLE)
-        .user_agent(concat!("signalbox/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| e.to_string())
 }

@@ -34,7 +34,7 @@ fn raw(status: &str, headers: &str, body: &str) -> String {
 fn client(url: &str) -> Client {
     let key = Secret::new(KEY);
     let budget = Budgets::default().of(url, &key);
-    Client::new(connections().unwrap(), url, key, budget)
+    Client::new(connections(url).unwrap(), url, key, budget)
 }
 
 async fn ask(raw: String) -> Result<Json, PlaneError> {

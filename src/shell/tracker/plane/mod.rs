@@ -68,7 +68,7 @@ impl PlaneTracker {
     /// # Errors
     /// One sentence: the machine's certificates cannot be used.
     pub fn new(plane: &rules::Plane, key: Secret, agents: BTreeMap<Name, Secret>, budgets: &Budgets) -> Result<Self, String> {
-        let http = client::connections()?;
+        let http = client::connections(&plane.url)?;
         let client = |key: Secret| {
             let budget = budgets.of(&plane.url, &key);
             Client::new(http.clone(), &plane.url, key, budget)

@@ -55,8 +55,7 @@ fn send(shared: &Arc<Shared>, event: &str, mut body: Json, sender: &str) {
 }
 
 async fn post(url: &str, event: &str, signed: &str, body: String) -> u16 {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
+    let client = signalbox::shell::http::builder(url)
         .no_proxy()
         .timeout(Duration::from_secs(5))
         .build()

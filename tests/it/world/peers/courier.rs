@@ -47,8 +47,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Bag {
-    /// Deliveries about what people and CI did, in their order: event and what of it.
-    people: Vec<String>,
+    /// Deliveries about what people and CI did, in their order: whether Plane's, event and what of it.
+    people: Vec<(bool, String)>,
     /// Deliveries about the service's own doing.
     own: usize,
     /// The one that was lost.
@@ -102,9 +102,12 @@ impl Courier {
         self.shared.bag().lost.clone()
     }
 
-    /// What people and CI did, as far as it was told.
+    /// What people and CI did, as far as it was told: first what Plane said, then what Gitea did,
+    /// for no order holds between two servers.
     pub fn people(&self) -> Vec<String> {
-        self.shared.bag().people.clone()
+        let mut people = self.shared.bag().people.clone();
+        people.sort_by_key(|(plane, _)| !plane);
+        people.into_iter().map(|(_, what)| what).collect()
     }
 
     /// How many deliveries were about the service's own doing.
@@ -132,7 +135,7 @@ impl Shared {
             bag.own += 1;
             self.policy == Policy::OwnLost(bag.own)
         } else {
-            bag.people.push(what.clone());
+            bag.people.push((letter.plane, what.clone()));
             self.policy == Policy::Lost(bag.people.len())
         };
         if lost {

@@ -129,6 +129,14 @@ impl Town {
         told() && self.shown() && self.world.count(under_way) == 0 && told() && self.shown()
     }
 
+    /// Stops what is still alive, waits until the peers have told of that too, and looks for
+    /// anything that was left behind.
+    pub fn nothing_is_left(&mut self) {
+        self.world.stop_all();
+        self.settle();
+        self.world.nothing_is_left();
+    }
+
     /// Waits until nothing is on its way or under way.
     pub fn settle(&mut self) {
         let begun = std::time::Instant::now();
