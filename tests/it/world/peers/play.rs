@@ -212,6 +212,19 @@ impl Town {
         step.at.as_ref().is_none_or(|stage| seen["task"]["stage"] == stage.as_str()) && reached(&seen, until)
     }
 
+    /// The same for every task, unless what was lost was made good in that way before; whether it was done.
+    pub fn nudge_all(&mut self) -> bool {
+        let Some(lost) = self.courier.lost().filter(|lost| !self.nudged.contains(lost)) else {
+            return false;
+        };
+        let list = self.world.get("/api/tasks?all=1");
+        for task in list["tasks"].as_array().expect("tasks") {
+            self.nudge(task["item"].as_str().expect("an item"));
+        }
+        self.nudged.push(lost);
+        true
+    }
+
     /// Something that means nothing happens on the board and, where there is a pull request, on the
     /// forge: an occasion to look, and nothing else.
     fn nudge(&mut self, item: &str) {
