@@ -106,7 +106,7 @@ fn cleared_by(who: &str) -> &str {
         "itself" => "itself, in time",
         "approver" => "someone who may approve",
         "operator" => "an operator",
-        "anyone" => "whoever follows the issue",
+        "anyone" => "whoever may decide here",
         "other_task" => "the other task",
         other => other,
     }

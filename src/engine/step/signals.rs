@@ -23,7 +23,7 @@ pub(super) fn signalled(draft: &mut Draft<'_>, signal: &Signal) {
         return answer_gates(draft, signal, &gates);
     }
     match signal.name.as_str() {
-        "start" => restart(draft),
+        "start" => restart(draft, signal),
         "answer" if draft.task.control.mode != Mode::Question => draft.because("no question is open: kept as the last comment"),
         _ => by_edge(draft, signal),
     }
@@ -116,7 +116,7 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
 }
 
 /// `start` on a task that exists (B-START 3 and 4).
-fn restart(draft: &mut Draft<'_>) {
+fn restart(draft: &mut Draft<'_>, signal: &Signal) {
     let first = draft
         .rules
         .flow
@@ -130,6 +130,18 @@ fn restart(draft: &mut Draft<'_>) {
     if at_first || !draft.rules.stop.enabled {
         if active {
             return draft.because("started again while it is at work: nothing to do");
+        }
+        // Heard late: it was said while the agent was at work on what is shown now.
+        let ledger = &draft.task.ledger;
+        let asked = ledger.question.as_ref().map(|(_, since)| *since);
+        if ledger
+            .cards
+            .values()
+            .map(|card| card.at)
+            .chain(asked)
+            .any(|shown| signal.acted_at < shown)
+        {
+            return draft.because("started again before what it has done was shown: nothing to do");
         }
         let Some(agent) = draft.stage().and_then(|s| s.work.first()).cloned() else {
             return draft.because("started again at a stage without agents: nothing to do");

@@ -120,7 +120,12 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         Err(Failure::Store(error)) => Err(error),
     };
     if let Err(error) = recorded {
-        tracing::error!(effect = id, %error, "an effect's outcome could not be recorded; it is looked at again");
+        let about = about(service, &target).await;
+        match error {
+            // Something came in between: no trouble.
+            StoreError::Conflict => tracing::info!(effect = id, kind, %about, "{error}: the effect is looked at again"),
+            _ => tracing::error!(effect = id, kind, %about, %error, "an effect's outcome could not be recorded; it is looked at again"),
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
         // Not before that can be recorded: the outside is not to see it every second.
         service.mended().await;

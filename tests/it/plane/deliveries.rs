@@ -287,3 +287,15 @@ fn strange_deliveries_change_nothing() {
     ground.deliver("workitem.updated", &later);
     ground.until_stage("ORCH-001", "deploy");
 }
+
+/// A word whose own delivery was lost is heard at the next one about its issue, whatever that tells.
+#[test]
+fn a_lost_word_is_heard_at_the_next_delivery_about_its_issue() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground.plane.hooks(Hooks::To(ground.hook));
+    ground.plane.person("bob").drags(&issue);
+    ground.until_stage("ORCH-001", "deploy");
+}

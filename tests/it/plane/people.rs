@@ -34,6 +34,7 @@ fn a_stranger_neither_starts_nor_stops() {
     let issue = ground.started("Ours");
     ground.plane.until_status(&issue, "Needs Input");
     ground.plane.person("mallory").comments(&issue, "<p>Take mine.</p>");
+    ground.plane.until_comment(&issue, "mallory may not decide this (answer)");
     ground.plane.person("mallory").moves(&issue, "STOP");
     ground.still();
     assert_eq!(ground.world.show("ORCH-002")["task"]["mode"], "question");

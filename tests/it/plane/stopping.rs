@@ -29,3 +29,18 @@ fn b_stop_1_a_board_without_the_status_has_no_stop_and_the_operator_has_one() {
     ground.act("ORCH-001", "stop");
     ground.world.wait_mode("ORCH-001", "cancelled");
 }
+
+/// What is over cannot be stopped: the card does not stay where nothing follows from it.
+#[test]
+fn b_stop_3_a_stop_of_what_is_done_does_not_stand_on_the_board() {
+    let mut ground = Ground::new("local", "");
+    let issue = ground.started("Add a greeting");
+    ground.plane.until_status(&issue, "Awaiting Deploy");
+    ground.plane.person("alice").moves(&issue, "Confirm Deploy");
+    ground.world.wait_mode("LOC-001", "done");
+    ground.plane.until_status(&issue, "Done");
+    ground.plane.person("bob").moves(&issue, "STOP");
+    ground.until_log("moved to \"STOP\", where there is nothing to do any more");
+    ground.plane.until_status(&issue, "Done");
+    assert_eq!(ground.world.show("LOC-001")["task"]["mode"], "done");
+}

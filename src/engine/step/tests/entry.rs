@@ -91,6 +91,20 @@ fn b_start_3_silent_while_the_analyst_is_at_work() {
     assert!(w.decisions.is_empty(), "{:?}", w.decisions);
 }
 
+/// Said while the analyst was at work, heard when it was done: the board shows a new card by then.
+#[test]
+fn b_start_3_silent_when_heard_late() {
+    let mut w = World::at("orch", "analysis");
+    let at_work = w.now;
+    w.writes("analyst", BRD);
+    assert_eq!(w.status(), Some("In Review"));
+    let alice = person("alice", &[Role::Operator]);
+    w.signal_at(alice.clone(), "start", None, at_work);
+    assert!(w.decisions.is_empty(), "{:?}", w.decisions);
+    w.signal(alice, "start", None);
+    assert_eq!(w.queued(), vec!["analyst"]);
+}
+
 #[test]
 fn b_start_3_queued_again_with_the_latest_comment() {
     let mut w = World::at("orch", "analysis");

@@ -53,8 +53,16 @@ impl<'k> History<'k> {
     }
 
     /// Whether nobody has ever moved the issue.
-    pub fn unmoved(&self) -> bool {
+    fn unmoved(&self) -> bool {
         self.moves().next().is_none()
+    }
+
+    /// Whether the issue was made where it stands. What touches it later without an entry, as a comment does, leaves that
+    /// open for a while: then it was, unless it was seen elsewhere before.
+    pub fn made_so(&self, item: &Item, skew: i64) -> bool {
+        let changed = item.updated_at.as_deref().and_then(time).unwrap_or_default();
+        let new_here = self.known.stands.is_none() && age(changed, skew) >= PATIENCE;
+        self.unmoved() && (new_here || self.settled(item, skew))
     }
 
     /// Our own move to this status that is news, and what is older than that, the oldest first.
@@ -140,5 +148,44 @@ impl Activity {
             (Some(written), Some(within)) => Some(written.min(within)),
             (one, other) => one.or(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(ago: i64) -> String {
+        let at = clock::now().0.saturating_sub(ago);
+        jiff::Timestamp::from_millisecond(at).unwrap().to_string()
+    }
+
+    /// An issue that was made and last touched so long ago, in milliseconds.
+    fn item(made: i64, touched: i64) -> Item {
+        let text = serde_json::json!({"id": "i", "created_at": stamp(made), "updated_at": stamp(touched)});
+        serde_json::from_value(text).unwrap()
+    }
+
+    /// A comment touches an issue without an entry: whoever made the issue started it all the same, after a while.
+    #[test]
+    fn an_issue_nobody_ever_saw_elsewhere_was_made_where_it_stands() {
+        let (fresh, seen) = (
+            Projection::default(),
+            Projection {
+                stands: Some("Backlog".to_owned()),
+                ..Projection::default()
+            },
+        );
+        let made_so = |known: &Projection, made: i64, touched: i64| History::new(Vec::new(), known).made_so(&item(made, touched), 0);
+        assert!(made_so(&fresh, 1000, 1000), "untouched");
+        assert!(!made_so(&fresh, 3000, 1000), "the history may be behind");
+        assert!(made_so(&fresh, PATIENCE + 4000, PATIENCE + 2000));
+        assert!(
+            !made_so(&seen, PATIENCE + 4000, PATIENCE + 2000),
+            "it was moved, nobody knows by whom"
+        );
+        let entry = serde_json::json!({"id": "a", "field": "state", "new_value": "To Analyse", "created_at": stamp(PATIENCE + 3000)});
+        let moved = vec![serde_json::from_value(entry).unwrap()];
+        assert!(!History::new(moved, &fresh).made_so(&item(PATIENCE + 4000, PATIENCE + 3000), 0));
     }
 }

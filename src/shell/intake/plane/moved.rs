@@ -106,7 +106,7 @@ impl Look<'_> {
                 activity: format!("plane {} state {state} {at}", self.issue),
             })
         };
-        if history.unmoved() && history.settled(item, skew) {
+        if history.made_so(item, skew) {
             let by = item.created_by.as_ref().map(user).unwrap_or_default();
             return Ok(moved(by, of(&item.created_at).unwrap_or(changed)));
         }
@@ -152,7 +152,14 @@ impl Look<'_> {
             let status = &this.status;
             let gone = if gone == IN_BETWEEN && n + 1 == moves.len() { "" } else { gone };
             let Some(name) = self.meant(status) else {
-                found.told.push(format!("moved to {status:?}{gone}, which is no signal here"));
+                let idle = self.task.is_some() && self.means(status).is_some();
+                let why = if idle {
+                    "where there is nothing to do any more"
+                } else {
+                    "which is no signal here"
+                };
+                found.told.push(format!("moved to {status:?}{gone}, {why}"));
+                found.again |= idle;
                 continue;
             };
             let event = self.event(&name, None, &this.by, this.at, this.activity.clone()).await?;

@@ -115,12 +115,17 @@ pub(super) async fn with_hint(
         return Err(LookError::Behind);
     }
     let moved = look.state(&item, Some(hint)).await?;
-    let more = match &hint.what {
-        What::Comment(new) => look.comments(new.as_deref()).await?,
+    // Of whatever it tells: words whose own delivery was lost are heard now.
+    let told = match &hint.what {
+        What::Comment(new) => new.as_deref(),
+        _ => None,
+    };
+    let heard = look.comments(told).await?;
+    let labelled = match &hint.what {
         What::Labels => look.labels(&item).await?,
         _ => None,
     };
-    Ok(moved.or(more))
+    Ok(moved.or(heard).or(labelled))
 }
 
 impl<'a> Look<'a> {
@@ -151,13 +156,13 @@ impl<'a> Look<'a> {
 
     /// The signal of a status, where it means anything to the issue as it is.
     pub(super) fn meant(&self, status: &str) -> Option<Name> {
-        let name = self
-            .rules
-            .signals
-            .status
-            .get(status)
-            .filter(|name| known_signal(&self.rules, name))?;
-        self.reaches(name).then(|| name.clone())
+        self.means(status).filter(|name| self.reaches(name)).cloned()
+    }
+
+    /// The signal of a status.
+    pub(super) fn means(&self, status: &str) -> Option<&Name> {
+        let name = self.rules.signals.status.get(status)?;
+        known_signal(&self.rules, name).then_some(name)
     }
 
     /// Whether a signal can do anything: an issue without a task, or with one that is over, can only be started.
@@ -180,7 +185,7 @@ impl<'a> Look<'a> {
             // What a gate waits for is answered on the board: the engine tells them.
             if self.task.is_none() || !told_by_engine(&self.rules, name) {
                 tracing::info!(project = %self.project.name, issue = self.issue, "a signal of the board counts for nothing: {why}");
-                if name == "start" || name == "stop" {
+                if matches!(name.as_str(), "start" | "stop" | "answer") {
                     self.tell_refused(name, by, &actor).await?;
                 }
                 return Ok(None);
@@ -195,7 +200,7 @@ impl<'a> Look<'a> {
         Ok(Some(self.about(Body::Signalled(signal), actor, Some(activity))))
     }
 
-    /// Whoever may not start or stop is told so, once for each of them.
+    /// Whoever may not start, stop or answer is told so, once for each of them.
     async fn tell_refused(&self, name: &Name, by: &User, actor: &Actor) -> Result<(), LookError> {
         let board = render::board(&self.rules);
         let words = Words {

@@ -8,6 +8,9 @@ use serde_json::json;
 use super::super::{LONG, Scenario, Step, play::reached};
 use super::Town;
 
+/// After so long without news whoever is at work is not expected to end by itself.
+const HANGS: Duration = Duration::from_secs(20);
+
 /// Plays all steps.
 pub fn play(town: &mut Town, scenario: &Scenario) {
     town.world.start();
@@ -171,10 +174,10 @@ impl Town {
         let until = step.until.as_deref().expect("`wait` says `until`");
         let (mut begun, mut place) = (Instant::now(), 0);
         while !self.come_to(item, until, step) {
-            // Only where all is still can nothing but a nudge bring it on.
+            // Only where all is still can nothing but a nudge bring it on; an agent that hangs is as good as still.
             if let Some(lost) = self.courier.lost()
                 && !self.nudged.contains(&lost)
-                && self.still()
+                && (self.still() || begun.elapsed() > HANGS)
                 && !self.come_to(item, until, step)
             {
                 self.nudge(item);

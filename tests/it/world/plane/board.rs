@@ -334,6 +334,8 @@ impl Board {
             created_at: now,
             external,
         });
+        // It touches its issue.
+        self.changed(issue, by);
         let at = self.comments.len() - 1;
         self.tell_comment(at, "created");
         Ok(at)
