@@ -72,6 +72,8 @@ pub struct Bounds {
 /// Why nothing at all is launched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
+    /// What kind of reason it is.
+    pub code: Code,
     /// One sentence.
     pub text: String,
     /// Since when.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::budget::Held;
-use crate::engine::model::{Blocker, Millis, Name, RepoId, RunId, Task, TaskId};
+use crate::engine::model::{Blocker, Code, Millis, Name, RepoId, RunId, Task, TaskId};
 use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
 use crate::shell::chat::{Chat, Room};
@@ -193,7 +193,8 @@ pub struct Service {
     /// What is wrong with the database.
     pub(super) degraded: Degraded,
     wake: Arc<Notify>,
-    draining: AtomicBool,
+    /// Since when nothing new is started; 0 while it is.
+    draining: AtomicI64,
     rules: Mutex<BTreeMap<String, Arc<Ruleset>>>,
     patterns: Mutex<BTreeMap<String, Arc<Vec<Regex>>>>,
 }
@@ -264,7 +265,7 @@ impl Service {
             hooks,
             degraded: Degraded::default(),
             wake: Arc::default(),
-            draining: AtomicBool::new(false),
+            draining: AtomicI64::new(0),
             rules: Mutex::new(rules),
             patterns: Mutex::default(),
         }))
@@ -331,13 +332,13 @@ impl Service {
 
     /// From now on nothing new is started; what is at work goes on.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
+        self.draining.store(clock::now().0.max(1), Ordering::SeqCst);
     }
 
     /// Whether nothing new is started any more.
     #[must_use]
     pub fn draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.draining.load(Ordering::SeqCst) > 0
     }
 
     /// Waits until no run is left.
@@ -426,6 +427,16 @@ impl Service {
     /// Why nothing is launched now, whatever waits.
     #[must_use]
     pub fn held(&self) -> Option<Held> {
+        let draining = self.draining.load(Ordering::SeqCst);
+        if draining > 0 {
+            return Some(Held {
+                code: Code::Draining,
+                text: "the service is ending and waits for the runs under way: nothing new is launched before it is started again"
+                    .to_owned(),
+                since: Millis(draining),
+                passes: true,
+            });
+        }
         let (text, passes) = match &*self.store.integrity().borrow() {
             Integrity::Whole => return None,
             Integrity::UnderWay => (
@@ -435,6 +446,7 @@ impl Service {
             Integrity::Damaged { why } => (format!("nothing is decided or launched any more: {why}"), false),
         };
         Some(Held {
+            code: Code::DbCheck,
             text,
             since: self.started_at,
             passes,

@@ -80,6 +80,8 @@ pub enum Code {
     RulesError,
     /// The database is being read whole after the start, or was found damaged.
     DbCheck,
+    /// The service is ending, and waits for the runs under way.
+    Draining,
 }
 
 impl Code {
@@ -110,6 +112,7 @@ impl Code {
             Self::NoProgress => "NO_PROGRESS",
             Self::RulesError => "RULES_ERROR",
             Self::DbCheck => "DB_CHECK",
+            Self::Draining => "DRAINING",
         }
     }
 }

@@ -12,7 +12,7 @@ use super::check_classify::classifier;
 use super::check_edges::Edges;
 use super::check_flow;
 use super::check_gates::gates;
-use super::check_parts::{ambiguous, counters, serial, shown, signals, stop, unused};
+use super::check_parts::{ambiguous, counters, counters_fit, serial, shown, signals, stop, unused};
 use super::check_texts;
 use super::diagnostic::{Place, Problem, Sink, quoted};
 use super::draft::{Draft, StageDraft};
@@ -100,6 +100,7 @@ pub fn ruleset(draft: &Draft, flow: &[Sp<String>], scope: Scope<'_>) -> Option<R
         stages.insert(name.name(), Stage { on, ..bare(stage) });
     }
     let on = if sound { edges.shared() } else { BTreeMap::new() };
+    counters_fit(draft, &edges.counters, &scope);
     let counters = counters(draft, &edges.counters, &scope);
     shown(draft, &reached, &counters, sink);
     let signals = signals(draft, &gates, &scope);

@@ -17,7 +17,6 @@ pub fn all(draft: &Draft, reached: &Reached, gates: &BTreeMap<Name, Gate>, scope
     passable(reached, gates, draft, scope);
     merges_once(reached, scope);
     windows(draft, reached, scope);
-    counters_fit(draft, scope);
     later(draft, reached, scope);
 }
 
@@ -100,27 +99,6 @@ fn windows(draft: &Draft, reached: &Reached, scope: &Scope) {
             };
             let help = format!("[stop] critical = {{ \"{}\" = \"5m\" }}; a merge has 5m by default", action.v);
             scope.sink.push(problem.label("a critical window without a bound").help(help));
-        }
-    }
-}
-
-/// A counter that allows more returns than a task may have runs bounds nothing.
-fn counters_fit(draft: &Draft, scope: &Scope) {
-    let Some(runs) = &draft.max_runs else { return };
-    for (name, counter) in &draft.counters {
-        if i64::from(counter.v.max) >= runs.v {
-            let words = format!(
-                "the counter {} allows {} returns, but a task may have {} runs in all",
-                quoted(name),
-                counter.v.max,
-                runs.v
-            );
-            let problem = Problem::error(codes::COUNTER_BUDGET, &counter.at, words)
-                .label("never spent")
-                .related(&runs.at, "the budget");
-            scope
-                .sink
-                .push(problem.help("raise budget.task.max_runs, or lower the counter's `max`"));
         }
     }
 }

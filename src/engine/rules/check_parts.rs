@@ -30,6 +30,27 @@ pub fn ambiguous(draft: &Draft, gates: &BTreeMap<Name, Gate>, agents: &BTreeMap<
     }
 }
 
+/// A counter that some edge uses and that allows more returns than a task may have runs bounds nothing.
+pub fn counters_fit(draft: &Draft, used: &BTreeSet<String>, scope: &Scope) {
+    let Some(runs) = &draft.max_runs else { return };
+    for (name, counter) in draft.counters.iter().filter(|(n, _)| used.contains(*n)) {
+        if i64::from(counter.v.max) >= runs.v {
+            let words = format!(
+                "the counter {} allows {} returns, but a task may have {} runs in all",
+                quoted(name),
+                counter.v.max,
+                runs.v
+            );
+            let problem = Problem::error(codes::COUNTER_BUDGET, &counter.at, words)
+                .label("never spent")
+                .related(&runs.at, "the budget");
+            scope
+                .sink
+                .push(problem.help("raise budget.task.max_runs, or lower the counter's `max`"));
+        }
+    }
+}
+
 /// Counters that some edge uses.
 pub fn counters(draft: &Draft, used: &BTreeSet<String>, scope: &Scope) -> BTreeMap<Name, Counter> {
     let mut out = BTreeMap::new();

@@ -75,6 +75,10 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
             detail,
             retry_after: retry_after(&f.text, exit.ended_at).or_else(|| retry_after(noise, exit.ended_at)),
         },
+        (None, _) if report::usage_limit(last(noise)).is_some() => {
+            let until = report::usage_limit(last(noise)).flatten();
+            limited(exit, until, last(noise), detail)
+        }
         (None, _) if weather(noise) => RunEnd::Transient {
             detail,
             retry_after: retry_after(noise, exit.ended_at),
@@ -92,6 +96,12 @@ fn limited(exit: &Exit, until: Option<Millis>, text: &str, detail: String) -> Ru
             retry_after: Some(Millis(i64::MAX)),
         },
     }
+}
+
+/// The last lines: what an agent without structure says of its end stands there; further up it may tell of its work.
+fn last(text: &str) -> &str {
+    let from = text.trim_end().rmatch_indices('\n').nth(SHOWN_LINES - 1);
+    from.map_or(text, |(at, _)| &text[at + 1..])
 }
 
 /// What was written beside documents: standard error, mostly. Documents hold the model's own
@@ -179,6 +189,23 @@ mod tests {
 
     fn outcome(exit: &Exit, tail: &str) -> &'static str {
         end(exit, Some(tail), &patterns()).outcome()
+    }
+
+    /// B-Q 4: without any structure, too, a usage limit with an end waits for it, and costs nothing.
+    #[test]
+    fn b_q_4_a_usage_limit_told_in_plain_words_is_one() {
+        let failed = |tail: &str| end(&exit(1), Some(tail), &patterns());
+        for told in [
+            "You have hit your usage limit. resets 15:45 (UTC)",
+            "at work\nYou've hit your usage limit. Your limit resets 3:45pm (UTC)\n",
+        ] {
+            assert_eq!(failed(told).outcome(), "limited", "{told}");
+        }
+        assert_eq!(failed("Claude AI usage limit reached|1767225600").outcome(), "limited");
+        assert_eq!(failed("usage limit reached").outcome(), "transient", "nobody knows until when");
+        let work = format!("the text says: usage limit reached\n{}", "a line of work\n".repeat(SHOWN_LINES));
+        assert_eq!(failed(&work).outcome(), "failed", "that is what it worked on");
+        assert_eq!(outcome(&exit(0), "usage limit reached"), "ok");
     }
 
     #[test]

@@ -149,7 +149,10 @@ impl Supervisor {
         }
         let sent = alive.boot_id == boot_id() && alive.alive();
         let sent = if sent {
-            signal(alive.pid, alive.start, Signal::TERM)
+            let sent = signal(alive.pid, alive.start, Signal::TERM);
+            // One that somebody stopped does not hear it before it goes on.
+            let _ = signal(alive.pid, alive.start, Signal::CONT);
+            sent
         } else {
             Ok(false)
         };

@@ -176,6 +176,20 @@ pub enum OpenError {
         /// The file that says that the database was in use.
         mark: PathBuf,
     },
+    /// The database is gone or empty, and runs that it told of are still there.
+    #[error(
+        "{} is gone or empty, but {} holds runs of a database that was there. Nothing was started. Bring the file back, or put a \
+         back-up in its place with `signalbox restore FOLDER --replace`; to begin anew, move the whole folder {} away",
+        path.display(),
+        data.join("runs").display(),
+        data.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// The data directory.
+        data: PathBuf,
+    },
     /// This build or system cannot run the store.
     #[error("the database {} cannot be set up ({why})", path.display())]
     Unsupported {

@@ -45,6 +45,9 @@ pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
     local(data)?;
     let lock = Lock::take(data)?;
     let fresh = sniff(&path)?;
+    if fresh || fs::metadata(&path).is_ok_and(|found| found.len() == 0) {
+        orphaned(data, &path)?;
+    }
     let witness = Witness::look(data, &path)?;
     let whole = check::at_once(&path);
     let opened =
@@ -88,6 +91,25 @@ fn local(data: &Path) -> Result<(), OpenError> {
         }),
         None => Ok(()),
     }
+}
+
+/// Refuses to begin anew beside what a database that is gone once led to: its numbers would be given out again.
+fn orphaned(data: &Path, path: &Path) -> Result<(), OpenError> {
+    let Ok(entries) = fs::read_dir(data.join("runs")) else {
+        return Ok(());
+    };
+    let numbered = |name: &str| name.split('.').next().is_some_and(|n| n.parse::<u64>().is_ok());
+    let runs = entries
+        .flatten()
+        .filter(|entry| numbered(&entry.file_name().to_string_lossy()))
+        .count();
+    if runs == 0 {
+        return Ok(());
+    }
+    Err(OpenError::Gone {
+        path: path.to_owned(),
+        data: data.to_owned(),
+    })
 }
 
 /// Whether there is no database yet; refuses a file that is none.

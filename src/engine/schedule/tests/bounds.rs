@@ -134,6 +134,7 @@ fn b_q_7_b_q_8_a_command_that_may_not_run_says_why_and_what_clears_it() {
 fn nothing_is_launched_on_a_database_that_nobody_has_read_whole() {
     let mut house = House::new().task(1, "analyst", true).task(2, "built", true);
     house.bounds.held = Some(Held {
+        code: Code::DbCheck,
         text: "it is being read".to_owned(),
         since: T0,
         passes: true,

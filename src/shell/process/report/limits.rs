@@ -29,9 +29,9 @@ static CREDENTIALS: Pattern = pattern!(
 );
 /// `usage limit reached|1767225600`: seconds since the epoch.
 static LEGACY: Pattern = pattern!(r"(?i)limit reached\|\s*(\d{9,11})\b");
-/// `resets 3:45pm`, `resets Mon 12:00am`, `will reset at 3pm (America/Bogota)`.
+/// `resets 3:45pm`, `resets 15:45`, `resets Mon 12:00am`, `will reset at 3pm (America/Bogota)`.
 static CLOCK: Pattern = pattern!(
-    r"(?i)resets?\s+(?:at\s+|on\s+)?(?:(mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(?:at\s+)?(\d{1,2})(?::(\d{2}))?\s*([ap])m(?:\s*\(([\w/+-]+)\))?"
+    r"(?i)resets?\s+(?:at\s+|on\s+)?(?:(mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(?:at\s+)?(\d{1,2})(?::(\d{2}))?(?:\s*([ap])\.?m\b)?(?:\s*\(([\w/+-]+)\))?"
 );
 /// `try again in 2 days 3 hours 5 minutes`.
 static SPAN: Pattern = pattern!(r"(?i)try again in ((?:\d+ (?:days?|hours?|minutes?|seconds?)[, ]*)+)");
@@ -47,7 +47,7 @@ pub(super) fn epoch(secs: i64) -> Millis {
 }
 
 /// Whether it is the usage limit of a subscription, and until when if that is said as a number.
-pub(super) fn usage_limit(text: &str) -> Option<Option<Millis>> {
+pub(in crate::shell::process) fn usage_limit(text: &str) -> Option<Option<Millis>> {
     let legacy = LEGACY.as_ref().and_then(|p| p.captures(text)?.get(1)?.as_str().parse().ok());
     match legacy {
         Some(at) => Some(Some(epoch(at))),
@@ -102,8 +102,12 @@ pub(in crate::shell::process) fn until(text: &str, now: Millis) -> Option<Millis
         None => TimeZone::system(),
     };
     let day = found.get(1).and_then(|d| weekday(d.as_str()));
-    let hour: i8 = found[2].parse().ok().filter(|h| (1..=12).contains(h))?;
-    let hour = hour % 12 + if found[4].eq_ignore_ascii_case("p") { 12 } else { 0 };
+    let hour: i8 = found[2].parse().ok()?;
+    let hour = match found.get(4).map(|half| half.as_str().eq_ignore_ascii_case("p")) {
+        Some(afternoon) => Some(hour % 12 + if afternoon { 12 } else { 0 }).filter(|_| (1..=12).contains(&hour)),
+        // Without minutes it may be a number of anything.
+        None => Some(hour).filter(|h| (0..=23).contains(h) && found.get(3).is_some()),
+    }?;
     let minute: i8 = found.get(3).map_or(Some(0), |m| m.as_str().parse().ok())?;
     next(&Timestamp::from_millisecond(now.0).ok()?.to_zoned(zone), day, hour, minute)
 }

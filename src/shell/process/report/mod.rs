@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::log;
 use crate::engine::model::{AgentNotes, Millis, Usage};
 use crate::engine::rules::Output;
-pub(super) use limits::until;
+pub(super) use limits::{until, usage_limit};
 use lines::Lines;
 
 /// Bytes of a log read at once.

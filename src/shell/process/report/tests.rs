@@ -125,6 +125,10 @@ fn usage_limits_end_at_a_time() {
             "usage limit. Try again in 2 days 3 hours 5 minutes.",
             Some(2 * 86_400 + 3 * 3600 + 300),
         ),
+        ("You have hit your usage limit. resets 15:45 (UTC)", Some(3 * 3600 + 45 * 60)),
+        ("resets 0:30 (UTC)", Some(12 * 3600 + 1800)),
+        ("resets 24:00 (UTC)", None),
+        ("resets 15 (UTC)", None),
         ("resets 13pm (UTC)", None),
         ("resets 3pm (Nowhere/Land)", None),
     ];

@@ -206,6 +206,24 @@ async fn what_a_kill_leaves_is_taken_up_and_a_good_end_leaves_no_mark() {
     Store::open(left.path(), "box").unwrap();
 }
 
+/// An empty database beside runs is no new installation: their numbers would be given out again.
+#[tokio::test]
+async fn a_database_that_is_gone_or_empty_beside_its_runs_is_noticed() {
+    let left = tempfile::tempdir().unwrap();
+    Store::open(left.path(), "box").unwrap().close().await;
+    fs::create_dir_all(left.path().join("runs")).unwrap();
+    fs::write(left.path().join("signalbox.db"), "").unwrap();
+    Store::open(left.path(), "box").unwrap().close().await;
+    fs::write(left.path().join("runs/1.log"), "").unwrap();
+    let spoils: [fn(&Path); 2] = [|db| fs::write(db, "").unwrap(), |db| fs::remove_file(db).unwrap()];
+    for spoil in spoils {
+        spoil(&left.path().join("signalbox.db"));
+        let refused = refusal(left.path());
+        assert!(matches!(refused, OpenError::Gone { .. }), "{refused}");
+        assert!(refused.to_string().contains("signalbox restore"), "{refused}");
+    }
+}
+
 /// Paid work that is missing is told, not done again: ★ a log that is deleted, cut off or damaged.
 #[tokio::test]
 async fn committed_work_that_is_missing_from_the_log_is_noticed() {
