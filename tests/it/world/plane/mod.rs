@@ -136,13 +136,6 @@ impl Plane {
         all.push((first.to_owned(), second.to_owned()));
     }
 
-    /// A minute allows sixty requests from now on, and others have used up all but so many of this one.
-    pub fn has_left(&self, left: usize) {
-        let mut board = self.board();
-        board.limit = 60;
-        board.used = std::iter::repeat_n(Instant::now(), 60 - left).collect();
-    }
-
     /// Requests so far: method, path, status.
     pub fn asked(&self) -> Vec<(String, String, u16)> {
         self.board().asked.clone()
