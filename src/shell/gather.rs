@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::model::{Event, Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, MergeFact, Task, Value};
+use crate::engine::model::{Actor, Event, Fact, FactKey, Facts, FileFact, FrontmatterFact, Head, HeadFact, MergeFact, Task, Value};
 use crate::engine::rules::{People, Ruleset};
 use crate::engine::step;
 use crate::shell::clock;
@@ -10,6 +10,8 @@ use crate::shell::front_matter;
 use crate::shell::git::{GitError, MergeTree};
 use crate::shell::intake::plane::standing_orders;
 use crate::shell::service::Project;
+use crate::shell::tracker::Tracker;
+use crate::shell::tracker::plane::Haste;
 
 /// Longest artefact that is read, in bytes.
 const ARTEFACT_MAX: usize = 256 * 1024;
@@ -21,8 +23,10 @@ const COMMITS_MAX: usize = 50;
 /// Gathers `keys` for `task`, as `event` leaves its branch.
 pub async fn gather(project: &Project, people: &People, rules: &Ruleset, task: &Task, event: &Event, keys: &[FactKey]) -> Facts {
     let (head, round_base) = step::reading(task, event);
+    let by_person = matches!(event.actor, Actor::Person { .. });
     let gathering = Gathering {
         project,
+        tracker: project.tracker.at(if by_person { Haste::PERSON } else { Haste::DECISION }),
         people,
         rules,
         task,
@@ -58,6 +62,7 @@ async fn fetch(project: &Project, rules: &Ruleset, task: &Task, keys: &[FactKey]
 
 struct Gathering<'a> {
     project: &'a Project,
+    tracker: Tracker,
     people: &'a People,
     rules: &'a Ruleset,
     task: &'a Task,
@@ -83,8 +88,8 @@ impl Gathering<'_> {
     }
 
     async fn issue(&self) -> Fact {
-        match self.project.tracker.issue(&self.task.issue).await {
-            Ok(Some(issue)) => match standing_orders(&self.project.tracker, self.rules, self.people, issue).await {
+        match self.tracker.issue(&self.task.issue).await {
+            Ok(Some(issue)) => match standing_orders(&self.tracker, self.rules, self.people, issue).await {
                 Ok(issue) => Fact::Known(Value::Issue(issue)),
                 Err(error) => unreachable(&error),
             },

@@ -11,6 +11,7 @@ mod show;
 mod stamp;
 mod status;
 mod types;
+mod unheard;
 mod words;
 
 pub use cost::{cost, runs};

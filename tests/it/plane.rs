@@ -1,6 +1,7 @@
 //! A project on a Plane board: the real client, the real webhook, a server that remembers.
 
 mod adversity;
+mod budget;
 mod deliveries;
 mod people;
 mod relations;

@@ -35,6 +35,8 @@ pub enum Understood {
     Nothing(String),
     /// The source does not answer: it is kept and tried again.
     Later(String),
+    /// The source takes no more requests for so long; why. It is kept until then.
+    Held(String, Millis),
 }
 
 /// Works off deliveries until `stop` is cancelled.
@@ -104,6 +106,10 @@ async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), Store
         Understood::Nothing(why) => {
             tracing::info!(delivery = id, peer, event, "means nothing here: {why}");
             service.store.delivery_closed(delivery, false, &why, now).await?;
+        }
+        Understood::Held(why, pause) => {
+            tracing::info!(delivery = id, peer, event, "a delivery waits {} s: {why}", (pause.0 + 999) / 1000);
+            service.store.delivery_later(id, &why, now.plus(pause)).await?;
         }
         Understood::Later(why) if delivery.attempts >= TRIES => {
             tracing::error!(delivery = id, peer, event, "a delivery was given up: {why}");

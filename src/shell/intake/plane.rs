@@ -11,11 +11,12 @@ mod sync;
 mod who;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::model::{Millis, Name};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{DeliveryRow, StoreError};
-use crate::shell::tracker::plane::{PlaneError, PlaneTracker};
+use crate::shell::tracker::plane::{Haste, PlaneError, PlaneTracker};
 use crate::shell::tracker::{Tracker, TrackerError};
 
 use super::Understood;
@@ -29,6 +30,13 @@ pub use sync::{take_between, take_board, turn};
 const BEHIND: u32 = 6;
 /// How soon a server is asked again that does not show yet what was done.
 const BEHIND_PAUSE: Millis = Millis(1500);
+
+/// Why a delivery waits whose key has no requests left.
+const USED_UP: &str = "the key's requests of this minute are used up, it is tried again as soon as there are more";
+
+fn pause(after: Duration) -> Millis {
+    Millis(i64::try_from(after.as_millis()).unwrap_or(60_000).max(50))
+}
 
 /// Why the board could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +65,7 @@ impl From<LookError> for TrackerError {
             LookError::Tracker(error) => error,
             // No outage: the server takes a moment.
             LookError::Behind => Self::Limited(BEHIND_PAUSE),
+            LookError::Plane(PlaneError::Limited { after }) => Self::Limited(pause(after)),
             other => Self::Unreachable(other.to_string()),
         }
     }
@@ -87,19 +96,22 @@ pub(super) async fn understand(service: &Arc<Service>, delivery: &DeliveryRow) -
         Ok(understood) => Ok(understood),
         Err(LookError::Store(error)) => Err(error),
         Err(LookError::Behind) if delivery.attempts >= BEHIND => Ok(Understood::Nothing("what it tells is not there any more".to_owned())),
+        Err(LookError::Plane(PlaneError::Limited { after })) => Ok(Understood::Held(USED_UP.to_owned(), pause(after))),
+        Err(LookError::Tracker(TrackerError::Limited(after))) => Ok(Understood::Held(USED_UP.to_owned(), after)),
         Err(other) => Ok(Understood::Later(other.to_string())),
     }
 }
 
 async fn look(service: &Arc<Service>, project: &Project, plane: &PlaneTracker, issue: &str, hint: &Hint) -> Result<Understood, LookError> {
-    plane.news_of(issue);
+    // Others may wait for the same issue: what is read for one of them after this serves this one as well.
+    let plane = plane.at(Haste::PERSON).since(plane.news_of(issue));
     if let Some(actor) = &hint.actor
         && plane.own().await?.contains(&actor.id)
     {
         return Ok(Understood::Nothing("our own writing".to_owned()));
     }
     let turn = turn(service, project, issue).await?;
-    let found = sync::with_hint(service, project, plane, issue, hint).await?;
+    let found = sync::with_hint(service, project, &plane, issue, hint).await?;
     drop(turn);
     Ok(match found {
         Some(what) => Understood::Done(what),

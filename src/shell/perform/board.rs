@@ -9,6 +9,7 @@ use crate::shell::clock;
 use crate::shell::intake::plane;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{OutboxRow, Projection};
+use crate::shell::tracker::plane::Haste;
 use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::Failure;
@@ -19,6 +20,8 @@ const AFTER_SIGNAL: Millis = Millis(50);
 const AFTER_CHANGE: Millis = Millis(500);
 /// What an effect notes before it writes: when.
 const WRITTEN: &str = "written";
+/// Requests of one status: where it stands, the writing, the history after it.
+const REQUESTS: usize = 3;
 
 fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &'a str), Failure> {
     let project = service.projects.get(&row.target.project);
@@ -34,19 +37,25 @@ fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &
 /// Read, compare, write: what a person put on the board is first decided, then written over.
 pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str) -> Result<(), Failure> {
     let (project, issue) = place(service, row)?;
+    let tracker = project.tracker.at(Haste::OURS);
+    // Before anything is read, so that it can be written at once, and while the issue is nobody's yet.
+    tracker.room(if written(row).is_some() { 1 } else { REQUESTS }).await?;
     let _turn = plane::turn(service, project, issue).await.map_err(TrackerError::from)?;
     let known = service.store.projection(&project.name, issue).await?;
     if let Some(written) = written(row).filter(|_| known.stands.as_deref() == Some(status)) {
         return look_back(service, project, row, status, written).await;
     }
-    let Some(board) = project.tracker.standing(issue).await? else {
+    let since = tokio::time::Instant::now();
+    let Some(board) = tracker.standing(issue).await? else {
         return Err(TrackerError::Gone(issue.to_owned()).into());
     };
     let outside = !matches!(project.tracker, Tracker::Local(_));
     if board.status != status {
         if outside && known.stands.as_ref() != Some(&board.status) {
             // Nobody has told us of it yet: it is taken now, and its event goes before our word.
-            plane::take_board(service, project, issue).await.map_err(TrackerError::from)?;
+            plane::take_board(service, project, issue, since)
+                .await
+                .map_err(TrackerError::from)?;
             service.wake();
             return Err(Failure::NotYet(AFTER_CHANGE));
         }
@@ -76,7 +85,7 @@ pub(super) async fn status(service: &Arc<Service>, row: &OutboxRow, status: &str
         service.store.effect_progress(row.id, json!({ WRITTEN: now.0 })).await?;
     }
     if board.status != status {
-        project.tracker.set_status(issue, status).await?;
+        tracker.set_status(issue, status).await?;
     }
     service.store.save_projection(&project.name, issue, status, now).await?;
     if let (None, Some(seen)) = (&known.examined, board.changed_at) {

@@ -71,6 +71,21 @@ pub struct DeliveryRow {
     pub attempts: u32,
 }
 
+/// A delivery that was tried and could not be understood yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldDelivery {
+    /// Who sent it.
+    pub peer: String,
+    /// The projects whose secret it was signed with.
+    pub projects: Vec<Name>,
+    /// When it came.
+    pub at: Millis,
+    /// Why it waits, as of the last try.
+    pub why: String,
+    /// Whether it names the issue that was asked about.
+    pub own: bool,
+}
+
 impl Store {
     /// Records a delivery; `None` when one of the same content is there already, which is taken up
     /// [`again`](NewDelivery::again) where that may be news.
@@ -133,17 +148,31 @@ impl Store {
         .await
     }
 
-    /// Deliveries that were tried and could not be understood yet: who sent them, how many, and when the first of them came.
+    /// Deliveries that were tried and could not be understood yet, the one that was tried last at the end.
     ///
     /// # Errors
     /// As all of the store.
-    pub async fn deliveries_held(&self) -> Result<Vec<(String, u32, Millis)>> {
+    pub async fn deliveries_held(&self) -> Result<Vec<HeldDelivery>> {
         self.read(|conn| {
-            let sql = "SELECT peer, COUNT(*) AS held, MIN(at) AS at FROM deliveries WHERE state = 'pending' AND attempts > 0 GROUP BY peer ORDER BY peer";
-            list(conn, sql, [], |row| {
-                let f = Fields::new(row, "deliveries", "peer");
-                Ok((f.get("peer")?, f.get("held")?, f.time("at")?))
-            })
+            let sql =
+                "SELECT id, peer, projects, at, why, '' AS own FROM deliveries WHERE state = 'pending' AND attempts > 0 ORDER BY due, id";
+            list(conn, sql, [], held)
+        })
+        .await
+    }
+
+    /// The same of those that speak for this project; which of them name the issue is told.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn deliveries_held_about(&self, project: &Name, issue: &str) -> Result<Vec<HeldDelivery>> {
+        let (project, issue) = (project.clone(), issue.to_owned());
+        self.read(move |conn| {
+            let sql = "SELECT id, peer, projects, at, why, CASE WHEN instr(body, CAST(?1 AS BLOB)) > 0 THEN ?1 ELSE '' END AS own \
+                       FROM deliveries WHERE state = 'pending' AND attempts > 0 ORDER BY due, id";
+            let mut found = list(conn, sql, [&issue], held)?;
+            found.retain(|held| held.projects.contains(&project));
+            Ok(found)
         })
         .await
     }
@@ -229,6 +258,17 @@ fn forget(conn: &Connection, now: Millis) -> Result<usize> {
     let sql = "DELETE FROM deliveries WHERE id IN \
                (SELECT id FROM deliveries WHERE state <> 'pending' AND closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
     exec(conn, sql, params![now.0.saturating_sub(KEPT.0), FORGET])
+}
+
+fn held(row: &Row<'_>) -> Result<HeldDelivery> {
+    let f = Fields::new(row, "deliveries", "id");
+    Ok(HeldDelivery {
+        peer: f.get("peer")?,
+        projects: f.json("projects")?,
+        at: f.time("at")?,
+        why: f.get("why")?,
+        own: !f.get::<String>("own")?.is_empty(),
+    })
 }
 
 fn delivery(row: &Row<'_>) -> Result<DeliveryRow> {

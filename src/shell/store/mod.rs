@@ -62,7 +62,7 @@ pub use chat::{CardRow, Entry};
 pub use check::Integrity;
 pub use copy::{KeptOut, check_database, copy_database, keep_out};
 pub use crowd::{Among, Crowd};
-pub use deliveries::{DeliveryRow, NewDelivery, Peer};
+pub use deliveries::{DeliveryRow, HeldDelivery, NewDelivery, Peer};
 pub use depends::Declared;
 pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};

@@ -43,6 +43,26 @@ pub struct Said<'a> {
 }
 
 impl Tracker {
+    /// The same tracker, asked with this haste; everything is read anew.
+    #[must_use]
+    pub fn at(&self, haste: plane::Haste) -> Self {
+        match self {
+            Self::Local(local) => Self::Local(local.clone()),
+            Self::Plane(plane) => Self::Plane(plane.at(haste)),
+        }
+    }
+
+    /// Waits for nothing: whether so many requests in a row can be made now.
+    ///
+    /// # Errors
+    /// [`TrackerError::Limited`] says when they can be.
+    pub async fn room(&self, requests: usize) -> Result<(), TrackerError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Plane(plane) => plane.room(requests, std::time::Duration::ZERO).await.map_err(|e| e.about("")),
+        }
+    }
+
     /// The issue, read now; `None` when the tracker has no such issue.
     pub async fn issue(&self, id: &str) -> Result<Option<Issue>, TrackerError> {
         match self {

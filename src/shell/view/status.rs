@@ -10,13 +10,9 @@ use crate::shell::service::Service;
 use crate::shell::store::{RunState, StoreError};
 
 use super::show::run_view;
+use super::unheard;
 use super::words::{mode, place, who};
 use super::{BlockerView, CounterView, HealthView, ProblemView, ProjectView, ProjectsView, StatusView, TaskLine, TasksView, WhyView};
-
-/// A start that is not decided for so long is held.
-const HELD_AFTER: Millis = Millis::secs(3);
-/// Most of them that are shown.
-const HELD_SHOWN: usize = 5;
 
 /// Why each of these tasks waits, most decisive first.
 ///
@@ -101,43 +97,6 @@ fn degraded(why: &str) -> String {
     format!("{why}; until then nothing is started and nothing can be recorded, agents at work go on, and it is tried again every second")
 }
 
-/// What came from people and waits for a server that does not answer: deliveries, and starts of issues that have no task yet.
-async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
-    let held = service.store.deliveries_held().await?.into_iter();
-    let mut found: Vec<ProblemView> = held
-        .map(|(peer, count, since)| ProblemView {
-            text: format!(
-                "{count} deliver{} of {peer} wait{}, since its server does not answer: starts and other words of people may be among them; they are taken up by themselves then",
-                if count == 1 { "y" } else { "ies" },
-                if count == 1 { "s" } else { "" }
-            ),
-            since: since.into(),
-        })
-        .collect();
-    for pending in service.store.pending().await? {
-        let Some(issue) = pending.target.issue.as_ref().filter(|_| pending.target.task.is_none()) else {
-            continue;
-        };
-        let Some(event) = service.store.next_event(&pending.target, false).await? else {
-            continue;
-        };
-        if service.now().since(event.at) < HELD_AFTER {
-            continue;
-        }
-        let project = &pending.target.project;
-        found.push(ProblemView {
-            text: format!(
-                "a start is held: issue {issue} of project {project} cannot be read while its tracker does not answer; it is taken up by itself then"
-            ),
-            since: event.at.into(),
-        });
-        if found.len() >= HELD_SHOWN {
-            break;
-        }
-    }
-    Ok(found)
-}
-
 async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
     let chat = service.chat.room().and_then(|room| room.problem());
     let view = |p: crate::shell::chat::Problem| ProblemView {
@@ -161,7 +120,7 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         since: t.since.into(),
     });
     let mut found: Vec<ProblemView> = degraded.into_iter().chain(chat.map(view)).chain(held).chain(rules).collect();
-    found.extend(starts_held(service).await?);
+    found.extend(unheard::starts_held(service).await?);
     for project in service.projects.values() {
         let freeze = service.store.repo_by_id(project.repo).await?.freeze;
         found.extend(freeze.map(|freeze| ProblemView {
@@ -254,6 +213,9 @@ pub async fn why(service: &Service, found: &Found) -> Result<WhyView, StoreError
         .map(|r| run_view(r, &found.label))
         .collect();
     let sentence = sentence(service, task, &blockers, open.len()).await?;
+    if !task.terminal() {
+        blockers.extend(unheard::about(service, task).await?);
+    }
     Ok(WhyView {
         now: now.into(),
         item: found.label.clone(),

@@ -12,7 +12,7 @@ use crate::shell::clock;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::Peer;
 use crate::shell::tracker::Tracker;
-use crate::shell::tracker::plane::{Item, PlaneTracker, standing, time};
+use crate::shell::tracker::plane::{Haste, Item, PlaneError, PlaneTracker, standing, time};
 
 use super::LookError;
 use super::sync::sync;
@@ -63,7 +63,7 @@ async fn boards(service: &Arc<Service>, since: Option<Millis>, stop: &Cancellati
     let since = Millis(since.unwrap_or(last).0.saturating_sub(MARGIN));
     for name in service.projects.keys() {
         let mut pause = PAUSE;
-        while let Err(error) = one(service, name, since).await {
+        while let Err(error) = one(service, name, since, stop).await {
             tracing::warn!(project = %name, "what was missed on the board cannot be read yet: {error}");
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -73,11 +73,11 @@ async fn boards(service: &Arc<Service>, since: Option<Millis>, stop: &Cancellati
     }
 }
 
-async fn one(service: &Arc<Service>, name: &Name, since: Millis) -> Result<(), LookError> {
+async fn one(service: &Arc<Service>, name: &Name, since: Millis, stop: &CancellationToken) -> Result<(), LookError> {
     let Some(project) = service.projects.get(name) else { return Ok(()) };
     let Tracker::Plane(plane) = &project.tracker else { return Ok(()) };
-    for issue in changed(plane, since).await? {
-        if let Some(what) = news(service, project, &issue).await? {
+    for issue in changed(&plane.at(Haste::LISTING), since).await? {
+        if let Some(what) = news(service, project, &issue, stop).await? {
             tracing::info!(project = %name, issue = issue.id, "missed meanwhile: {what}");
         }
     }
@@ -102,12 +102,21 @@ async fn changed(plane: &PlaneTracker, since: Millis) -> Result<Vec<Item>, LookE
 
 /// Looks at an issue where there may be something new: it stands elsewhere than it was known to, or it has a task, to
 /// which something may have been said.
-async fn news(service: &Arc<Service>, project: &Project, item: &Item) -> Result<Option<String>, LookError> {
+async fn news(service: &Arc<Service>, project: &Project, item: &Item, stop: &CancellationToken) -> Result<Option<String>, LookError> {
     let store = &service.store;
     let known = store.projection(&project.name, &item.id).await?.stands;
     let moved = standing(item).is_some_and(|now| known.as_deref() != Some(now.status.as_str()));
     if !moved && store.live_task_by_issue(&project.name, &item.id).await?.is_none() {
         return Ok(None);
     }
-    sync(service, project, &item.id).await
+    loop {
+        match sync(service, project, &item.id).await {
+            // Others go first: the same issue later, and not the whole board again.
+            Err(LookError::Plane(PlaneError::Limited { after })) => tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(after) => {}
+            },
+            done => return done,
+        }
+    }
 }

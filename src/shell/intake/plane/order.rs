@@ -4,7 +4,7 @@ use crate::engine::model::{Issue, Role};
 use crate::engine::rules::{People, Ruleset};
 use crate::shell::store::Projection;
 use crate::shell::tracker::Tracker;
-use crate::shell::tracker::plane::{PlaneError, PlaneTracker, Urgency, User};
+use crate::shell::tracker::plane::{PlaneError, PlaneTracker, User};
 
 use super::history::History;
 use super::who;
@@ -27,7 +27,9 @@ pub async fn standing_orders(tracker: &Tracker, rules: &Ruleset, people: &People
 }
 
 async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &str) -> Result<bool, PlaneError> {
-    let item = plane.item(Urgency::Now, &issue.id).await?;
+    // The labels were read a moment ago, and by that reading: the history is asked for once for all of them.
+    let plane = &plane.lately(&issue.id);
+    let item = plane.item(&issue.id).await?;
     let known = Projection::default();
     let history = History::new(plane.activities(&issue.id).await?, &known);
     let Some(put) = history.labelled(label, &item, plane.skew()) else {

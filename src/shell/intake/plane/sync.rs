@@ -11,7 +11,7 @@ use crate::shell::door::{known_signal, may_signal};
 use crate::shell::run::Held;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, Projection, Target};
-use crate::shell::tracker::plane::{Item, PlaneError, PlaneTracker, Urgency, User, time};
+use crate::shell::tracker::plane::{Haste, Item, PlaneError, PlaneTracker, User, time};
 use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::LookError;
@@ -22,6 +22,11 @@ use super::who;
 
 /// Longest wait for another look at the same issue.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a look that nothing asks for waits until there is room for it.
+const ROOM: Duration = Duration::from_secs(60);
+/// Requests of one look: the issue, its history, its comments.
+const REQUESTS: usize = 3;
 
 /// One look at an issue of a board: what is read, and by which rules it is understood.
 pub(super) struct Look<'a> {
@@ -58,9 +63,12 @@ pub async fn turn(service: &Service, project: &Project, issue: &str) -> Result<H
 /// [`LookError`]; it can be tried again.
 pub(super) async fn sync(service: &Arc<Service>, project: &Project, issue: &str) -> Result<Option<String>, LookError> {
     let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
+    let plane = plane.at(Haste::SWEEP);
+    // Not while the issue is ours alone: a person's word about it must not wait for that.
+    plane.room(REQUESTS, ROOM).await?;
     let _turn = turn(service, project, issue).await?;
-    let look = Look::new(service, project, plane, issue).await?;
-    let Some(item) = look.item(Urgency::Whenever).await? else {
+    let look = Look::new(service, project, &plane, issue).await?;
+    let Some(item) = look.item().await? else {
         return look.gone().await;
     };
     let moved = look.state(&item, None).await?;
@@ -68,14 +76,21 @@ pub(super) async fn sync(service: &Arc<Service>, project: &Project, issue: &str)
     Ok(moved.or(heard))
 }
 
-/// Takes a person's change of the status that nobody told us of. Whoever calls has the [`turn`].
+/// Takes a person's change of the status that nobody told us of, as the issue stood at `since` or stands now. Whoever calls
+/// has the [`turn`], and has had it since then.
 ///
 /// # Errors
 /// [`LookError`]; it can be tried again.
-pub async fn take_board(service: &Arc<Service>, project: &Project, issue: &str) -> Result<Option<String>, LookError> {
+pub async fn take_board(
+    service: &Arc<Service>,
+    project: &Project,
+    issue: &str,
+    since: tokio::time::Instant,
+) -> Result<Option<String>, LookError> {
     let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
-    let look = Look::new(service, project, plane, issue).await?;
-    match look.item(Urgency::Now).await? {
+    let plane = plane.at(Haste::OURS).since(since);
+    let look = Look::new(service, project, &plane, issue).await?;
+    match look.item().await? {
         Some(item) => look.state(&item, None).await,
         None => look.gone().await,
     }
@@ -94,7 +109,8 @@ pub async fn take_between(
     written: Millis,
 ) -> Result<Option<String>, LookError> {
     let Tracker::Plane(plane) = &project.tracker else { return Ok(None) };
-    Look::new(service, project, plane, issue).await?.between(status, written).await
+    let plane = plane.at(Haste::OURS);
+    Look::new(service, project, &plane, issue).await?.between(status, written).await
 }
 
 /// Looks at an issue because of a delivery.
@@ -106,7 +122,7 @@ pub(super) async fn with_hint(
     hint: &Hint,
 ) -> Result<Option<String>, LookError> {
     let look = Look::new(service, project, plane, issue).await?;
-    let Some(item) = look.item(Urgency::Now).await? else {
+    let Some(item) = look.item().await? else {
         return look.gone().await;
     };
     // A server that reads from a copy of its database may not know yet what it told.
@@ -145,9 +161,9 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// The issue, read now; none when the board has none such any more.
-    async fn item(&self, urgency: Urgency) -> Result<Option<Item>, LookError> {
-        match self.plane.item(urgency, self.issue).await {
+    /// The issue, read now, or so lately that it is as good; none when the board has none such any more.
+    async fn item(&self) -> Result<Option<Item>, LookError> {
+        match self.plane.item(self.issue).await {
             Ok(item) => Ok(Some(item)),
             Err(PlaneError::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
@@ -217,7 +233,7 @@ impl<'a> Look<'a> {
             text: &render::message(&self.rules, "comment.not_allowed", &words),
             agent: None,
         };
-        match self.project.tracker.comment(self.issue, &said).await {
+        match Tracker::Plane(self.plane.clone()).comment(self.issue, &said).await {
             Err(error @ (TrackerError::Limited(_) | TrackerError::Unreachable(_))) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(issue = self.issue, %error, "nobody can be told on the board that they may not");

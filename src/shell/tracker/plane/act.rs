@@ -6,7 +6,6 @@ use serde_json::{Value as Json, json};
 use crate::engine::model::Issue;
 use crate::shell::tracker::{Said, Standing, TrackerError};
 
-use super::budget::Urgency;
 use super::client::Client;
 use super::error::PlaneError;
 use super::html::{from_markdown, to_text};
@@ -15,12 +14,12 @@ use super::{PlaneTracker, SOURCE, standing};
 
 impl PlaneTracker {
     pub(in crate::shell::tracker) async fn issue(&self, id: &str) -> Result<Option<Issue>, TrackerError> {
-        let began = match self.0.recent.get(id) {
+        let began = match self.inner.recent.get(id) {
             Ok(issue) => return Ok(Some(issue)),
             Err(began) => began,
         };
-        let item = match self.item(Urgency::Now, id).await {
-            Ok(item) => item,
+        let (asked, item) = match self.lately(id).item_asked(id).await {
+            Ok(read) => read,
             Err(PlaneError::NotFound) => return Ok(None),
             Err(error) => return Err(error.about(id)),
         };
@@ -35,12 +34,12 @@ impl PlaneTracker {
             author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
             blocked_by,
         };
-        self.0.recent.keep(id, &issue, began);
+        self.inner.recent.keep(id, &issue, began, asked);
         Ok(Some(issue))
     }
 
     pub(in crate::shell::tracker) async fn standing(&self, id: &str) -> Result<Option<Standing>, TrackerError> {
-        let item = match self.item(Urgency::Now, id).await {
+        let item = match self.item(id).await {
             Ok(item) => item,
             Err(PlaneError::NotFound) => return Ok(None),
             Err(error) => return Err(error.about(id)),
@@ -49,25 +48,29 @@ impl PlaneTracker {
     }
 
     pub(in crate::shell::tracker) async fn set_status(&self, id: &str, status: &str) -> Result<(), TrackerError> {
+        // What was read before and across this is out of date, whatever comes of it.
+        self.inner.readings.written(id);
         let write = async {
             let state = self.state_named(status).await?;
             match self.put_state(id, &state).await {
                 Err(PlaneError::Refused { status: 400, .. }) => {
                     // The state was deleted and made anew since the board was read.
-                    self.0.states.forget();
+                    self.inner.states.forget();
                     let state = self.state_named(status).await?;
                     self.put_state(id, &state).await
                 }
                 other => other,
             }
         };
-        write.await.map_err(|e| e.about(id))
+        let done = write.await.map_err(|e| e.about(id));
+        self.inner.readings.written(id);
+        done
     }
 
     async fn put_state(&self, id: &str, state: &State) -> Result<(), PlaneError> {
         // `state_id` is what the board's own page sends; here it would be ignored without a word.
         let body = json!({"state": state.id});
-        let item: Item = self.write_item(&self.0.client, Method::PATCH, id, "", body).await?;
+        let item: Item = self.write_item(&self.inner.client, Method::PATCH, id, "", body).await?;
         match item.state.as_ref().map(Ref::id) {
             Some(now) if now != state.id => Err(PlaneError::Malformed {
                 why: "the state was taken and not set".to_owned(),
@@ -77,7 +80,7 @@ impl PlaneTracker {
     }
 
     pub(in crate::shell::tracker) async fn comment(&self, id: &str, said: &Said<'_>) -> Result<(), TrackerError> {
-        let own = said.agent.and_then(|slot| self.0.agents.get(slot));
+        let own = said.agent.and_then(|slot| self.inner.agents.get(slot));
         if let (Some(client), Some(slot)) = (own, said.agent) {
             match self.post(client, id, said).await {
                 Err(PlaneError::Key(why) | PlaneError::Forbidden(why)) => {
@@ -86,7 +89,7 @@ impl PlaneTracker {
                 other => return other.map_err(|e| e.about(id)),
             }
         }
-        self.post(&self.0.client, id, said).await.map_err(|e| e.about(id))
+        self.post(&self.inner.client, id, said).await.map_err(|e| e.about(id))
     }
 
     async fn post(&self, client: &Client, id: &str, said: &Said<'_>) -> Result<(), PlaneError> {

@@ -1,7 +1,7 @@
 //! The budget of a key: Plane counts requests per key over a sliding minute, whoever sends them.
 //!
 //! A crate's token bucket would not do: what the server says about the rest of the minute has to
-//! correct it, and what people wait for goes before listings.
+//! correct it, and a part of it is kept back for what people do.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,36 +13,19 @@ use tokio::time::Instant;
 
 use crate::shell::secret::Secret;
 
+use super::urgency::{Haste, Urgency};
+
 /// The server's window, and a moment for the way there.
 const WINDOW: Duration = Duration::from_millis(60_500);
 /// Requests per window until the server has said how many it allows: its default.
 const ASSUMED: usize = 60;
-/// Of the requests in a window this part is kept for what people wait for: one in three.
-const RESERVE: usize = 3;
+/// The last requests of a minute are for what people do, also where one asks again to learn what is left.
+const LAST: usize = 5;
 /// Where the server said that little is left, it is asked again so often: what others had sent
 /// before leaves its minute when we do not know.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Longest pause that a server is believed.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
-
-/// How soon a request is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// A person waits for it, or sees it.
-    Now,
-    /// Listings and sweeps: when there is room.
-    Whenever,
-}
-
-impl Urgency {
-    /// How long a request waits for room before it is put off.
-    fn patience(self) -> Duration {
-        match self {
-            Self::Now => Duration::from_secs(20),
-            Self::Whenever => Duration::from_secs(60),
-        }
-    }
-}
 
 /// The budgets of all keys: two projects with one key share one.
 #[derive(Clone, Default)]
@@ -74,8 +57,8 @@ struct Window {
     under_way: usize,
     limit: usize,
     closed_until: Option<Instant>,
-    /// Urgent requests that wait for room.
-    urgent: usize,
+    /// Requests that wait for room, by urgency.
+    waiting: [usize; Urgency::ALL],
 }
 
 impl Default for Window {
@@ -85,14 +68,14 @@ impl Default for Window {
             under_way: 0,
             limit: ASSUMED,
             closed_until: None,
-            urgent: 0,
+            waiting: [0; Urgency::ALL],
         }
     }
 }
 
 impl Window {
-    /// How long to wait; `None` when there is room.
-    fn wait(&mut self, urgency: Urgency, now: Instant) -> Option<Duration> {
+    /// How long to wait; `None` when there is room for so many `requests`.
+    fn wait(&mut self, urgency: Urgency, requests: usize, now: Instant) -> Option<Duration> {
         while self.sent.front().is_some_and(|at| now.duration_since(*at) >= WINDOW) {
             self.sent.pop_front();
         }
@@ -102,19 +85,19 @@ impl Window {
             }
             self.closed_until = None;
         }
-        let most = match urgency {
-            Urgency::Now => self.limit,
-            Urgency::Whenever if self.urgent > 0 => 0,
-            Urgency::Whenever => self.limit - self.limit.div_ceil(RESERVE).min(self.limit - 1),
-        };
-        if self.sent.len() < most {
+        let first = self.waiting.iter().take(urgency as usize).all(|waiting| *waiting == 0);
+        let share = urgency.share(self.limit).max(1);
+        let after = self.sent.len() + requests.clamp(1, share);
+        if first && after <= share {
             return None;
         }
-        // The oldest that has to leave the window before there is room.
-        let leaves = self.sent.get(self.sent.len().saturating_sub(most.max(1)));
+        // The last that has to leave the window before there is room.
+        let leaves = after.checked_sub(share + 1).and_then(|last| self.sent.get(last));
         let wait = leaves.map_or(Duration::from_millis(50), |at| (*at + WINDOW).duration_since(now));
         // The server counts others' requests, too, or ours from before a start: one asks what is left now.
-        let last = self.sent.back().filter(|_| most > 0 && self.sent.len() < ASSUMED.saturating_sub(1));
+        let kept = if urgency == Urgency::Person { 0 } else { LAST };
+        let asks = first && self.sent.len() + 1 < ASSUMED && (kept == 0 || self.sent.len() + kept < self.limit);
+        let last = self.sent.back().filter(|_| asks);
         match last.map(|at| (*at + AGAIN).saturating_duration_since(now)) {
             Some(Duration::ZERO) if self.limit < ASSUMED => None,
             Some(again) if self.limit < ASSUMED => Some(wait.min(again)),
@@ -162,28 +145,37 @@ impl Sent<'_> {
 
 impl Budget {
     /// Waits for room; the error is how long there will be none.
-    pub(super) async fn take(&self, urgency: Urgency) -> Result<Sent<'_>, Duration> {
-        let deadline = Instant::now() + urgency.patience();
+    pub(super) async fn take(&self, haste: Haste) -> Result<Sent<'_>, Duration> {
+        self.wait(haste, 1, |window, now| {
+            window.sent.push_back(now);
+            window.under_way += 1;
+            Sent(self, now)
+        })
+        .await
+    }
+
+    /// Waits for room for so many requests in a row, which is not kept for them; the error is how long there will be none.
+    pub(super) async fn room(&self, haste: Haste, requests: usize) -> Result<(), Duration> {
+        self.wait(haste, requests, |_, _| ()).await
+    }
+
+    async fn wait<T>(&self, haste: Haste, requests: usize, then: impl FnOnce(&mut Window, Instant) -> T) -> Result<T, Duration> {
+        let (urgency, deadline) = (haste.urgency, Instant::now() + haste.patience);
         let mut queued: Option<Queued<'_>> = None;
         loop {
             let news = self.room.notified();
             let wait = {
                 let (mut window, now) = (lock(&self.window), Instant::now());
-                match window.wait(urgency, now) {
-                    None => {
-                        window.sent.push_back(now);
-                        window.under_way += 1;
-                        return Ok(Sent(self, now));
-                    }
+                match window.wait(urgency, requests, now) {
+                    None => return Ok(then(&mut window, now)),
                     Some(wait) => wait,
                 }
             };
             if Instant::now() + wait > deadline {
                 return Err(wait);
             }
-            if urgency == Urgency::Now && queued.is_none() {
-                lock(&self.window).urgent += 1;
-                queued = Some(Queued(self));
+            if queued.is_none() {
+                queued = Some(Queued::new(self, urgency));
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -193,13 +185,23 @@ impl Budget {
     }
 }
 
-/// An urgent request that waits; listings stand behind it.
-struct Queued<'a>(&'a Budget);
+/// A request that waits; less urgent ones stand behind it.
+struct Queued<'a>(&'a Budget, Urgency);
+
+impl<'a> Queued<'a> {
+    fn new(budget: &'a Budget, urgency: Urgency) -> Self {
+        if let Some(waiting) = lock(&budget.window).waiting.get_mut(urgency as usize) {
+            *waiting += 1;
+        }
+        Self(budget, urgency)
+    }
+}
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let mut window = lock(&self.0.window);
-        window.urgent = window.urgent.saturating_sub(1);
+        if let Some(waiting) = lock(&self.0.window).waiting.get_mut(self.1 as usize) {
+            *waiting = waiting.saturating_sub(1);
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use crate::shell::clock;
 use crate::shell::http;
 use crate::shell::secret::Secret;
 
-use super::budget::{Budget, Sent, Urgency};
+use super::budget::{Budget, Sent};
 use super::error::PlaneError;
+use super::urgency::Haste;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -41,7 +42,7 @@ pub struct Client {
 /// A request.
 pub struct Ask<'a> {
     /// How soon it is needed.
-    pub urgency: Urgency,
+    pub haste: Haste,
     /// Method.
     pub method: Method,
     /// Path below `/api/v1/`, with a slash at its end: without one Django redirects.
@@ -54,9 +55,9 @@ pub struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// A reading.
-    pub fn get(urgency: Urgency, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+    pub fn get(haste: Haste, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
         Self {
-            urgency,
+            haste,
             method: Method::GET,
             path,
             query,
@@ -65,9 +66,9 @@ impl<'a> Ask<'a> {
     }
 
     /// A writing: someone will see it.
-    pub fn write(method: Method, path: &'a str, body: Json) -> Self {
+    pub fn write(haste: Haste, method: Method, path: &'a str, body: Json) -> Self {
         Self {
-            urgency: Urgency::Now,
+            haste,
             method,
             path,
             query: &[],
@@ -105,9 +106,14 @@ impl Client {
         self.skew.load(Ordering::Relaxed)
     }
 
+    /// How many requests there may be.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Asks, and reads the answer.
     pub async fn call<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, PlaneError> {
-        let sent = self.budget.take(ask.urgency).await;
+        let sent = self.budget.take(ask.haste).await;
         let sent = sent.map_err(|after| PlaneError::Limited { after })?;
         let mut request = self
             .http

@@ -39,14 +39,14 @@ fn client(url: &str) -> Client {
 
 async fn ask(raw: String) -> Result<Json, PlaneError> {
     let (url, _asked) = answering(raw).await;
-    client(&url).call(Ask::get(Urgency::Now, "users/me/", &[])).await
+    client(&url).call(Ask::get(Haste::PERSON, "users/me/", &[])).await
 }
 
 #[tokio::test]
 async fn a_request_carries_the_key_and_ends_in_a_slash() {
     let (url, asked) = answering(raw("200 OK", "", "{\"id\":\"me\"}")).await;
     let got: Json = client(&url)
-        .call(Ask::get(Urgency::Now, "users/me/", &[("per_page", "100")]))
+        .call(Ask::get(Haste::PERSON, "users/me/", &[("per_page", "100")]))
         .await
         .unwrap();
     assert_eq!(got["id"], "me");
@@ -80,10 +80,10 @@ async fn a_full_minute_closes_the_key_for_as_long_as_it_says() {
     let (url, _asked) = answering(raw("429 Too Many Requests", "Retry-After: 37\r\n", body)).await;
     let client = client(&url);
     let after = Duration::from_secs(37);
-    let got: Result<Json, _> = client.call(Ask::get(Urgency::Now, "users/me/", &[])).await;
+    let got: Result<Json, _> = client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await;
     assert_eq!(got.unwrap_err(), PlaneError::Limited { after });
     // The second one is not even sent: nobody listens any more.
-    let got: Result<Json, _> = client.call(Ask::get(Urgency::Now, "users/me/", &[])).await;
+    let got: Result<Json, _> = client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await;
     assert!(matches!(got, Err(PlaneError::Limited { .. })), "{got:?}");
 }
 
@@ -112,7 +112,7 @@ async fn what_is_no_answer_of_planes_is_none() {
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"id\"".to_owned();
     assert!(matches!(ask(cut).await, Err(PlaneError::Unreachable(_))));
     let url = "http://127.0.0.1:9";
-    let got: Result<Json, _> = client(url).call(Ask::get(Urgency::Now, "users/me/", &[])).await;
+    let got: Result<Json, _> = client(url).call(Ask::get(Haste::PERSON, "users/me/", &[])).await;
     assert!(matches!(got, Err(PlaneError::Unreachable(_))), "{got:?}");
 }
 
@@ -120,7 +120,7 @@ async fn what_is_no_answer_of_planes_is_none() {
 async fn https_to_a_server_without_it_says_so() {
     let (url, _asked) = answering(raw("400 Bad Request", "", "no TLS here")).await;
     let got: Result<Json, _> = client(&url.replacen("http://", "https://", 1))
-        .call(Ask::get(Urgency::Now, "users/me/", &[]))
+        .call(Ask::get(Haste::PERSON, "users/me/", &[]))
         .await;
     assert!(
         matches!(&got, Err(PlaneError::Unreachable(why)) if why.contains("http://")),
@@ -146,7 +146,7 @@ async fn clocks_that_differ_are_set_against_each_other() {
     let (url, _asked) = answering(raw("200 OK", "Date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", "{}")).await;
     let client = client(&url);
     assert_eq!(client.skew(), 0);
-    let _: Json = client.call(Ask::get(Urgency::Now, "users/me/", &[])).await.unwrap();
+    let _: Json = client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await.unwrap();
     let told = 1_893_456_000_000;
     let now = clock::now().0;
     assert!((now - told - client.skew()).abs() < 5_000, "{}", client.skew());

@@ -74,7 +74,7 @@ pub enum PlaneError {
 
 impl PlaneError {
     /// Turns it into what the callers of a tracker react to; `id` is the issue that was asked about.
-    pub(super) fn about(self, id: &str) -> TrackerError {
+    pub(in crate::shell::tracker) fn about(self, id: &str) -> TrackerError {
         match self {
             Self::NotFound => TrackerError::Gone(id.to_owned()),
             Self::NoStatus(_) | Self::Refused { .. } | Self::Exists => TrackerError::Refused(self.to_string()),

@@ -11,17 +11,21 @@ mod error;
 mod html;
 mod paths;
 mod read;
+mod readings;
 mod recent;
 mod relations;
 mod survey;
+mod urgency;
 mod wire;
 mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::engine::model::{Millis, Name};
 use crate::engine::rules;
@@ -31,19 +35,25 @@ use super::Standing;
 use cache::Kept;
 use client::{Ask, Client};
 
-pub use budget::{Budgets, Urgency};
+pub use budget::Budgets;
 pub use error::PlaneError;
 pub use html::{from_markdown, to_text};
 pub use survey::Details;
+pub use urgency::Haste;
 use wire::Label;
 pub use wire::{Activity, Comment, Item, Ref, State, User, time};
 
 /// Who vouches for the external ids of our comments.
 pub const SOURCE: &str = "signalbox";
 
-/// A Plane project. Clones are the same one.
+/// A Plane project. Clones are the same one; each says for itself how soon it needs what it asks for.
 #[derive(Clone)]
-pub struct PlaneTracker(Arc<Inner>);
+pub struct PlaneTracker {
+    inner: Arc<Inner>,
+    haste: Haste,
+    /// What was read of an issue since then need not be read again.
+    since: Option<Instant>,
+}
 
 struct Inner {
     client: Client,
@@ -58,6 +68,7 @@ struct Inner {
     members: Kept<Vec<User>>,
     mute: relations::Mute,
     recent: recent::Recent,
+    readings: readings::Readings,
     /// Ids under which the service and its agents write.
     own: OnceCell<Vec<String>>,
 }
@@ -73,7 +84,7 @@ impl PlaneTracker {
             let budget = budgets.of(&plane.url, &key);
             Client::new(http.clone(), &plane.url, key, budget)
         };
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             client: client(key),
             agents: agents.into_iter().map(|(name, key)| (name, client(key))).collect(),
             place: format!("workspaces/{}/projects/{}", plane.workspace, plane.project),
@@ -84,25 +95,67 @@ impl PlaneTracker {
             members: Kept::default(),
             mute: relations::Mute::default(),
             recent: recent::Recent::default(),
+            readings: readings::Readings::default(),
             own: OnceCell::new(),
-        })))
+        });
+        Ok(Self {
+            inner,
+            haste: Haste::SHOWN,
+            since: None,
+        })
     }
 
     /// UUID of the project.
     #[must_use]
     pub fn project(&self) -> &str {
-        &self.0.project
+        &self.inner.project
     }
 
     /// What has to be added to a time of the server's to have it by our clock, in milliseconds.
     #[must_use]
     pub fn skew(&self) -> i64 {
-        self.0.client.skew()
+        self.inner.client.skew()
     }
 
-    /// Something was heard of the issue: what was read of it a moment ago is out of date.
-    pub fn news_of(&self, issue: &str) {
-        self.0.recent.forget(issue);
+    /// The same project, asked with this haste; everything is read anew.
+    #[must_use]
+    pub fn at(&self, haste: Haste) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            haste,
+            since: None,
+        }
+    }
+
+    /// The same; what anybody has asked of an issue at `since` or after it is not asked again.
+    #[must_use]
+    pub fn since(self, since: Instant) -> Self {
+        Self {
+            since: Some(since),
+            ..self
+        }
+    }
+
+    /// The same; what was read of this issue a moment ago, with no news of it since, is not asked again.
+    #[must_use]
+    pub fn lately(&self, issue: &str) -> Self {
+        self.at(self.haste).since(self.inner.readings.lately(issue))
+    }
+
+    /// Something was heard of the issue: what was read of it before is out of date. Since when what is read tells about it.
+    pub fn news_of(&self, issue: &str) -> Instant {
+        self.inner.recent.forget(issue);
+        self.inner.readings.heard(issue)
+    }
+
+    /// Waits for room for so many requests in a row; it is not kept for them.
+    ///
+    /// # Errors
+    /// [`PlaneError::Limited`] where there will be none soon enough.
+    pub async fn room(&self, requests: usize, patience: Duration) -> Result<(), PlaneError> {
+        let haste = Haste { patience, ..self.haste };
+        let room = self.inner.client.budget().room(haste, requests).await;
+        room.map_err(|after| PlaneError::Limited { after })
     }
 
     /// Ids of the users under which the service and its agents write.
@@ -110,10 +163,10 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn own(&self) -> Result<&[String], PlaneError> {
-        let own = self.0.own.get_or_try_init(|| async {
+        let own = self.inner.own.get_or_try_init(|| async {
             let mut ids = Vec::new();
-            for client in std::iter::once(&self.0.client).chain(self.0.agents.values()) {
-                let me: User = client.call(Ask::get(Urgency::Now, "users/me/", &[])).await?;
+            for client in std::iter::once(&self.inner.client).chain(self.inner.agents.values()) {
+                let me: User = client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await?;
                 if me.id.is_empty() {
                     let why = "users/me names no id".to_owned();
                     return Err(PlaneError::Malformed { why });

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::PlaneTracker;
-use super::budget::Urgency;
 use super::client::{Ask, Client};
 use super::error::PlaneError;
+use super::urgency::Haste;
 use super::wire::Page;
 
 /// How the paths are spelled: newer servers know the first, older ones the second.
@@ -18,22 +18,22 @@ const SPELLINGS: [&str; 2] = ["work-items", "issues"];
 impl PlaneTracker {
     /// Where work items are.
     pub(super) async fn items(&self) -> Result<String, PlaneError> {
-        let known = self.0.spelling.load(Ordering::Relaxed);
+        let known = self.inner.spelling.load(Ordering::Relaxed);
         let spelled = match SPELLINGS.get(usize::from(known)) {
             Some(spelled) => spelled,
             None => self.probe().await?,
         };
-        Ok(format!("{}/{spelled}/", self.0.place))
+        Ok(format!("{}/{spelled}/", self.inner.place))
     }
 
     /// Finds out how the server spells it, and keeps that.
     async fn probe(&self) -> Result<&'static str, PlaneError> {
         for (index, spelled) in SPELLINGS.iter().enumerate() {
-            let path = format!("{}/{spelled}/", self.0.place);
+            let path = format!("{}/{spelled}/", self.inner.place);
             let query = [("per_page", "1"), ("fields", "id")];
-            match self.0.client.call::<Page<Json>>(Ask::get(Urgency::Now, &path, &query)).await {
+            match self.inner.client.call::<Page<Json>>(Ask::get(Haste::PERSON, &path, &query)).await {
                 Ok(_) => {
-                    self.0.spelling.store(u8::try_from(index).unwrap_or(u8::MAX), Ordering::Relaxed);
+                    self.inner.spelling.store(u8::try_from(index).unwrap_or(u8::MAX), Ordering::Relaxed);
                     return Ok(spelled);
                 }
                 Err(PlaneError::NotFound | PlaneError::NotJson { status: 404 }) => {}
@@ -43,15 +43,9 @@ impl PlaneTracker {
         Err(PlaneError::NoProject)
     }
 
-    pub(super) async fn read_item<T: DeserializeOwned>(
-        &self,
-        urgency: Urgency,
-        id: &str,
-        what: &str,
-        query: &[(&str, &str)],
-    ) -> Result<T, PlaneError> {
+    pub(super) async fn read_item<T: DeserializeOwned>(&self, id: &str, what: &str, query: &[(&str, &str)]) -> Result<T, PlaneError> {
         let path = self.path(id, what).await?;
-        match self.0.client.call(Ask::get(urgency, &path, query)).await {
+        match self.inner.client.call(Ask::get(self.haste, &path, query)).await {
             Err(PlaneError::NotFound) => self.really_gone(id, what, query).await,
             other => other,
         }
@@ -67,10 +61,13 @@ impl PlaneTracker {
         body: Json,
     ) -> Result<T, PlaneError> {
         let path = self.path(id, what).await?;
-        match client.call(Ask::write(method.clone(), &path, body.clone())).await {
+        match client
+            .call(Ask::write(self.haste.writing(), method.clone(), &path, body.clone()))
+            .await
+        {
             Err(PlaneError::NotFound) if self.respelled().await? => {
                 let path = self.path(id, what).await?;
-                client.call(Ask::write(method, &path, body)).await
+                client.call(Ask::write(self.haste.writing(), method, &path, body)).await
             }
             other => other,
         }
@@ -78,9 +75,9 @@ impl PlaneTracker {
 
     /// Looks again how the server spells paths; whether that has changed.
     async fn respelled(&self) -> Result<bool, PlaneError> {
-        let before = self.0.spelling.load(Ordering::Relaxed);
+        let before = self.inner.spelling.load(Ordering::Relaxed);
         self.probe().await?;
-        Ok(self.0.spelling.load(Ordering::Relaxed) != before)
+        Ok(self.inner.spelling.load(Ordering::Relaxed) != before)
     }
 
     /// An item is not there: is it the item, or did a newer server drop this spelling of the path?
@@ -89,7 +86,7 @@ impl PlaneTracker {
             return Err(PlaneError::NotFound);
         }
         let path = self.path(id, what).await?;
-        self.0.client.call(Ask::get(Urgency::Now, &path, query)).await
+        self.inner.client.call(Ask::get(self.haste, &path, query)).await
     }
 
     pub(super) async fn path(&self, id: &str, what: &str) -> Result<String, PlaneError> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::PlaneTracker;
-use super::budget::Urgency;
 use super::client::Ask;
 use super::error::PlaneError;
+use super::urgency::Haste;
 use super::wire::{Activity, Comment, Item, Label, Listing, Member, Page, Ref, State, User, time};
 
 /// Most that is asked for at once: what every version allows.
@@ -22,16 +23,26 @@ impl PlaneTracker {
     ///
     /// # Errors
     /// [`PlaneError::NotFound`] when it is deleted, archived or still in intake.
-    pub async fn item(&self, urgency: Urgency, id: &str) -> Result<Item, PlaneError> {
+    pub async fn item(&self, id: &str) -> Result<Item, PlaneError> {
+        self.item_asked(id).await.map(|(_, item)| item)
+    }
+
+    /// The same, and when it was asked for.
+    pub(super) async fn item_asked(&self, id: &str) -> Result<(Instant, Item), PlaneError> {
+        if let Some(known) = self.inner.readings.get(id, |r| &mut r.item, self.since) {
+            return Ok(known);
+        }
+        let began = self.inner.readings.begin();
         let query = [("expand", "state")];
-        let item: Item = self.read_item(urgency, id, "", &query).await?;
+        let item: Item = self.read_item(id, "", &query).await?;
         if let Some(Ref::Full { id, name: Some(name), .. }) = &item.state {
             // A state that was renamed: what is known of the board is old.
-            self.0
+            self.inner
                 .states
                 .forget_unless(|all| all.iter().all(|s| s.id != *id || s.name == *name));
         }
-        Ok(item)
+        self.inner.readings.keep(id, |r| &mut r.item, &began, item.clone());
+        Ok((began.at(), item))
     }
 
     /// A work item's changes, the newest first, at most a hundred.
@@ -39,11 +50,16 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn activities(&self, id: &str) -> Result<Vec<Activity>, PlaneError> {
+        if let Some((_, known)) = self.inner.readings.get(id, |r| &mut r.activities, self.since) {
+            return Ok(known);
+        }
+        let began = self.inner.readings.begin();
         let query = [("order_by", "-created_at"), ("per_page", PER_PAGE)];
-        let page: Page<Activity> = self.read_item(Urgency::Now, id, "activities/", &query).await?;
+        let page: Page<Activity> = self.read_item(id, "activities/", &query).await?;
         let mut all = page.results;
         // A server that ignores the order answers the other way round.
         all.sort_by_key(|a| std::cmp::Reverse(a.created_at.as_deref().and_then(time)));
+        self.inner.readings.keep(id, |r| &mut r.activities, &began, all.clone());
         Ok(all)
     }
 
@@ -53,12 +69,19 @@ impl PlaneTracker {
     /// [`PlaneError`].
     pub async fn comments(&self, id: &str, since: i64) -> Result<Vec<Comment>, PlaneError> {
         let written = |c: &Comment| c.created_at.as_deref().and_then(time);
+        if let Some((_, (from, mut known))) = self.inner.readings.get(id, |r| &mut r.comments, self.since)
+            && from <= since
+        {
+            known.retain(|c| written(c).is_none_or(|at| at >= since));
+            return Ok(known);
+        }
+        let began = self.inner.readings.begin();
         let mut found: Vec<Comment> = Vec::new();
         let mut cursor = None;
         for _ in 0..COMMENT_PAGES {
             let next = cursor.clone().unwrap_or_else(|| format!("{PER_PAGE}:0:0"));
             let query = [("per_page", PER_PAGE), ("order_by", "-created_at"), ("cursor", next.as_str())];
-            let page: Page<Comment> = self.read_item(Urgency::Now, id, "comments/", &query).await?;
+            let page: Page<Comment> = self.read_item(id, "comments/", &query).await?;
             let old = page.results.iter().any(|c| written(c).is_some_and(|at| at < since));
             found.extend(page.results.into_iter().filter(|c| written(c).is_none_or(|at| at >= since)));
             cursor = page.next_cursor.filter(|_| page.next_page_results && !old);
@@ -69,6 +92,7 @@ impl PlaneTracker {
         // Pages move while they are read: one comment may be on two of them.
         found.sort_by(|a, b| (written(a), &a.id).cmp(&(written(b), &b.id)));
         found.dedup_by(|a, b| a.id == b.id);
+        self.inner.readings.keep(id, |r| &mut r.comments, &began, (since, found.clone()));
         Ok(found)
     }
 
@@ -86,7 +110,7 @@ impl PlaneTracker {
                 ("order_by", "-updated_at"),
                 ("expand", "state"),
             ];
-            let page: Page<Item> = self.0.client.call(Ask::get(Urgency::Whenever, &path, &query)).await?;
+            let page: Page<Item> = self.inner.client.call(Ask::get(self.haste, &path, &query)).await?;
             for item in page.results {
                 if !on(item) {
                     return Ok(());
@@ -105,7 +129,7 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`]: that they cannot be read is not that there are none.
     pub async fn states(&self) -> Result<Arc<Vec<State>>, PlaneError> {
-        self.0.states.get(|| self.listing("states/")).await
+        self.inner.states.get(|| self.listing("states/")).await
     }
 
     /// The state of this name, by the board as it is.
@@ -118,7 +142,7 @@ impl PlaneTracker {
             return Ok(found);
         }
         // It may have been added since.
-        let fresh = self.0.states.fresh(|| self.listing("states/")).await?;
+        let fresh = self.inner.states.fresh(|| self.listing("states/")).await?;
         find(&fresh).ok_or_else(|| PlaneError::NoStatus(name.to_owned()))
     }
 
@@ -127,7 +151,7 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn members(&self) -> Result<Arc<Vec<User>>, PlaneError> {
-        self.0.members.get(|| self.read_members()).await
+        self.inner.members.get(|| self.read_members()).await
     }
 
     /// The member of this id; one who came a moment ago is found as well.
@@ -136,7 +160,7 @@ impl PlaneTracker {
     /// [`PlaneError`].
     pub async fn member(&self, id: &str) -> Result<Option<User>, PlaneError> {
         let find = |all: &Vec<User>| all.iter().find(|u| u.id == id).cloned();
-        self.0.members.named(id, find, || self.read_members()).await
+        self.inner.members.named(id, find, || self.read_members()).await
     }
 
     async fn read_members(&self) -> Result<Vec<User>, PlaneError> {
@@ -156,18 +180,19 @@ impl PlaneTracker {
                 continue;
             }
             let find = |all: &Vec<Label>| all.iter().find(|l| l.id == label.id()).map(|l| l.name.clone());
-            names.extend(self.0.labels.named(label.id(), find, || self.listing("labels/")).await?);
+            names.extend(self.inner.labels.named(label.id(), find, || self.listing("labels/")).await?);
         }
         Ok(names)
     }
 
     pub(super) async fn listing<T: DeserializeOwned>(&self, what: &str) -> Result<Vec<T>, PlaneError> {
-        let path = format!("{}/{what}", self.0.place);
+        let path = format!("{}/{what}", self.inner.place);
         let mut all = Vec::new();
         let mut cursor = format!("{PER_PAGE}:0:0");
         for _ in 0..PAGES {
             let query = [("per_page", PER_PAGE), ("cursor", cursor.as_str())];
-            let listing = self.0.client.call(Ask::get(Urgency::Now, &path, &query)).await;
+            // Seldom, and all who need it wait for whoever asks.
+            let listing = self.inner.client.call(Ask::get(Haste::PERSON, &path, &query)).await;
             match listing.map_err(no_project)? {
                 Listing::All(items) => return Ok(items),
                 Listing::Page(page) => {

@@ -37,11 +37,11 @@ impl Recent {
         }
     }
 
-    /// Keeps what was read, unless something was heard of an issue since the reading `began`.
-    pub fn keep(&self, id: &str, issue: &Issue, began: u64) {
+    /// Keeps what was `asked` for then, unless something was heard of an issue since the reading `began`.
+    pub fn keep(&self, id: &str, issue: &Issue, began: u64, asked: Instant) {
         let mut inner = self.lock();
         if inner.news == began {
-            inner.read.insert(id.to_owned(), (Instant::now(), issue.clone()));
+            inner.read.insert(id.to_owned(), (asked, issue.clone()));
         }
     }
 
@@ -72,16 +72,16 @@ mod tests {
     fn what_was_read_serves_a_moment_and_never_beyond_news_of_it() {
         let recent = Recent::default();
         let began = recent.get("a").unwrap_err();
-        recent.keep("a", &issue("one"), began);
+        recent.keep("a", &issue("one"), began, Instant::now());
         assert_eq!(recent.get("a").unwrap().title, "one");
         assert!(recent.get("b").is_err(), "each issue by itself");
         let began = recent.get_at("a", Instant::now() + MOMENT).unwrap_err();
 
         // News came while it was read: what was read may be older than that.
         recent.forget("a");
-        recent.keep("a", &issue("two"), began);
+        recent.keep("a", &issue("two"), began, Instant::now());
         let began = recent.get("a").unwrap_err();
-        recent.keep("a", &issue("three"), began);
+        recent.keep("a", &issue("three"), began, Instant::now());
         assert_eq!(recent.get("a").unwrap().title, "three");
         recent.forget("a");
         assert!(recent.get("a").is_err());

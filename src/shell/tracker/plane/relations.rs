@@ -7,7 +7,6 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::PlaneTracker;
-use super::budget::Urgency;
 use super::client::Ask;
 use super::error::PlaneError;
 use super::wire::Ref;
@@ -34,7 +33,7 @@ impl PlaneTracker {
             return Ok(Vec::new());
         }
         let path = self.path(id, "relations/").await?;
-        match self.0.client.call::<Relations>(Ask::get(Urgency::Now, &path, &[])).await {
+        match self.inner.client.call::<Relations>(Ask::get(self.haste, &path, &[])).await {
             Ok(found) => Ok(found.blocked_by.iter().map(|other| other.id().to_owned()).collect()),
             Err(
                 why @ (PlaneError::NotFound
@@ -43,7 +42,7 @@ impl PlaneTracker {
                 | PlaneError::Refused { status: 405, .. }),
             ) => {
                 tracing::info!(%why, "the board tells no relations between issues: text and command line declare what waits for what");
-                *self.0.mute.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                *self.inner.mute.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 Ok(Vec::new())
             }
             Err(other) => Err(other),
@@ -51,6 +50,6 @@ impl PlaneTracker {
     }
 
     fn mute(&self) -> Option<Instant> {
-        *self.0.mute.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.inner.mute.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use crate::engine::model::Name;
 
 use super::PlaneTracker;
-use super::budget::Urgency;
 use super::client::{Ask, Client};
 use super::error::PlaneError;
 use super::read::no_project;
+use super::urgency::Haste;
 use super::wire::{Label, User};
 
 /// A project of the server.
@@ -31,8 +31,8 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn details(&self) -> Result<Details, PlaneError> {
-        let path = format!("{}/", self.0.place);
-        let asked = self.0.client.call(Ask::get(Urgency::Now, &path, &[])).await;
+        let path = format!("{}/", self.inner.place);
+        let asked = self.inner.client.call(Ask::get(self.haste, &path, &[])).await;
         asked.map_err(no_project)
     }
 
@@ -41,7 +41,7 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn labels(&self) -> Result<Vec<String>, PlaneError> {
-        let labels = self.0.labels.get(|| self.listing::<Label>("labels/")).await?;
+        let labels = self.inner.labels.get(|| self.listing::<Label>("labels/")).await?;
         Ok(labels.iter().map(|l| l.name.clone()).collect())
     }
 
@@ -50,7 +50,7 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn me(&self) -> Result<User, PlaneError> {
-        owner(&self.0.client).await
+        owner(&self.inner.client).await
     }
 
     /// The user of an agent's key; none for an agent without one.
@@ -58,7 +58,7 @@ impl PlaneTracker {
     /// # Errors
     /// [`PlaneError`].
     pub async fn agent(&self, name: &Name) -> Result<Option<User>, PlaneError> {
-        match self.0.agents.get(name) {
+        match self.inner.agents.get(name) {
             Some(client) => owner(client).await.map(Some),
             None => Ok(None),
         }
@@ -66,5 +66,5 @@ impl PlaneTracker {
 }
 
 async fn owner(client: &Client) -> Result<User, PlaneError> {
-    client.call(Ask::get(Urgency::Now, "users/me/", &[])).await
+    client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await
 }

@@ -1,0 +1,98 @@
+//! What came from people and is not understood yet, with the true reason: deliveries that wait, starts that are held.
+
+use std::collections::BTreeMap;
+
+use crate::engine::model::{Millis, Task, Who};
+use crate::shell::service::Service;
+use crate::shell::store::{HeldDelivery, StoreError};
+
+use super::words::who;
+use super::{BlockerView, ProblemView};
+
+/// A start that is not decided for so long is held.
+const HELD_AFTER: Millis = Millis::secs(3);
+/// Most of them that are shown.
+const HELD_SHOWN: usize = 5;
+
+/// Deliveries that wait, by who sent them, and starts of issues that have no task yet.
+pub(super) async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
+    let mut by_peer: BTreeMap<String, Vec<HeldDelivery>> = BTreeMap::new();
+    for held in service.store.deliveries_held().await? {
+        by_peer.entry(held.peer.clone()).or_default().push(held);
+    }
+    let text = |peer: &str, held: &[HeldDelivery]| {
+        format!(
+            "{}: {}; starts and other words of people may be among them; they are taken up by themselves then",
+            wait(held.len(), peer, ""),
+            reason(held)
+        )
+    };
+    let mut found: Vec<ProblemView> = by_peer
+        .iter()
+        .map(|(peer, held)| ProblemView {
+            text: text(peer, held),
+            since: first(held).into(),
+        })
+        .collect();
+    for pending in service.store.pending().await? {
+        let Some(issue) = pending.target.issue.as_ref().filter(|_| pending.target.task.is_none()) else {
+            continue;
+        };
+        let Some(event) = service.store.next_event(&pending.target, false).await? else {
+            continue;
+        };
+        if service.now().since(event.at) < HELD_AFTER {
+            continue;
+        }
+        let project = &pending.target.project;
+        found.push(ProblemView {
+            text: format!(
+                "a start is held: issue {issue} of project {project} cannot be read while its tracker does not answer; it is taken up by itself then"
+            ),
+            since: event.at.into(),
+        });
+        if found.len() >= HELD_SHOWN {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Deliveries that wait and name the task's issue; where none do, those that speak for its project.
+pub(super) async fn about(service: &Service, task: &Task) -> Result<Option<BlockerView>, StoreError> {
+    let mut held = service.store.deliveries_held_about(&task.project, &task.issue).await?;
+    let own = held.iter().any(|held| held.own);
+    held.retain(|held| held.own == own);
+    let Some(peer) = held.last().map(|held| held.peer.clone()) else {
+        return Ok(None);
+    };
+    held.retain(|held| held.peer == peer);
+    let what = if own { " about this task" } else { " about its project" };
+    Ok(Some(BlockerView {
+        code: "UNHEARD".to_owned(),
+        text: format!(
+            "{}: {}; a person's word may be among them",
+            wait(held.len(), &peer, what),
+            reason(&held)
+        ),
+        since: first(&held).into(),
+        who: who(Who::Itself).to_owned(),
+        clear: None,
+    }))
+}
+
+fn wait(count: usize, peer: &str, about: &str) -> String {
+    match count {
+        1 => format!("1 delivery of {peer}{about} waits"),
+        more => format!("{more} deliveries of {peer}{about} wait"),
+    }
+}
+
+/// Why they wait: as of the last try.
+fn reason(held: &[HeldDelivery]) -> &str {
+    held.last().map_or("", |held| held.why.as_str())
+}
+
+fn first(held: &[HeldDelivery]) -> Millis {
+    held.iter().map(|held| held.at).min().unwrap_or_default()
+}
