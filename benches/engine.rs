@@ -117,6 +117,7 @@ fn ended(slot: &str) -> Event {
         nonce: NONCE.to_owned(),
         wrote: vec!["docs/work-items/ORCH-001/12-review.md".to_owned()],
         usage: Usage::default(),
+        heard: Seq(0),
     }))
 }
 

@@ -187,6 +187,7 @@ impl Producer {
             nonce: run.nonce.clone(),
             wrote: vec!["docs/work-items/B-1/12-review.md".to_owned()],
             usage: Usage::default(),
+            heard: Seq(0),
         };
         self.store.end_run(run.id, RunEnd::Ok, Some(report), None, T0).await?;
         let next = self

@@ -132,7 +132,7 @@ fn count(n: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::model::{Head, JobId, RunId, Usage};
+    use crate::engine::model::{Head, JobId, RunId, Seq, Usage};
 
     fn report(n: i64, slot: &str, end: RunEnd, subject: Option<&str>) -> (Millis, RunReport) {
         let report = RunReport {
@@ -149,6 +149,7 @@ mod tests {
             nonce: String::new(),
             wrote: Vec::new(),
             usage: Usage::default(),
+            heard: Seq(0),
         };
         (Millis(n), report)
     }

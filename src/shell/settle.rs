@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::engine::model::{AgentNotes, Head, JobKind, RunEnd, RunId, RunReport, Task, Usage};
+use crate::engine::model::{AgentNotes, Head, JobKind, RunEnd, RunId, RunReport, Seq, Task, Usage};
 use crate::engine::rules::{Output, Ruleset};
 use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
@@ -61,6 +61,7 @@ fn report(run: &RunRow, end: RunEnd, usage: Usage) -> RunReport {
         nonce: run.nonce.clone(),
         wrote: Vec::new(),
         usage,
+        heard: Seq(0),
     }
 }
 

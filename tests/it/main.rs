@@ -32,4 +32,5 @@ mod scenarios;
 mod scripted;
 mod soak;
 mod spending;
+mod words;
 mod world;

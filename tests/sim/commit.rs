@@ -1,6 +1,8 @@
 //! A step's transaction in the model: as `store/step.rs` writes it.
 
-use signalbox::engine::model::{Actor, Body, Decision, JobSpec, Kill, Millis, Name, Phase, Repo, Seq, StopState, Task, TaskId};
+use signalbox::engine::model::{
+    Actor, Body, Decision, JobKind, JobSpec, Kill, Millis, Name, Phase, Repo, Said, Seq, StopState, Task, TaskId,
+};
 use signalbox::shell::store::{Effect, JobRow, JobState, StepCommit, StoreError, Target};
 
 use super::model::{Model, Result, open};
@@ -108,6 +110,16 @@ impl Model {
                 available_at,
                 why,
             } => return self.requeue(on, *visit, slot, *available_at, why),
+            Decision::Tell { visit, words } => {
+                let waits = |s: JobState| matches!(s, JobState::Scheduled | JobState::Queued);
+                let of_it = |t: TaskId, v: u32| Some(t) == on.target.task && v == *visit;
+                for job in self.jobs.iter_mut().filter(|j| of_it(j.task, j.visit) && waits(j.state)) {
+                    if job.kind == JobKind::Agent {
+                        job.note = Said::behind(job.note.take(), words);
+                    }
+                }
+                return;
+            }
             Decision::CloseJob { visit, slot, ok } => {
                 if let Some(job) = self.newest(on, *visit, slot).filter(|j| open(j.state)) {
                     job.state = if *ok { JobState::Done } else { JobState::Failed };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use signalbox::engine::breaker::{Command, Stand};
 use signalbox::engine::budget::{Bounds, Spent};
-use signalbox::engine::model::{Actor, Blocker, JobId, JobKind, RepoId, RunEnd, RunId, RunReport, Task, TaskId, Usage};
+use signalbox::engine::model::{Actor, Blocker, JobId, JobKind, RepoId, RunEnd, RunId, RunReport, Seq, Task, TaskId, Usage};
 use signalbox::engine::progress::stuck;
 use signalbox::engine::schedule::{OpenRun, Queue, WaitingJob, schedule};
 use signalbox::shell::store::{Claim, Guard, JobState, RunRow, RunState, day, day_ends};
@@ -255,5 +255,6 @@ pub fn blank(run: &RunRow, end: RunEnd) -> RunReport {
         nonce: run.nonce.clone(),
         wrote: Vec::new(),
         usage: Usage::default(),
+        heard: Seq(0),
     }
 }

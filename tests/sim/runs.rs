@@ -1,6 +1,6 @@
 //! The model's runs, and what their ends cost.
 
-use signalbox::engine::model::{Actor, Body, JobKind, Millis, RunEnd, RunId, RunReport, Usage};
+use signalbox::engine::model::{Actor, Body, JobKind, Millis, RunEnd, RunId, RunReport, Said, Seq, Usage};
 use signalbox::shell::store::{Effect, JobState, ProcessId, RunRow, RunState, StoreError, day};
 
 use super::model::{Model, Result, index};
@@ -69,7 +69,11 @@ impl Model {
         if job.state == JobState::Running && job.run == Some(id) {
             let cause = Some(self.job_seq[index(row.job.0)]);
             let target = self.of_task(row.task);
-            let body = Body::RunEnded(report.unwrap_or_else(|| bare(&row, end.clone())));
+            let note = job.note.clone().unwrap_or_default();
+            let said = self.tasks.iter().find(|t| t.id == row.task).map(|t| t.ledger.said.as_slice());
+            let heard = Said::heard(said.unwrap_or_default(), &note);
+            let report = report.unwrap_or_else(|| bare(&row, end.clone()));
+            let body = Body::RunEnded(RunReport { heard, ..report });
             self.say(target, cause, Actor::Agent(id.0), body, now);
         }
         true
@@ -146,5 +150,6 @@ fn bare(row: &RunRow, end: RunEnd) -> RunReport {
         nonce: row.nonce.clone(),
         wrote: Vec::new(),
         usage: Usage::default(),
+        heard: Seq(0),
     }
 }

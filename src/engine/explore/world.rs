@@ -251,6 +251,7 @@ impl<'a> World<'a> {
             nonce: String::new(),
             wrote: Vec::new(),
             usage: Usage::default(),
+            heard: Seq(i64::MAX),
         });
         self.add(Act::World, body, format_args!("{slot}: the run ends: {end}"));
         if let Some(last) = self.found.last_mut() {

@@ -23,6 +23,14 @@ pub enum Decision {
         /// Why.
         why: String,
     },
+    /// Tell the jobs of a visit that have not begun what people said besides: behind what they are told
+    /// already, and nothing twice.
+    Tell {
+        /// The visit.
+        visit: u32,
+        /// Who said what, the oldest first.
+        words: Vec<String>,
+    },
     /// Close a job whose run ended.
     CloseJob {
         /// Its visit.

@@ -9,6 +9,7 @@ mod ids;
 mod reason;
 mod repo;
 mod run;
+mod said;
 mod task;
 
 pub use containment::Containment;
@@ -22,6 +23,7 @@ pub use ids::{JobId, Millis, Name, RepoId, RunId, Seq, TaskId};
 pub use reason::{Because, Blocker, Code, Who};
 pub use repo::{Freeze, FreezeLevel, Lease, Repo, Seat};
 pub use run::{AgentNotes, Head, RunEnd, RunReport, Usage};
+pub use said::Said;
 pub use task::{
     Approval, At, Card, CommandResult, Control, Ledger, Life, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit,
 };

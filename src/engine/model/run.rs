@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Kill, Millis, Name, RunId};
+use super::{JobId, Kill, Millis, Name, RunId, Seq};
 
 /// A commit of the task branch and what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +79,14 @@ pub struct RunReport {
     pub wrote: Vec<String>,
     /// What it cost.
     pub usage: Usage,
+    /// The event of the last words of people that it was told ([`super::Said`]); 0 where there were none.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub heard: Seq,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn nothing(heard: &Seq) -> bool {
+    *heard == Seq(0)
 }
 
 /// How a run ended, classified.

@@ -229,8 +229,11 @@ pub struct Ledger {
     /// Requests for changes on the forge that have cost their round.
     #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
     pub reviews: std::collections::BTreeSet<String>,
-    /// What the agents of the next round are told.
+    /// What the agents of the next round are told, besides what people said.
     pub note: Option<String>,
+    /// What people said, the oldest first, until a run that was told it has ended well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<super::Said>,
     /// The last comment of a person, at most 500 characters.
     pub last_comment: Option<String>,
     /// Human review time.

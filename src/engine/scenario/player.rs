@@ -155,6 +155,7 @@ impl<'a> Player<'a> {
             nonce: format!("mark-{n}"),
             wrote: Vec::new(),
             usage: Usage::default(),
+            heard: Seq(i64::MAX),
         })
     }
 
@@ -292,6 +293,7 @@ impl<'a> Player<'a> {
             Decision::Alert { text, .. } => self.recent.alerts.push(text),
             Decision::Restart(signal) => self.restart = Some(signal),
             Decision::Requeue { .. }
+            | Decision::Tell { .. }
             | Decision::CloseJob { .. }
             | Decision::Withdraw { .. }
             | Decision::Act(_)

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::engine::model::{
-    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Life, Millis, Mode, Name, Repo, Slot, SlotState, StopState,
-    Task, Visit,
+    At, Because, Body, Decision, Event, Facts, Head, JobKind, JobSpec, Kill, Life, Millis, Mode, Name, Repo, Said, Slot, SlotState,
+    StopState, Task, Visit,
 };
 use crate::engine::render::{self, Words};
 use crate::engine::rules::{Edge, GateKind, Ruleset, Stage};
@@ -301,6 +301,31 @@ impl<'a> Draft<'a> {
         self.decide(Decision::ShowStatus { status: status.to_owned() });
     }
 
+    /// What agents are told that begin anew: people's words that no run has taken up, then the note of the round.
+    pub fn take_note(&mut self) -> Option<String> {
+        let ledger = &mut self.task.ledger;
+        let words = ledger.said.iter_mut().map(|said| {
+            said.missed = false;
+            said.text.clone()
+        });
+        let parts: Vec<String> = words.chain(ledger.note.take()).collect();
+        (!parts.is_empty()).then(|| parts.join("\n\n"))
+    }
+
+    /// Keeps words of a person until a run that was told them has ended well.
+    pub fn said(&mut self, text: String, answer: bool) {
+        Said::add(&mut self.task.ledger.said, self.event.seq, text, answer);
+    }
+
+    /// Adds to the jobs of the visit that have not begun whatever people have said that they lack.
+    pub fn tell_waiting(&mut self) {
+        let words: Vec<String> = self.task.ledger.said.iter().map(|said| said.text.clone()).collect();
+        if !words.is_empty() {
+            let visit = self.visit();
+            self.decide(Decision::Tell { visit, words });
+        }
+    }
+
     /// Queues the job of an agent of the present stage.
     pub fn enqueue(&mut self, slot: &Name, kind: JobKind, note: Option<String>) {
         self.task.control.slots.insert(slot.clone(), Slot::default());
@@ -320,7 +345,7 @@ impl<'a> Draft<'a> {
     /// Queues every agent of the stage; the note of the last round goes to each.
     pub fn enqueue_work(&mut self) {
         let Some(stage) = self.stage() else { return };
-        let note = self.task.ledger.note.take();
+        let note = self.take_note();
         self.task.ledger.round_base = self.task.ledger.head.as_ref().map(|h| h.sha.clone());
         self.task.ledger.bases.clear();
         self.task.ledger.runs.clear();
@@ -352,7 +377,7 @@ impl<'a> Draft<'a> {
         if rest.is_empty() || rest.len() == work.len() {
             return self.enqueue_work();
         }
-        let note = self.task.ledger.note.take();
+        let note = self.take_note();
         for agent in &rest {
             self.enqueue(agent, JobKind::Agent, note.clone());
         }

@@ -108,7 +108,7 @@ fn stay(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
 pub(super) fn rerun(draft: &mut Draft<'_>, agent: &Name) {
     draft.calm();
     draft.renew();
-    let note = draft.task.ledger.note.take();
+    let note = draft.take_note();
     let alone = draft.stage().is_none_or(|s| s.work.len() < 2);
     let ledger = &mut draft.task.ledger;
     let base = ledger.head.as_ref().map(|h| h.sha.clone());
@@ -232,7 +232,8 @@ fn alarm(edge: &Edge, key: &str) -> &'static str {
     }
 }
 
-fn render_note(draft: &Draft<'_>, edge: &Edge, note: &Name, key: &Name, answer: &Answer) -> String {
+/// What the edge tells the agents that begin anew for it.
+pub(super) fn render_note(draft: &Draft<'_>, edge: &Edge, note: &Name, key: &Name, answer: &Answer) -> String {
     let (attempt, max) = rounds(draft, edge);
     let to = edge.to.as_ref().map(|to| target(draft, to)).unwrap_or_default();
     draft.render(

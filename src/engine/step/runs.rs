@@ -57,11 +57,15 @@ fn worked(draft: &mut Draft<'_>, report: &RunReport) {
         },
     );
     ledger.failure = None;
+    for said in &mut ledger.said {
+        said.missed |= said.seq > report.heard;
+    }
     draft.because(format!("{} finished (run {})", report.slot, report.run));
     if look::working(draft) {
         draft.because("other agents of the stage are still at work");
         return;
     }
+    draft.task.ledger.said.retain(|said| said.missed);
     if draft.task.control.mode == Mode::Active {
         look::ask(draft, true);
     }
@@ -179,6 +183,7 @@ fn requeue(draft: &mut Draft<'_>, slot: &Name, available_at: Millis, why: String
         available_at,
         why,
     });
+    draft.tell_waiting();
 }
 
 fn close(draft: &mut Draft<'_>, slot: &Name, ok: bool) {

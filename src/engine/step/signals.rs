@@ -24,9 +24,43 @@ pub(super) fn signalled(draft: &mut Draft<'_>, signal: &Signal) {
     }
     match signal.name.as_str() {
         "start" => restart(draft, signal),
-        "answer" if draft.task.control.mode != Mode::Question => draft.because("no question is open: kept as the last comment"),
+        "answer" if draft.task.control.mode != Mode::Question => besides(draft, signal),
         _ => by_edge(draft, signal),
     }
+}
+
+/// A comment while no question is open. Where one was answered and the round that takes the answer
+/// up has not ended, it is another answer to it; otherwise it is only kept.
+fn besides(draft: &mut Draft<'_>, signal: &Signal) {
+    let stage = draft.task.control.stage.clone();
+    let under_way = match draft.task.control.at {
+        At::Entering => true,
+        At::Work => draft.busy(),
+        _ => false,
+    };
+    let answered = under_way && draft.task.ledger.said.iter().any(|said| said.answer);
+    let note = edges::find(draft.rules, &stage, "signal", "signal", "answer").and_then(|(_, edge)| edge.note.clone());
+    let (Some(note), Some(text), true) = (note, signal.text.as_deref(), answered) else {
+        return draft.because("no question is open: kept as the last comment");
+    };
+    let told = draft.render(
+        "note",
+        &note,
+        Say {
+            outcome: "signal.answer",
+            detail: &clip(text, 500),
+            text,
+            attempt: 1,
+            max: 1,
+            ..Say::default()
+        },
+    );
+    let who = draft.event.actor.label();
+    draft.because(format!(
+        "{who} adds to the answer: told to agents that have not begun, to others when one is run next"
+    ));
+    draft.said(told, true);
+    draft.tell_waiting();
 }
 
 /// A signal that the stage's human gates wait for.
@@ -107,10 +141,15 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
         ..Answer::new(&Name::new("signal"), Outcome::Other(signal.name.clone()))
     };
     // A person's own act is never limited by a counter.
-    let edge = Edge {
+    let mut edge = Edge {
         uses: None,
         ..edge.clone()
     };
+    // Nor are his words lost because others speak before they are told to an agent.
+    if let Some(note) = edge.note.take() {
+        let told = edges::render_note(draft, &edge, &note, &key, &answer);
+        draft.said(told, signal.name == "answer");
+    }
     draft.edge_if("signal", "signal", &signal.name, |_| true);
     edges::follow(draft, &edge, &key, &answer);
 }
@@ -148,14 +187,17 @@ fn restart(draft: &mut Draft<'_>, signal: &Signal) {
         };
         let text = draft.task.ledger.last_comment.clone().unwrap_or_default();
         let name = if text.is_empty() { "relaunched" } else { "answer" };
-        draft.note(
-            name,
-            Say {
-                text: &text,
-                detail: &text,
-                ..Say::default()
-            },
-        );
+        let say = Say {
+            text: &text,
+            detail: &text,
+            ..Say::default()
+        };
+        if text.is_empty() {
+            draft.note(name, say);
+        } else {
+            let told = draft.render("note", name, say);
+            draft.said(told, true);
+        }
         if let Some(status) = draft.stage().and_then(|s| s.status.clone()) {
             draft.status(&status);
         }
@@ -200,8 +242,7 @@ pub(super) fn retried(draft: &mut Draft<'_>, note: Option<&str>) {
     let anew = works_anew(draft);
     draft.calm();
     if let Some(words) = note {
-        let kept = draft.task.ledger.note.take().map(|n| format!("{n}\n\n")).unwrap_or_default();
-        draft.task.ledger.note = Some(format!("{kept}{words}"));
+        draft.said(words.to_owned(), false);
     }
     if draft.task.control.at == At::Entering {
         return draft.follow(Body::Entered { visit: draft.visit() });

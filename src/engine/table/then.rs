@@ -108,6 +108,7 @@ fn decision(decision: &Decision, before: &Task, after: &World<'_>) -> Option<Str
             "all jobs withdrawn"
         }
         .to_owned(),
+        Decision::Tell { words, .. } => format!("the jobs that have not begun are told: {}", words.join(" ")),
         Decision::SetTimer { timer, due, .. } => format!("timer {timer} in {}", show_duration(due.since(after.now))),
         Decision::Act(ActionIntent { action, .. }) => format!("{action} begins"),
         Decision::Depend(on) => format!("waits for {} task(s)", on.len()),

@@ -172,6 +172,7 @@ impl<'a> World<'a> {
             nonce: "mark".to_owned(),
             wrote: Vec::new(),
             usage: Usage::default(),
+            heard: Seq(i64::MAX),
         })
     }
 

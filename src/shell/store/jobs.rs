@@ -9,7 +9,7 @@ use super::{
     Claim, JobRow, JobState, Note, QueueView, Result, RunRow, Store, StoreError, breakers, depends, notices, outbox, past, repos, runs,
     spending, tasks,
 };
-use crate::engine::model::{JobId, JobSpec, Millis, Name, RunId, Seq, TaskId};
+use crate::engine::model::{JobId, JobKind, JobSpec, Millis, Name, RunId, Said, Seq, TaskId};
 
 /// Jobs with what is shown of their task.
 pub(super) const SELECT: &str = "SELECT j.*, t.project FROM jobs j JOIN tasks t ON t.id = j.task";
@@ -218,6 +218,19 @@ pub(super) fn requeue(conn: &Connection, task: TaskId, visit: u32, slot: &Name, 
         params![job.0, ready(back.available_at, now).as_str(), back.available_at.0, back.why],
     )
     .map(|_| ())
+}
+
+/// Adds what people said to the agents' jobs of the visit that have not begun.
+pub(super) fn tell(conn: &Connection, task: TaskId, visit: u32, words: &[String]) -> Result<()> {
+    let sql = "SELECT id, note FROM jobs WHERE task = ?1 AND visit = ?2 AND kind = ?3 AND state IN ('scheduled', 'queued')";
+    let waiting: Vec<(i64, Option<String>)> = list(conn, sql, params![task.0, visit, word(&JobKind::Agent)?], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    for (job, note) in waiting {
+        let note = Said::behind(note, words);
+        exec(conn, "UPDATE jobs SET note = ?2 WHERE id = ?1", params![job, note])?;
+    }
+    Ok(())
 }
 
 /// Closes the newest job of the slot, unless it has ended.

@@ -4,8 +4,10 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value as Json;
 
 use super::codec::{Fields, column, exec, first, json, list, one, word};
-use super::{Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox, spending};
-use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Seq, TaskId, Usage};
+use super::{
+    Claim, Effect, JobRow, NewEvent, ProcessId, Result, RunRow, RunState, Store, StoreError, breakers, inbox, outbox, spending, tasks,
+};
+use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Millis, RunEnd, RunId, RunReport, Said, Seq, TaskId, Usage};
 use crate::shell::crash;
 
 /// Runs with what is shown of their task.
@@ -219,7 +221,9 @@ pub(super) fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option
     if own {
         let target = inbox::of_task(conn, row.task)?.ok_or(StoreError::Gone)?;
         let cause = Some(cause(conn, row.job)?);
-        let body = Body::RunEnded(report.unwrap_or_else(|| bare(row, end.clone())));
+        let heard = heard(conn, &row)?;
+        let report = report.unwrap_or_else(|| bare(row, end.clone()));
+        let body = Body::RunEnded(RunReport { heard, ..report });
         inbox::insert(
             conn,
             &NewEvent {
@@ -235,6 +239,16 @@ pub(super) fn finish(conn: &Connection, run: RunId, end: &RunEnd, report: Option
     Ok(true)
 }
 
+/// Up to which words of people the run was told them: its job's note has not changed since it began.
+fn heard(conn: &Connection, row: &RunRow) -> Result<Seq> {
+    let said = tasks::by_id(conn, row.task)?.map(|task| task.ledger.said).unwrap_or_default();
+    if said.is_empty() {
+        return Ok(Seq::default());
+    }
+    let note: Option<String> = one(conn, "SELECT note FROM jobs WHERE id = ?1", [row.job.0])?;
+    Ok(Said::heard(&said, &note.unwrap_or_default()))
+}
+
 /// What is known of a run without a report: without the event its job would run for ever.
 fn bare(row: RunRow, end: RunEnd) -> RunReport {
     RunReport {
@@ -248,6 +262,7 @@ fn bare(row: RunRow, end: RunEnd) -> RunReport {
         nonce: row.nonce,
         wrote: Vec::new(),
         usage: Usage::default(),
+        heard: Seq(0),
     }
 }
 

@@ -215,6 +215,7 @@ fn carry_out(ground: &Ground<'_>, decision: &Decision) -> Result<()> {
             };
             jobs::requeue(ground.conn, ground.task()?, *visit, slot, &back, ground.now)
         }
+        Decision::Tell { visit, words } => jobs::tell(ground.conn, ground.task()?, *visit, words),
         Decision::CloseJob { visit, slot, ok } => jobs::close(ground.conn, ground.task()?, *visit, slot, *ok, ground.now),
         Decision::Withdraw { visit, why } => match ground.target.task {
             Some(task) => withdraw(ground, task, *visit, *why),

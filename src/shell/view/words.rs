@@ -47,6 +47,10 @@ pub fn decision_words(decision: &Decision) -> String {
             JobKind::Command => format!("queue the command of gate {}", job.slot),
         },
         Decision::Requeue { slot, why, .. } => format!("queue {slot} again: {}", first_line(why)),
+        Decision::Tell { words, .. } => {
+            let last = words.last().map(String::as_str).unwrap_or_default();
+            format!("tell the jobs that have not begun: {}", first_line(last))
+        }
         Decision::CloseJob { slot, ok: true, .. } => format!("close the job of {slot} as done"),
         Decision::CloseJob { slot, ok: false, .. } => format!("close the job of {slot} as failed"),
         Decision::Withdraw { visit: Some(visit), why } => format!("withdraw the jobs of visit {visit}: {}", why.label()),

@@ -338,6 +338,7 @@ impl Town {
             nonce: "n".to_owned(),
             wrote: Vec::new(),
             usage: Usage::default(),
+            heard: Seq(0),
         };
         self.step(n, Actor::Agent(1), Body::RunEnded(report));
     }

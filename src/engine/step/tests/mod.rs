@@ -13,6 +13,7 @@ mod rollback;
 mod runs;
 mod seen;
 mod stop;
+mod words;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -316,6 +316,7 @@ impl World {
             nonce: format!("n{}", self.run),
             wrote: Vec::new(),
             usage: Usage::default(),
+            heard: Seq(i64::MAX),
         }
     }
 

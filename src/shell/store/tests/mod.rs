@@ -261,6 +261,7 @@ fn report(run: &RunRow, end: RunEnd) -> RunReport {
             output_tokens: 5,
             cost_usd: 0.25,
         },
+        heard: Seq(0),
     }
 }
 

@@ -263,3 +263,21 @@ async fn ended_jobs_are_counted_when_they_end() {
         assert_eq!(kept, counted, "{state}");
     }
 }
+
+#[tokio::test]
+async fn what_people_say_is_told_to_jobs_that_have_not_begun_and_once() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let before = world.only_job(&task).await.note.map(|n| format!("{n}\n\n")).unwrap_or_default();
+    let tell = |visit, words: &[&str]| Decision::Tell {
+        visit,
+        words: words.iter().map(|w| (*w).to_owned()).collect(),
+    };
+    let task = world.decide(&task, vec![tell(1, &["alice: red"]), tell(2, &["nobody"])]).await;
+    let task = world.decide(&task, vec![tell(1, &["alice: red", "bob: size 5"])]).await;
+    let told = format!("{before}alice: red\n\nbob: size 5");
+    assert_eq!(world.only_job(&task).await.note.as_ref(), Some(&told));
+    world.running(&task).await;
+    let task = world.decide(&task, vec![tell(1, &["carol: late"])]).await;
+    assert_eq!(world.only_job(&task).await.note, Some(told), "its prompt is written");
+}

@@ -9,7 +9,7 @@ use super::PlaneTracker;
 use super::client::Ask;
 use super::error::PlaneError;
 use super::urgency::Haste;
-use super::wire::{Activity, Comment, Item, Label, Listing, Member, Page, Ref, State, User, time};
+use super::wire::{Activity, Comment, Item, Label, Listing, Member, Page, Ref, State, User, moment, time};
 
 /// Most that is asked for at once: what every version allows.
 const PER_PAGE: &str = "100";
@@ -58,7 +58,7 @@ impl PlaneTracker {
         let page: Page<Activity> = self.read_item(id, "activities/", &query).await?;
         let mut all = page.results;
         // A server that ignores the order answers the other way round.
-        all.sort_by_key(|a| std::cmp::Reverse(a.created_at.as_deref().and_then(time)));
+        all.sort_by_key(|a| std::cmp::Reverse(a.created_at.as_deref().and_then(moment)));
         self.inner.readings.keep(id, |r| &mut r.activities, &began, all.clone());
         Ok(all)
     }
@@ -89,9 +89,7 @@ impl PlaneTracker {
                 break;
             }
         }
-        // Pages move while they are read: one comment may be on two of them.
-        found.sort_by(|a, b| (written(a), &a.id).cmp(&(written(b), &b.id)));
-        found.dedup_by(|a, b| a.id == b.id);
+        let found = in_order(found);
         self.inner.readings.keep(id, |r| &mut r.comments, &began, (since, found.clone()));
         Ok(found)
     }
@@ -213,5 +211,32 @@ pub(super) fn no_project(error: PlaneError) -> PlaneError {
     match error {
         PlaneError::NotFound => PlaneError::NoProject,
         other => other,
+    }
+}
+
+/// The oldest first, each once: pages move while they are read, and one comment may be on two of them.
+fn in_order(mut found: Vec<Comment>) -> Vec<Comment> {
+    let placed = |c: &Comment| c.created_at.as_deref().and_then(moment);
+    found.sort_by(|a, b| (placed(a), &a.id).cmp(&(placed(b), &b.id)));
+    found.dedup_by(|a, b| a.id == b.id);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// B-START 6: ids are random, and two comments may stand less than a millisecond apart.
+    #[test]
+    fn comments_of_one_millisecond_keep_their_order() {
+        let comment = |id: &str, at: &str| -> Comment {
+            serde_json::from_value(json!({"id": id, "created_at": at, "comment_html": "<p>x</p>"})).unwrap()
+        };
+        let (first, second) = ("2026-05-04T10:00:00.123100Z", "2026-05-04T10:00:00.123900Z");
+        let read = vec![comment("a", second), comment("f", first), comment("a", second)];
+        let ids: Vec<String> = in_order(read).into_iter().map(|c| c.id).collect();
+        assert_eq!(ids, ["f", "a"]);
     }
 }

@@ -197,8 +197,14 @@ impl Activity {
     }
 }
 
+/// A time of Plane's as it wrote it, for what is to be put in order: it counts microseconds.
+#[must_use]
+pub fn moment(text: &str) -> Option<jiff::Timestamp> {
+    text.parse().ok()
+}
+
 /// A time of Plane's, in milliseconds.
 #[must_use]
 pub fn time(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    moment(text).map(jiff::Timestamp::as_millisecond)
 }

@@ -324,6 +324,7 @@ impl Rig {
                 nonce: "n".to_owned(),
                 wrote: Vec::new(),
                 usage: Usage::default(),
+                heard: Seq(0),
             }))
             .await;
         }

@@ -127,6 +127,7 @@ fn afterwards(visit: u32, now: Millis) -> Vec<(Actor, Body)> {
         nonce: "n".to_owned(),
         wrote: Vec::new(),
         usage: Usage::default(),
+        heard: Seq(0),
     };
     let acted = Body::ActionEnded {
         visit,
