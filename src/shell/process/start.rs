@@ -80,7 +80,8 @@ pub(super) async fn refused(dir: &Path, alive: &Alive, dead: bool) -> SpawnError
     if !dead {
         return SpawnError::Silent { dir: dir.to_owned() };
     }
-    let said = fs::read_to_string(dir.join(names::ERRORS)).unwrap_or_default();
+    let said = files::read_small(&dir.join(names::ERRORS)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
     let detail = match said.trim() {
         "" => "it said nothing: was it killed, or is the disk full?".to_owned(),
         text => text.chars().take(500).collect(),

@@ -17,6 +17,7 @@
 //! | deaf, double-forking, fork-bombing agents; closed stdout; no newline | `process::killing::*`, `process::a_log_is_bounded_*`, `process::odd::ten_gigabytes_*` (ignored) |
 //! | pid used again | `process::killing::a_wrong_start_time_is_not_trusted`, `faults::processes::a_pid_that_was_used_again_*` |
 //! | clock jumps ± 1 h | `faults::clock::*`, unit: `store::tests::clock` |
+//! | pipes, folders and devices in the place of logs, orders and records | `hostile::pipes_in_the_place_of_a_log_*`, `process::odd::pipes_in_the_place_*`, `process::odd::a_folder_in_the_place_*` |
 //! | disk full at every write | `faults::disk::*`, unit: `store::tests::durability::a_full_disk_*` |
 //! | bit flips, truncated or deleted log | unit: `store::tests::opening::*` |
 //! | external reader or writer | `faults::disk::another_program_*`, unit: `store::tests::durability::another_program_*` |
