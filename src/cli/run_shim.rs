@@ -1,7 +1,7 @@
 //! `run-shim <run dir>` (hidden): owns one run, from its start to its recorded exit.
 //!
-//! The service may be stopped, killed or replaced meanwhile: the shim starts the agent, bounds its
-//! log, enforces its deadline, ends everything that belongs to the run and writes `exit.json`.
+//! The service may be stopped, killed or replaced meanwhile: the shim starts the agent, masks and bounds
+//! what it prints, enforces its deadline, ends everything that belongs to the run and writes `exit.json`.
 //! It lives in a session of its own and is the sub-reaper of whatever the agent starts; where it
 //! may, it gives the run a PID namespace or a cgroup of its own, and `--init` is then the first
 //! process in that namespace. `--probe LEVEL` tells whether a level can be had.
@@ -13,12 +13,13 @@ mod launch;
 mod log_cap;
 mod namespace;
 mod orders;
+mod output;
 mod record;
 mod shim;
 
 use std::path::Path;
 
-use crate::shell::process::{Alive, Containment, Owner, RunSpec, files, names, own};
+use crate::shell::process::{Alive, Containment, Handover, Owner, RunSpec, files, names, own};
 use ground::Ground;
 
 /// Does what the arguments of `run-shim` say. Exit status: 0 when the run was carried out and
@@ -52,6 +53,7 @@ fn me() -> Result<Alive, String> {
 
 fn carry_out(dir: &Path) -> Result<(), String> {
     let me = me()?;
+    let handover = Handover::receive();
     // Before anything else: a service that took the run for never started must not be wrong.
     if !own(dir, &Owner::Shim(me.clone())).map_err(|e| format!("cannot take {}: {e}", dir.display()))? {
         return Ok(());
@@ -65,5 +67,5 @@ fn carry_out(dir: &Path) -> Result<(), String> {
         files::read_json(&dir.join(names::SPEC)).map_err(|e| format!("cannot read {}/{}: {e}", dir.display(), names::SPEC))?;
     let spec = spec.ok_or_else(|| format!("{} has no {}", dir.display(), names::SPEC))?;
     let ground = Ground::take(spec.containment, &me)?;
-    ground::runtime()?.block_on(shim::run(dir, me, spec, ground))
+    ground::runtime()?.block_on(shim::run(dir, me, spec, handover, ground))
 }

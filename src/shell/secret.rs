@@ -1,11 +1,22 @@
 //! Secrets: read where the configuration says they are, never printed, never stored.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use crate::engine::rules;
 
 /// Longest secret, in bytes: a file that is larger is not a secret.
 const LONGEST: usize = 16 * 1024;
+
+/// Every secret that this process has read: what is masked wherever others' words are kept.
+static KNOWN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+
+/// The values of all secrets that were read so far.
+#[must_use]
+pub fn known() -> Vec<String> {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+}
 
 /// A secret's value. It does not print.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +49,7 @@ impl Secret {
                 "{place} does not hold a secret: it is longer than 16 KiB or has several lines"
             ));
         }
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
         Ok(Self(text.to_owned()))
     }
 
@@ -76,6 +88,7 @@ mod tests {
         std::fs::write(dir.path().join("token"), "  abc\n").unwrap();
         let secret = Secret::read(&rules::Secret::File("token".to_owned()), dir.path()).unwrap();
         assert_eq!(secret.reveal(), "abc");
+        assert!(known().contains(&"abc".to_owned()));
         assert_eq!(secret.scrub("x abc y"), "x *** y");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
     }

@@ -9,11 +9,12 @@ use crate::engine::model::{AgentNotes, Head, JobKind, RunEnd, RunId, RunReport, 
 use crate::engine::rules::{Output, Ruleset};
 use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
+use crate::shell::mask::Mask;
 use crate::shell::process::report::{self, Report};
 use crate::shell::process::{Exit, Outcome, TAIL, classify, judged, tail};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{OutboxRow, RunRow, RunState, StoreError};
-use crate::shell::{clock, crash};
+use crate::shell::{clock, crash, secret};
 
 /// Most paths kept in a report.
 const WROTE_MAX: usize = 1000;
@@ -44,9 +45,34 @@ pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> R
 pub async fn end_without_work(service: &Service, run: &RunRow, end: RunEnd) -> Result<(), StoreError> {
     // Before the end is on record: nobody looks at the files of a run that has ended.
     service.forget_run_files(run).await;
+    let end = scrubbed(end);
     let report = report(run, end.clone(), Usage::default());
     service.store.end_run(run.id, end, Some(report), None, clock::now()).await?;
     Ok(())
+}
+
+/// The end without the service's own secrets. What came through the log was masked on its way; what an agent wrote into
+/// its exit record, or what git and peers said, was not.
+fn scrubbed(end: RunEnd) -> RunEnd {
+    let mask = Mask::new(secret::known());
+    let clean = |text: String| mask.text(&text);
+    match end {
+        RunEnd::Exited { code, tail } => RunEnd::Exited { code, tail: clean(tail) },
+        RunEnd::Denied { tools } => RunEnd::Denied { tools: clean(tools) },
+        RunEnd::OutOfScope { paths } => RunEnd::OutOfScope {
+            paths: paths.into_iter().map(clean).collect(),
+        },
+        RunEnd::Permanent { detail } => RunEnd::Permanent { detail: clean(detail) },
+        RunEnd::Transient { detail, retry_after } => RunEnd::Transient {
+            detail: clean(detail),
+            retry_after,
+        },
+        RunEnd::Limited { detail, until } => RunEnd::Limited {
+            detail: clean(detail),
+            until,
+        },
+        RunEnd::Ok | RunEnd::NoOutput | RunEnd::Killed(_) | RunEnd::Lost => end,
+    }
 }
 
 fn report(run: &RunRow, end: RunEnd, usage: Usage) -> RunReport {
@@ -143,7 +169,9 @@ async fn settled(service: &Arc<Service>, effect: i64, run: &RunRow) -> Result<()
 }
 
 async fn end(service: &Service, run: &RunRow, end: RunEnd, report: Option<RunReport>, effect: i64) -> Result<(), StoreError> {
-    let report = report.unwrap_or_else(|| self::report(run, end.clone(), Usage::default()));
+    let end = scrubbed(end);
+    let mut report = report.unwrap_or_else(|| self::report(run, end.clone(), Usage::default()));
+    report.end = end.clone();
     tracing::info!(run = %run.id, slot = %run.slot, outcome = end.outcome(), detail = end.detail(), "ended");
     // Before the end is on record: nobody looks at the files of a run that has ended.
     service.forget_run_files(run).await;

@@ -85,3 +85,24 @@ fn a_process_left_in_the_background_does_not_outlive_its_run() {
     );
     world.nothing_is_left();
 }
+
+#[test]
+fn pipes_in_the_place_of_a_log_hold_up_nobody() {
+    let trap = "rm -f \"$SIGNALBOX_RUN_DIR.log\"; mkfifo \"$SIGNALBOX_RUN_DIR.log\"; mkdir -p \"$SIGNALBOX_RUN_DIR/exit.json/x\"; exit 3";
+    let mut set = toml::Table::new();
+    set.insert("agents.developer.run".to_owned(), vec!["sh", "-c", trap].into());
+    set.insert("preflight.enabled".to_owned(), false.into());
+    let mut world = World::new(&Setup { set, ..Setup::default() });
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_for(&item, "the end of a run", |seen| seen["runs"][0]["outcome"] == "failed");
+    let answer = world.ask("/api/runs/1/log");
+    assert!(
+        answer.status == 500 && format!("{answer:?}").contains("no regular file"),
+        "{answer:?}"
+    );
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.wait_mode(&item, "cancelled");
+    world.stop();
+}

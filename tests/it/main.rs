@@ -9,6 +9,7 @@
 mod backup;
 mod brakes;
 mod breaker;
+mod canary;
 mod chaos;
 mod chat;
 mod claude_real;

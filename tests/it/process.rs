@@ -302,16 +302,21 @@ async fn an_exit_that_cannot_be_written_is_written_later() {
             world.path("go").display()
         )))
         .await;
-    // As good as a full disk: the record cannot take its place.
-    let obstacle = world.run_dir().join("exit.json");
-    fs::create_dir(&obstacle).expect("obstacle");
+    // As good as a full disk: none of the files that the record is first written to can be made.
+    let obstacle = |n: u32| world.run_dir().join(format!("exit.json.{}.{n}.tmp", alive.pid));
+    for n in 0..1000 {
+        fs::create_dir(obstacle(n)).expect("obstacle");
+    }
     fs::write(world.path("go"), "").expect("go");
     until("the agent's end", || world.tagged().is_empty().then_some(())).await;
     assert!(
         matches!(supervisor().evidence(&world.run_dir()).await, Evidence::Alive(_)),
         "the shim gave up"
     );
-    fs::remove_dir(&obstacle).expect("removed");
+    for n in 0..1000 {
+        // A failed try takes away what it can: that is no folder.
+        fs::remove_dir(obstacle(n)).expect("removed");
+    }
     assert_eq!(world.exit(&alive).await.code, Some(6));
 }
 

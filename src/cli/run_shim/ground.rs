@@ -1,6 +1,7 @@
 //! What holds the run: the best level of containment that can be had here.
 
-use std::io::{self, Read};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
@@ -86,32 +87,42 @@ impl Ground {
         }
     }
 
-    /// Starts the agent on it.
+    /// Starts the agent on it, its output going to `output`; `secrets` are those variables of it that are in no file.
     ///
     /// # Errors
     /// A sentence for people.
-    pub(super) fn start(&self, spec: &RunSpec, dir: &Path) -> Result<Started, String> {
+    pub(super) fn start(&self, spec: &RunSpec, dir: &Path, secrets: &BTreeMap<String, String>, output: OwnedFd) -> Result<Started, String> {
         let alone = |child| Started { child, init: None };
         match self {
-            Self::Tagged => launch(spec).map(alone),
+            Self::Tagged => launch(spec, output).map(alone),
             Self::Cgroup(leaf) => leaf
-                .inside(|| launch(spec))
+                .inside(|| launch(spec, output))
                 .map_err(|e| format!("the cgroup {} cannot be used: {e}", leaf.dir().display()))?
                 .map(alone),
-            Self::Pidns => init(Some(dir)),
+            Self::Pidns => init(Some((dir, secrets, output))),
         }
     }
 }
 
 /// Starts the init, which starts the agent.
-fn init(dir: Option<&Path>) -> Result<Started, String> {
+fn init(run: Option<(&Path, &BTreeMap<String, String>, OwnedFd)>) -> Result<Started, String> {
     let failed = |e: io::Error| format!("the init of the run cannot be started: {e}");
     let mut command = Command::new(SELF);
-    command.args(["run-shim", "--init"]).args(dir);
+    command.args(["run-shim", "--init"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut secrets = Vec::new();
+    if let Some((dir, given, output)) = run {
+        command.arg(dir).stderr(output);
+        secrets = serde_json::to_vec(given).unwrap_or_default();
+        secrets.push(b'\n');
+    }
     let mut child = command.spawn().map_err(failed)?;
+    // With our end of the output.
+    drop(command);
     let pipes = child.stdin.take().zip(child.stdout.take());
-    let (life, mut words) = pipes.ok_or("the init of the run has no pipes")?;
+    let (mut life, mut words) = pipes.ok_or("the init of the run has no pipes")?;
+    // One that is gone already says why, or nothing.
+    let _ = life.write_all(&secrets);
     match first(&mut words) {
         Some(Word::Started) => {}
         Some(Word::Refused(why)) => return Err(why),

@@ -1,7 +1,9 @@
 //! The init of a run's PID namespace: starts the agent, tells how it ended, reaps what is left.
 //! When it ends, for whatever reason, the kernel ends everything in the namespace.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -35,6 +37,8 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
         eprintln!("this is not the first process of a namespace");
         return 1;
     }
+    // Before anything else reads there.
+    let secrets = dir.map(|_| secrets()).unwrap_or_default();
     if let Err(error) = namespace::inside().and_then(|()| tie()) {
         tell(&Word::Refused(format!(
             "the namespace of the run cannot be set up: {error}; set `containment = \"cgroup\"` in signalbox.toml"
@@ -45,7 +49,7 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
         tell(&Word::Started);
         return 0;
     };
-    match begin(dir) {
+    match begin(dir, secrets) {
         Ok(agent) => {
             tell(&Word::Started);
             reap(agent);
@@ -56,6 +60,14 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
             1
         }
     }
+}
+
+/// Variables that are in no file, from the shim: the first line of what it says.
+fn secrets() -> BTreeMap<String, String> {
+    let mut line = String::new();
+    // A shim that is gone says nothing, and this process ends before it starts anything.
+    let _ = io::stdin().read_line(&mut line);
+    serde_json::from_str(&line).unwrap_or_default()
 }
 
 /// Ties the namespace's life to the shim's.
@@ -75,9 +87,13 @@ fn tie() -> io::Result<()> {
     Ok(())
 }
 
-fn begin(dir: &Path) -> Result<i32, String> {
+fn begin(dir: &Path, secrets: BTreeMap<String, String>) -> Result<i32, String> {
     let spec: Option<RunSpec> = files::read_json(&dir.join(names::SPEC)).map_err(|e| format!("cannot read {}: {e}", dir.display()))?;
-    launch(&spec.ok_or_else(|| format!("{} has no {}", dir.display(), names::SPEC))?)
+    let mut spec = spec.ok_or_else(|| format!("{} has no {}", dir.display(), names::SPEC))?;
+    spec.env.extend(secrets);
+    // The shim made the run's own pipe this process's standard error.
+    let output = io::stderr().as_fd().try_clone_to_owned();
+    launch(&spec, output.map_err(|e| format!("its output cannot be taken: {e}"))?)
 }
 
 /// Reaps until nothing is left in the namespace.

@@ -1,101 +1,147 @@
-//! The bound on a log: beginning and end are kept, the middle is given back to the file system.
+//! The log, and the bound on it: beginning and end are kept, the middle is given back to the file system.
 //!
-//! The agent writes to the file itself, so nothing can stand in between. Instead a hole is
-//! punched: offsets stay what they were, appends go on, only the disk space of the middle
-//! is freed; a notice stands where the hole begins. Between two looks an agent may exceed the
-//! bound by what it writes in that time. Where the file system has no holes, the log is cut back
-//! to its beginning and the notice instead, and goes on from there.
+//! A hole is punched: offsets stay what they were, so that whoever reads along goes on where it was; only
+//! the disk space of the middle is freed; a notice stands where the hole begins. Where the file system has no
+//! holes, the log is cut back to its beginning and the notice instead, and goes on from there.
+//!
+//! The file is opened once and never by its name again: whatever the agent puts there, nothing else is written to.
+//! What the disk has no room for is dropped, which a notice says once there is room.
 
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 
-/// How often an ordinary log is looked at, and one that grows quickly.
-const SLOW: Duration = Duration::from_secs(1);
-const FAST: Duration = Duration::from_millis(100);
 /// A smaller bound would not hold the notice and a useful tail.
 const LEAST: u64 = 16 * 1024;
+/// Bytes written between two looks at the bound.
+const STEP: usize = 64 * 1024;
 
 pub(super) struct LogCap {
     /// Not in append mode: the notice goes to a place in the middle.
-    file: Option<File>,
+    file: File,
     cap: u64,
+    /// Where the next byte goes.
+    size: u64,
     /// Where kept output begins again, once something was dropped.
     resume: u64,
     /// Bytes that a file system without holes has cut off.
     cut: u64,
-    last: u64,
+    /// Bytes given to be written.
+    printed: u64,
+    /// Those of them for which there was no room, and those not yet told about.
+    lost: u64,
+    untold: u64,
 }
 
 impl LogCap {
-    /// Watches a log that may not exist yet.
-    pub(super) fn new(path: &Path, cap: u64) -> Self {
-        let file = OpenOptions::new().write(true).read(true).open(path).ok();
-        Self {
+    /// Opens a log, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or something else lies in its place.
+    pub(super) fn create(path: &Path, cap: u64) -> io::Result<Self> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.custom_flags(flags.bits()).open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        Ok(Self {
             file,
             cap: cap.max(LEAST),
+            size: found.len(),
             resume: 0,
             cut: 0,
-            last: 0,
+            printed: 0,
+            lost: 0,
+            untold: 0,
+        })
+    }
+
+    /// Writes, and drops what is over the bound, or what there is no room for.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.printed += bytes.len() as u64;
+        for piece in bytes.chunks(STEP) {
+            let done = if self.tell() { self.put(piece) } else { 0 };
+            self.lost += (piece.len() - done) as u64;
+            self.untold += (piece.len() - done) as u64;
+            // Nothing a run could do about it: the log is a service to people, not the run's work.
+            let _ = self.bound();
         }
     }
 
-    /// Drops what is over the bound. Returns after how long to look again.
-    pub(super) fn look(&mut self) -> Duration {
-        // Nothing a run could do about it: the log is a service to people, not the run's work.
-        let Ok(size) = self.bound() else { return SLOW };
-        let grown = size.saturating_sub(self.last);
-        self.last = size;
-        if grown > self.cap / 8 { FAST } else { SLOW }
+    /// The last word. Bytes printed in all, and whether some were dropped.
+    pub(super) fn finish(mut self) -> (u64, bool) {
+        self.tell();
+        (self.printed, self.resume > 0 || self.lost > 0)
     }
 
-    /// Bytes printed in all, and whether some were dropped.
-    pub(super) fn total(&mut self) -> (u64, bool) {
-        let size = self.bound().unwrap_or(self.last);
-        (size + self.cut, self.resume > 0)
+    /// Says what was lost, if it was not said yet and can be.
+    fn tell(&mut self) -> bool {
+        if self.untold == 0 {
+            return true;
+        }
+        let (at, notice) = (self.size, lost(self.untold));
+        if self.put(notice.as_bytes()) == notice.len() {
+            self.untold = 0;
+            return true;
+        }
+        // A torn notice would be taken for the agent's own words.
+        let _ = self.file.set_len(at);
+        self.size = at;
+        false
+    }
+
+    /// Writes as much as there is room for.
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.file.write_at(&bytes[done..], self.size) {
+                Ok(0) => break,
+                Ok(n) => {
+                    done += n;
+                    self.size += n as u64;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        done
     }
 
     fn head(&self) -> u64 {
         self.cap / 4
     }
 
-    fn bound(&mut self) -> io::Result<u64> {
-        let Some(file) = &self.file else { return Ok(0) };
-        let size = file.metadata()?.len();
-        // The agent may have truncated the file itself.
-        self.resume = self.resume.min(size);
-        let kept = if self.resume == 0 {
-            size
-        } else {
-            self.head() + (size - self.resume)
-        };
+    fn bound(&mut self) -> io::Result<()> {
+        let (size, head) = (self.size, self.head());
+        let kept = if self.resume == 0 { size } else { head + (size - self.resume) };
         if kept <= self.cap {
-            return Ok(size);
+            return Ok(());
         }
         let resume = size - self.cap / 2;
-        let head = self.head();
         let notice = notice(resume - head + self.cut);
         let hole = head + notice.len() as u64;
         let signed = |n: u64| i64::try_from(n).map_err(io::Error::other);
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        match fallocate(file, flags, signed(hole)?, signed(resume - hole)?) {
+        match fallocate(&self.file, flags, signed(hole)?, signed(resume - hole)?) {
             Ok(()) => {
-                file.write_all_at(notice.as_bytes(), head)?;
+                self.file.write_all_at(notice.as_bytes(), head)?;
                 self.resume = resume;
-                Ok(size)
+                Ok(())
             }
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
                 self.cut += size - hole;
                 let notice = self::notice(self.cut);
-                file.set_len(head)?;
-                file.write_all_at(notice.as_bytes(), head)?;
-                self.resume = head;
-                Ok(hole)
+                self.file.set_len(head)?;
+                self.file.write_all_at(notice.as_bytes(), head)?;
+                (self.resume, self.size) = (head, hole);
+                Ok(())
             }
             Err(e) => Err(e.into()),
         }
@@ -107,28 +153,29 @@ fn notice(dropped: u64) -> String {
     format!("\n\n[signalbox: {dropped:>20} bytes of output were dropped here, the log had reached its limit]\n\n")
 }
 
+fn lost(bytes: u64) -> String {
+    format!("\n\n[signalbox: {bytes} bytes of output were lost here, they could not be written; was the disk full?]\n\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn beginning_and_end_stay_and_disk_use_is_bounded() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("1.log");
-        let mut agent = OpenOptions::new().append(true).create(true).open(&path)?;
         let cap = 256 * 1024;
-        let mut log = LogCap::new(&path, cap);
-        writeln!(agent, "the beginning")?;
+        let mut log = LogCap::create(&path, cap)?;
+        log.write(b"the beginning\n");
         for n in 0..40 {
-            agent.write_all(format!("{n:>63}\n").repeat(1024).as_bytes())?;
-            assert_eq!(log.look(), FAST);
+            log.write(format!("{n:>63}\n").repeat(1024).as_bytes());
             let used = std::fs::metadata(&path)?.blocks() * 512;
             assert!(used <= cap + 8192, "{used} bytes on disk after {n}");
         }
-        writeln!(agent, "the end")?;
-        let (bytes, truncated) = log.total();
+        log.write(b"the end\n");
+        let (bytes, truncated) = log.finish();
         assert_eq!((bytes, truncated), (14 + 40 * 65536 + 8, true));
         let text = crate::shell::process::tail(&path, bytes)?;
         assert!(text.starts_with("the beginning\n") && text.ends_with("the end\n"));
@@ -141,10 +188,42 @@ mod tests {
     fn a_small_log_is_left_alone() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("1.log");
-        std::fs::write(&path, "short\n")?;
-        let mut log = LogCap::new(&path, 0);
-        assert_eq!((log.look(), log.total()), (SLOW, (6, false)));
+        let mut log = LogCap::create(&path, 0)?;
+        log.write(b"short\n");
+        assert_eq!(log.finish(), (6, false));
         assert_eq!(std::fs::read(&path)?, b"short\n");
+        Ok(())
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_said() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("1.log");
+        let mut log = LogCap::create(&path, 0)?;
+        log.write(b"one\n");
+        // Every write to this one finds the disk full.
+        let real = std::mem::replace(&mut log.file, OpenOptions::new().write(true).open("/dev/full")?);
+        log.write(b"two\n");
+        log.write(b"three\n");
+        log.file = real;
+        log.write(b"four\n");
+        assert_eq!(log.finish(), (19, true));
+        let text = std::fs::read_to_string(&path)?;
+        assert!(
+            text.starts_with("one\n\n\n[signalbox: 10 bytes of output were lost here") && text.ends_with("]\n\nfour\n"),
+            "{text}"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_file_is_taken_for_a_log() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (pipe, link) = (dir.path().join("pipe"), dir.path().join("link"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link)?;
+        assert!(LogCap::create(&pipe, 0).is_err() && LogCap::create(&link, 0).is_err());
+        assert!(!dir.path().join("elsewhere").exists());
         Ok(())
     }
 }

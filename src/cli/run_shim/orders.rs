@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::engine::model::Kill;
-use crate::shell::process::{KillOrder, names};
+use crate::shell::process::{KillOrder, files, names};
 
 /// What was found in the run directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn vanished(dir: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Option<KillOrder> {
-    match fs::read(path) {
+    match files::read_small(path) {
         Ok(bytes) => Some(KillOrder::parse(&bytes)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
         // It is there but cannot be read: an order all the same.
@@ -67,6 +67,9 @@ mod tests {
             })
         );
         assert_eq!(look(dir.path()), Told::Nothing);
+        // A pipe that nobody writes to is an order like any other, and nothing to wait for.
+        nix::unistd::mkfifo(&dir.path().join(names::KILL), nix::sys::stat::Mode::S_IRWXU)?;
+        assert!(matches!(look(dir.path()), Told::End(_)));
         fs::write(dir.path().join(names::ABANDON), "")?;
         assert!(matches!(look(dir.path()), Told::Abandoned(_)));
         assert!(matches!(look(&dir.path().join("gone")), Told::Abandoned(_)));

@@ -1,4 +1,4 @@
-//! What the shim writes down. A full disk delays it; it does not end it.
+//! What the shim writes down. A full disk delays it; what lies in the way is moved; neither ends it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -49,8 +49,26 @@ pub(super) async fn write_exit(dir: &Path, exit: &mut Exit) {
         if vanished(dir) {
             return;
         }
-        sleep(PAUSE).await;
+        let obstructed = matches!(
+            error.kind(),
+            ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory | ErrorKind::AlreadyExists
+        );
+        if !(obstructed && put_aside(&dir.join(names::EXIT))) {
+            sleep(PAUSE).await;
+        }
     }
+}
+
+/// Renames the folder that an agent made in the place of a record; `true` when the place is free now.
+fn put_aside(path: &Path) -> bool {
+    if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return false;
+    }
+    // A free name, and one that nobody can have taken to be in our way: renaming never replaces a folder with something in it.
+    (0..1000).any(|n| {
+        let aside = path.with_extension(format!("json.moved-{n}"));
+        aside.symlink_metadata().is_err() && std::fs::rename(path, &aside).is_ok()
+    })
 }
 
 /// Whether nothing more can be written below `dir`.
@@ -67,4 +85,25 @@ pub(super) fn wall() -> Millis {
 pub(super) fn boottime() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_in_the_place_of_the_record_is_put_aside() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (place, aside) = (dir.path().join(names::EXIT), dir.path().join("exit.json.moved-0"));
+        std::fs::create_dir_all(aside.join("taken"))?;
+        std::fs::create_dir_all(place.join("x"))?;
+        let mut exit = Exit {
+            code: Some(3),
+            ..Exit::default()
+        };
+        write_exit(dir.path(), &mut exit).await;
+        assert_eq!(files::read_json::<Exit>(&place)?.map(|e| e.code), Some(Some(3)));
+        assert!(dir.path().join("exit.json.moved-1/x").is_dir(), "nothing is thrown away");
+        Ok(())
+    }
 }

@@ -11,13 +11,17 @@ use super::cascade::{Cascade, Grasp, Reaper};
 use super::ground::{Ground, Line, Started};
 use super::log_cap::LogCap;
 use super::orders::{self, Told};
+use super::output::Output;
 use super::record::{Begun, boottime, wall, write_exit, write_shim};
 use crate::engine::model::Kill;
+use crate::shell::mask::Mask;
 use crate::shell::process::procs::{Found, Scope, child_of};
-use crate::shell::process::{Alive, Exit, KillOrder, RunSpec, start_time, tag};
+use crate::shell::process::{Alive, Exit, Handover, KillOrder, RunSpec, start_time, tag};
 
 /// What an agent left behind gets this long between SIGTERM and SIGKILL, or the run's grace if that is shorter.
 const LEFTOVER_GRACE_MS: i64 = 2_000;
+/// Longest time between two looks at everything.
+const PACE: Duration = Duration::from_secs(1);
 
 struct Signals {
     child: Signal,
@@ -56,7 +60,7 @@ impl Signals {
 }
 
 /// Carries out the run of `dir`, which is ours.
-pub(super) async fn run(dir: &Path, me: Alive, spec: RunSpec, ground: Ground) -> Result<(), String> {
+pub(super) async fn run(dir: &Path, me: Alive, mut spec: RunSpec, handover: Handover, ground: Ground) -> Result<(), String> {
     let mut signals = Signals::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
     let started_at = wall();
     write_shim(dir, &me, &ground, None).map_err(|e| format!("cannot write who we are into {}: {e}", dir.display()))?;
@@ -66,9 +70,16 @@ pub(super) async fn run(dir: &Path, me: Alive, spec: RunSpec, ground: Ground) ->
         containment: ground.level(),
         ..Exit::default()
     };
-    match ground.start(&spec, dir) {
-        Ok(started) => Shim::new(dir, me, spec, &ground, started).watch(&mut signals, &mut exit).await,
-        Err(error) => exit.launch_error = Some(error),
+    let mask = handover.mask(&mut spec);
+    let scrub = Mask::clone(&mask);
+    match start(&ground, &spec, dir, &handover, mask) {
+        Ok((started, output)) => {
+            drop((handover, scrub));
+            Shim::new(dir, me, spec, &ground, started, output)
+                .watch(&mut signals, &mut exit)
+                .await;
+        }
+        Err(error) => exit.launch_error = Some(scrub.text(&error)),
     }
     if let Ground::Cgroup(leaf) = &ground {
         leaf.remove();
@@ -76,6 +87,19 @@ pub(super) async fn run(dir: &Path, me: Alive, spec: RunSpec, ground: Ground) ->
     exit.ended_at = wall();
     write_exit(dir, &mut exit).await;
     Ok(())
+}
+
+/// Starts the agent, and takes what it prints.
+fn start(ground: &Ground, spec: &RunSpec, dir: &Path, handover: &Handover, mask: Mask) -> Result<(Started, Output), String> {
+    let log = LogCap::create(&spec.log, spec.log_max_bytes).map_err(|e| {
+        let log = spec.log.display();
+        format!("cannot open log {log}: {e}; free disk space or mend its permissions")
+    })?;
+    let pipe = |e| format!("its output cannot be taken: {e}; are there too many open files?");
+    let (reader, writer) = std::io::pipe().map_err(pipe)?;
+    let output = Output::begin(reader.into(), mask, log).map_err(pipe)?;
+    let started = ground.start(spec, dir, &handover.env, writer.into())?;
+    Ok((started, output))
 }
 
 /// A run under way.
@@ -96,7 +120,7 @@ struct Shim<'a> {
     deadline: i64,
     scope: Scope,
     reaper: Reaper,
-    log: LogCap,
+    output: Output,
     killed: Option<Kill>,
     cascade: Option<Cascade>,
     left_behind: HashSet<Found>,
@@ -105,7 +129,7 @@ struct Shim<'a> {
 }
 
 impl<'a> Shim<'a> {
-    fn new(dir: &Path, me: Alive, spec: RunSpec, ground: &'a Ground, started: Started) -> Self {
+    fn new(dir: &Path, me: Alive, spec: RunSpec, ground: &'a Ground, started: Started, output: Output) -> Self {
         let child = Found {
             pid: started.child,
             start: start_time(started.child).unwrap_or(0),
@@ -139,7 +163,7 @@ impl<'a> Shim<'a> {
                 tag: tag(dir),
             },
             reaper: Reaper::new(child.pid),
-            log: LogCap::new(&spec.log, spec.log_max_bytes),
+            output,
             recorded: false,
             status: None,
             killed: None,
@@ -163,7 +187,7 @@ impl<'a> Shim<'a> {
             }
             let childless = self.reap();
             self.obey(false);
-            let mut pause = self.log.look();
+            let mut pause = PACE;
             if self.status.is_some() {
                 if self.cascade.is_none() {
                     self.end(None, LEFTOVER_GRACE_MS.min(self.spec.grace_ms));
@@ -198,7 +222,7 @@ impl<'a> Shim<'a> {
                 self.obey(true);
             }
         };
-        self.conclude(exit, refused);
+        self.conclude(exit, refused).await;
     }
 
     /// Reaps, and learns how the agent ended; `true` when no child is left.
@@ -217,10 +241,10 @@ impl<'a> Shim<'a> {
         childless
     }
 
-    fn conclude(mut self, exit: &mut Exit, refused: u32) {
+    async fn conclude(self, exit: &mut Exit, refused: u32) {
         (exit.code, exit.signal) = self.status.unwrap_or_default();
         exit.killed = self.killed;
-        (exit.log_bytes, exit.log_truncated) = self.log.total();
+        (exit.log_bytes, exit.log_truncated) = self.output.end().await;
         exit.survivors = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
         exit.unkillable = refused;
     }

@@ -1,10 +1,11 @@
-//! Small JSON files that appear whole or not at all.
+//! Small JSON files that appear whole or not at all, and reading what an agent may have put in the place of a file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,12 +41,42 @@ pub(crate) fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Longest small file, in bytes: what is larger is nobody's record.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// Opens a file below a run's folder for reading. Whatever an agent put there instead is refused, not
+/// waited for: a pipe nobody writes to would be read for ever, a device without end.
+///
+/// # Errors
+/// When it cannot be opened, or is no regular file.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+    }
+}
+
+/// Reads a small file below a run's folder.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is longer than 16 MiB.
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if open_regular(path)?.take(LONGEST + 1).read_to_end(&mut bytes)? as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 16 MiB"));
+    }
+    Ok(bytes)
+}
+
 /// Reads a JSON file; `None` when it is absent.
 ///
 /// # Errors
 /// When it cannot be read, or is not what it should be.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
+    match read_small(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
@@ -85,6 +116,19 @@ mod tests {
         assert!(!create_exclusive(&path, b"two")?);
         assert_eq!(fs::read(&path)?, b"one");
         assert_eq!(fs::read_dir(dir.path())?.count(), 1, "temporary files stayed behind");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (pipe, link) = (dir.path().join("pipe"), dir.path().join("link"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+        std::os::unix::fs::symlink("/dev/zero", &link)?;
+        for path in [&pipe, &link, Path::new("/dev/zero"), dir.path()] {
+            assert!(read_small(path).is_err(), "{}", path.display());
+            assert!(read_json::<Vec<i32>>(path).is_err(), "{}", path.display());
+        }
         Ok(())
     }
 

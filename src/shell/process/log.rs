@@ -7,11 +7,13 @@ use std::path::Path;
 
 use nix::unistd::{Whence, lseek};
 
+use super::files::open_regular;
+
 /// At most `max` bytes of a log from `offset` on, and the offset to go on from. Empty at the end;
 /// the dropped middle of a log that grew over its limit is skipped.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// When the log cannot be read, or what lies in its place is no regular file.
 pub async fn read_from(path: &Path, offset: u64, max: usize) -> io::Result<(Vec<u8>, u64)> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || read(&path, offset, max))
@@ -20,7 +22,7 @@ pub async fn read_from(path: &Path, offset: u64, max: usize) -> io::Result<(Vec<
 }
 
 pub(super) fn read(path: &Path, offset: u64, max: usize) -> io::Result<(Vec<u8>, u64)> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let size = file.metadata()?.len();
     if offset >= size {
         return Ok((Vec::new(), size));

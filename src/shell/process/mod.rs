@@ -6,7 +6,7 @@
 //! only watches; when it is started again it finds the shim by boot id, pid and start time.
 //!
 //! ```text
-//! spec.json   what to run                          (service, before the shim starts)
+//! spec.json   what to run, without its secrets     (service, before the shim starts)
 //! owner       who decides about the run            (shim or service: whoever makes it first)
 //! shim.json   identity of shim and agent           (shim)
 //! kill        an order to end the run              (service, or a person)
@@ -19,6 +19,7 @@ mod classify;
 mod environment;
 mod evidence;
 pub(crate) mod files;
+mod handover;
 mod identity;
 mod judged;
 mod log;
@@ -37,6 +38,7 @@ mod wait;
 pub use crate::engine::model::Containment;
 pub use classify::{TAIL, classify, tail};
 pub use environment::environment;
+pub(crate) use handover::Handover;
 pub use identity::{Alive, boot_id, start_time};
 pub(crate) use identity::{Stat, handle, signal, stat};
 pub use judged::judged;

@@ -35,11 +35,12 @@ pub struct RunSpec {
     pub program: Vec<String>,
     /// Working directory.
     pub cwd: PathBuf,
-    /// The complete environment: nothing is inherited.
+    /// The complete environment: nothing is inherited. Variables whose names say that they are secret are
+    /// handed to the shim and not written down.
     pub env: BTreeMap<String, String>,
     /// What it reads on standard input; nothing when absent.
     pub stdin: Option<PathBuf>,
-    /// Where its output goes, both streams, appended.
+    /// Where its output goes, both streams, masked.
     pub log: PathBuf,
     /// Bytes of output that are kept on disk: beginning and end; the middle is dropped.
     pub log_max_bytes: u64,
@@ -67,9 +68,9 @@ pub struct Exit {
     pub started_at: Millis,
     /// Wall time; everything that belongs to the run was verified gone.
     pub ended_at: Millis,
-    /// Bytes it printed, the dropped ones included.
+    /// Bytes it printed, once masked; the dropped ones included.
     pub log_bytes: u64,
-    /// Whether the middle of its output was dropped.
+    /// Whether some of its output was dropped: the middle, or what the disk had no room for.
     pub log_truncated: bool,
     /// Processes that it left behind when it ended by itself; they were ended.
     pub survivors: u32,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::sweep::sweep;
 use super::wait::ended;
-use super::{Alive, Owner, RUN_DIR_VAR, RunSpec, SpawnError, boot_id, files, handle, names, own, signal};
+use super::{Alive, Handover, Owner, RUN_DIR_VAR, RunSpec, SpawnError, boot_id, files, handle, names, own, signal};
 
 /// A shim that has not taken its run after this long never will.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(20);
@@ -40,6 +40,7 @@ pub(super) fn start(exe: &Path, dir: &Path, mut spec: RunSpec) -> Result<(PathBu
     if let Some(home) = spec.env.get("HOME").map(PathBuf::from).filter(|home| home.starts_with(&dir)) {
         private(&home).map_err(prepare)?;
     }
+    let handover = Handover::take(&mut spec).file().map_err(prepare)?;
     files::write_json(&dir.join(names::SPEC), &spec).map_err(prepare)?;
     let errors = File::create(dir.join(names::ERRORS)).map_or_else(|_| Stdio::null(), Stdio::from);
     let exe = std::path::absolute(exe).map_err(|source| SpawnError::Start {
@@ -48,7 +49,7 @@ pub(super) fn start(exe: &Path, dir: &Path, mut spec: RunSpec) -> Result<(PathBu
     })?;
     let mut command = Command::new(&exe);
     command.arg("run-shim").arg(&dir).env_clear().current_dir("/");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn();
+    let child = command.stdin(handover).stdout(Stdio::null()).stderr(errors).spawn();
     let child = child.map_err(|source| SpawnError::Start { exe: exe.clone(), source })?;
     let pid = child.id().cast_signed();
     // The child was not reaped, so its pid is still its own. A shim that has already ended shows
@@ -80,7 +81,8 @@ pub(super) async fn refused(dir: &Path, alive: &Alive, dead: bool) -> SpawnError
     if !dead {
         return SpawnError::Silent { dir: dir.to_owned() };
     }
-    let said = fs::read_to_string(dir.join(names::ERRORS)).unwrap_or_default();
+    let said = files::read_small(&dir.join(names::ERRORS)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
     let detail = match said.trim() {
         "" => "it said nothing: was it killed, or is the disk full?".to_owned(),
         text => text.chars().take(500).collect(),

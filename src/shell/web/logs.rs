@@ -58,7 +58,7 @@ pub(super) async fn log(State(web): State<Web>, Path(id): Path<i64>, Query(query
     let path = web.service.log_path(row.id);
     let offset = match (query.offset, query.tail) {
         (Some(offset), _) => offset,
-        (None, Some(tail)) => tokio::fs::metadata(&path).await.map_or(0, |m| m.len().saturating_sub(tail)),
+        (None, Some(tail)) => tokio::fs::symlink_metadata(&path).await.map_or(0, |m| m.len().saturating_sub(tail)),
         (None, None) => 0,
     };
     let max = query.max.unwrap_or(PIECE).clamp(4, MAX_PIECE);

@@ -14,9 +14,11 @@
 //! | drain, second signal, upgrade | `kill::a_service_that_drains_*`, `kill::a_second_signal_*`, `faults::processes::an_upgrade_*` |
 //! | deliveries: duplicate, re-ordered, lost, forged, oversized | `plane::deliveries::*`, `peers::lost`, `peers::forged`, `gitea::hooks` |
 //! | STOP in every stage and state, × crash, × late completion | unit: `store::tests::matrix`, `crash::at_every_place_of_a_stop`, `kill::a_stop_asked_for_*` |
-//! | deaf, double-forking, fork-bombing agents; closed stdout; no newline | `process::killing::*`, `process::a_log_is_bounded_*`, `process::odd::ten_gigabytes_*` (ignored) |
+//! | deaf, double-forking, fork-bombing agents; closed stdout; no newline | `process::killing::*`, `process::a_log_is_bounded_*`, `process::odd::ten_gigabytes_*` (ignored), unit: `run_shim::log_cap`, `run_shim::output` |
 //! | pid used again | `process::killing::a_wrong_start_time_is_not_trusted`, `faults::processes::a_pid_that_was_used_again_*` |
 //! | clock jumps ± 1 h | `faults::clock::*`, unit: `store::tests::clock` |
+//! | pipes, folders and devices in the place of logs, orders and records | `hostile::pipes_in_the_place_of_a_log_*`, `process::odd::pipes_in_the_place_*`, `process::odd::a_folder_in_the_place_*` |
+//! | a secret that an agent prints in every form | `canary::*`, unit: `mask::tests::*`, `run_shim::output` |
 //! | disk full at every write | `faults::disk::*`, unit: `store::tests::durability::a_full_disk_*` |
 //! | bit flips, truncated or deleted log | unit: `store::tests::opening::*` |
 //! | external reader or writer | `faults::disk::another_program_*`, unit: `store::tests::durability::another_program_*` |

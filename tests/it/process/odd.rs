@@ -125,6 +125,28 @@ async fn a_program_that_cannot_be_executed_says_so() {
     }
 }
 
+/// ★ A folder in the place of the exit record delays nothing.
+#[tokio::test]
+async fn a_folder_in_the_place_of_the_exit_record_is_put_aside() {
+    let world = World::new();
+    let alive = world.spawn(&world.sh("mkdir -p \"$SIGNALBOX_RUN_DIR/exit.json/x\"; exit 3")).await;
+    assert_eq!(world.exit(&alive).await.code, Some(3));
+    assert!(world.run_dir().join("exit.json.moved-0/x").is_dir(), "it is kept for a look");
+}
+
+/// ★ Pipes in the place of an order, of the log: nobody waits for a writer who never comes.
+#[tokio::test]
+async fn pipes_in_the_place_of_files_are_not_waited_for() {
+    let world = World::new();
+    let mut spec = world.sh("rm -f ../7.log; mkfifo ../7.log; mkfifo \"$SIGNALBOX_RUN_DIR/kill\"; sleep 60");
+    spec.cwd = world.path("cwd");
+    fs::create_dir(&spec.cwd).expect("a folder");
+    let alive = world.spawn(&spec).await;
+    let exit = world.exit(&alive).await;
+    assert_eq!(exit.killed, Some(Kill::Foreign), "an order like any other");
+    assert!(tail(&world.path("7.log"), 100).is_err(), "no log");
+}
+
 /// ★ 10 GB without a newline, at the bound that a service gives.
 #[tokio::test]
 #[ignore = "a minute, and 10 GB through the disk"]
