@@ -43,7 +43,7 @@ pub(super) fn write_shim(dir: &Path, me: &Alive, ground: &Ground, started: Optio
 
 /// Writes the exit record, however long that takes; gives up only when the run directory is gone.
 pub(super) async fn write_exit(dir: &Path, exit: &mut Exit) {
-    exit.disk_full = full(dir);
+    exit.disk_full |= full(dir);
     while let Err(error) = files::write_json(&dir.join(names::EXIT), exit) {
         exit.disk_full |= matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         if vanished(dir) {
@@ -72,7 +72,7 @@ fn put_aside(path: &Path) -> bool {
 }
 
 /// Whether nothing more can be written below `dir`.
-fn full(dir: &Path) -> bool {
+pub(super) fn full(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|s| s.blocks_available().saturating_mul(s.fragment_size()) < LEAST)
 }
 

@@ -12,7 +12,7 @@ use super::ground::{Ground, Line, Started};
 use super::log_cap::LogCap;
 use super::orders::{self, Told};
 use super::output::Output;
-use super::record::{Begun, boottime, wall, write_exit, write_shim};
+use super::record::{Begun, boottime, full, wall, write_exit, write_shim};
 use crate::engine::model::Kill;
 use crate::shell::mask::Mask;
 use crate::shell::process::procs::{Found, Scope, child_of};
@@ -116,6 +116,8 @@ struct Shim<'a> {
     recorded: bool,
     /// How the agent ended: exit status or signal.
     status: Option<(Option<i32>, Option<i32>)>,
+    /// Whether the disk was full then.
+    disk_full: bool,
     /// Since boot.
     deadline: i64,
     scope: Scope,
@@ -166,6 +168,7 @@ impl<'a> Shim<'a> {
             output,
             recorded: false,
             status: None,
+            disk_full: false,
             killed: None,
             cascade: None,
             left_behind: HashSet::new(),
@@ -237,6 +240,8 @@ impl<'a> Shim<'a> {
                     line.ended(gone).or(gone.then_some((None, Some(9))))
                 }
             };
+            // There may be room again by the time that it is written down.
+            self.disk_full = self.status.is_some() && full(&self.dir);
         }
         childless
     }
@@ -244,6 +249,7 @@ impl<'a> Shim<'a> {
     async fn conclude(self, exit: &mut Exit, refused: u32) {
         (exit.code, exit.signal) = self.status.unwrap_or_default();
         exit.killed = self.killed;
+        exit.disk_full = self.disk_full;
         (exit.log_bytes, exit.log_truncated) = self.output.end().await;
         exit.survivors = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
         exit.unkillable = refused;

@@ -15,6 +15,8 @@ use crate::engine::rules::Output;
 /// Bytes of a log's end that decide how its run is classified.
 pub const TAIL: u64 = 16 * 1024;
 
+/// What programs say when they meet a full disk.
+const DISK_FULL: &str = "No space left on device";
 /// Lines of the log that people are shown with a failure.
 const SHOWN_LINES: usize = 12;
 /// Characters of them.
@@ -45,8 +47,9 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
     if let Some(error) = &exit.launch_error {
         return RunEnd::Permanent { detail: error.clone() };
     }
-    if exit.disk_full && exit.code.is_some_and(|code| code != 0) {
-        // Its log may lack the very words that say so.
+    // Its log may lack the very words that say so, or the disk have room again.
+    let said = || tail.is_some_and(|tail| last(&noise(tail)).contains(DISK_FULL));
+    if exit.code.is_some_and(|code| code != 0) && (exit.disk_full || said()) {
         return RunEnd::Transient {
             detail: format!("the disk was full when it ended, exit {}", exit.code.unwrap_or_default()),
             retry_after: None,
@@ -189,6 +192,20 @@ mod tests {
 
     fn outcome(exit: &Exit, tail: &str) -> &'static str {
         end(exit, Some(tail), &patterns()).outcome()
+    }
+
+    #[test]
+    fn a_full_disk_is_weather_whoever_notices_it() {
+        let noticed = Exit {
+            disk_full: true,
+            ..exit(1)
+        };
+        assert_eq!(outcome(&noticed, "panicked"), "transient");
+        assert_eq!(
+            outcome(&exit(74), "at work\nwrite: No space left on device (os error 28)\n"),
+            "transient"
+        );
+        assert_eq!(outcome(&exit(0), "No space left on device"), "ok");
     }
 
     /// B-Q 4: without any structure, too, a usage limit with an end waits for it, and costs nothing.
