@@ -58,6 +58,7 @@ fn carry_out(dir: &Path) -> Result<(), String> {
     if !own(dir, &Owner::Shim(me.clone())).map_err(|e| format!("cannot take {}: {e}", dir.display()))? {
         return Ok(());
     }
+    let handover = handover.map_err(|e| format!("cannot read what the run was given: {e}"))?;
     // Fails only for the leader of a group, which a terminal made: then it has a group at least.
     let _ = rustix::process::setsid();
     // It was started by a name that says nothing to people who list processes.

@@ -42,10 +42,13 @@ impl Degraded {
 
     /// How the last look at everything went.
     pub fn looked(&self, result: &Result<(), StoreError>) {
-        self.lock().reading = match result {
+        let mut state = self.lock();
+        state.reading = match result {
             Err(error @ (StoreError::Degraded { .. } | StoreError::Corrupt { .. })) => Some(error.to_string()),
             _ => None,
         };
+        // Since when is asked for later, by people: it began now.
+        state.since = state.reading.as_ref().map(|_| state.since.unwrap_or_else(clock::now));
     }
 }
 

@@ -136,16 +136,14 @@ impl Looks {
 
     /// One look at what may be due, unless the database is out of order: then only at orders to end a run.
     async fn look(&mut self, service: &Arc<Service>) -> Result<(), StoreError> {
-        // Since when it is out of order is asked for later, by people: it began now.
-        let _ = service.trouble();
         if let Err(error) = degraded::mend(service, &mut self.trouble).await {
+            service.degraded.looked(&Err(error.clone()));
             perform::kills(service).await?;
             return Err(error);
         }
         timekeeping::keep(service).await?;
         let result = round(service).await;
         service.degraded.looked(&result);
-        let _ = service.trouble();
         result
     }
 }

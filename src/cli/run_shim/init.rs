@@ -38,7 +38,13 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
         return 1;
     }
     // Before anything else reads there.
-    let secrets = dir.map(|_| secrets()).unwrap_or_default();
+    let secrets = match dir.map(|_| secrets()).transpose() {
+        Ok(secrets) => secrets.unwrap_or_default(),
+        Err(error) => {
+            tell(&Word::Refused(format!("the secrets of the run did not arrive: {error}")));
+            return 1;
+        }
+    };
     if let Err(error) = namespace::inside().and_then(|()| tie()) {
         tell(&Word::Refused(format!(
             "the namespace of the run cannot be set up: {error}; set `containment = \"cgroup\"` in signalbox.toml"
@@ -63,11 +69,12 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
 }
 
 /// Variables that are in no file, from the shim: the first line of what it says.
-fn secrets() -> BTreeMap<String, String> {
+///
+/// An agent without them would only fail, and cost an attempt: nothing is started then.
+fn secrets() -> io::Result<BTreeMap<String, String>> {
     let mut line = String::new();
-    // A shim that is gone says nothing, and this process ends before it starts anything.
-    let _ = io::stdin().read_line(&mut line);
-    serde_json::from_str(&line).unwrap_or_default()
+    io::stdin().read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
 }
 
 /// Ties the namespace's life to the shim's.

@@ -27,8 +27,7 @@ pub(super) fn blockers(queue: &Queue<'_>, rules: &Ruleset, job: &WaitingJob, tas
 /// Nothing is launched at all.
 pub(super) fn held(held: &Held) -> Blocker {
     let who = if held.passes { Who::Itself } else { Who::Operator };
-    let damaged = !held.passes;
-    let clear = damaged.then(|| "signalbox restore FOLDER --replace    # when the service has ended".to_owned());
+    let clear = (!held.passes).then(|| "signalbox restore FOLDER --replace    # when the service has ended".to_owned());
     Blocker {
         clear,
         ..blocker(held.code, held.text.clone(), held.since, who)

@@ -47,8 +47,8 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
     if let Some(error) = &exit.launch_error {
         return RunEnd::Permanent { detail: error.clone() };
     }
-    // Its log may lack the very words that say so, or the disk have room again.
-    let said = || tail.is_some_and(|tail| last(&noise(tail)).contains(DISK_FULL));
+    // Its log may lack the very words that say so, or the disk have room again. An agent's own result wins over them.
+    let said = || report.ending.is_none() && tail.is_some_and(|tail| last(&noise(tail)).contains(DISK_FULL));
     if exit.code.is_some_and(|code| code != 0) && (exit.disk_full || said()) {
         return RunEnd::Transient {
             detail: format!("the disk was full when it ended, exit {}", exit.code.unwrap_or_default()),
@@ -206,6 +206,9 @@ mod tests {
             "transient"
         );
         assert_eq!(outcome(&exit(0), "No space left on device"), "ok");
+        // What the agent itself says of its end wins over words beside it.
+        let told = r#"{"type":"result","subtype":"error_max_turns","is_error":true,"num_turns":9}"#;
+        assert_eq!(outcome(&exit(1), &format!("No space left on device\n{told}\n")), "failed");
     }
 
     /// B-Q 4: without any structure, too, a usage limit with an end waits for it, and costs nothing.

@@ -51,22 +51,23 @@ impl Handover {
     }
 
     /// Reads it in the shim; one that was started by hand is given none.
-    pub(crate) fn receive() -> Self {
-        Self::read(io::stdin().as_fd().try_clone_to_owned().map(File::from)).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When something was given and cannot be read: an agent without its secrets would only fail.
+    pub(crate) fn receive() -> io::Result<Self> {
+        Self::read(File::from(io::stdin().as_fd().try_clone_to_owned()?))
     }
 
-    fn read(file: io::Result<File>) -> Option<Self> {
-        let mut file = file.ok()?;
+    fn read(mut file: File) -> io::Result<Self> {
         // A terminal would be waited for.
-        if !file.metadata().ok()?.is_file() {
-            return None;
+        if !file.metadata()?.is_file() {
+            return Ok(Self::default());
         }
         let mut text = Vec::new();
-        Read::by_ref(&mut file).take(LONGEST).read_to_end(&mut text).ok()?;
-        let read = serde_json::from_slice(&text).ok()?;
+        Read::by_ref(&mut file).take(LONGEST).read_to_end(&mut text)?;
         // Whoever may look into this process's files finds nothing there.
-        let _ = file.set_len(0);
-        Some(read)
+        file.set_len(0)?;
+        Ok(serde_json::from_slice(&text)?)
     }
 
     /// Completes the environment, and tells what is to be masked in all that the run prints.
@@ -89,10 +90,11 @@ mod tests {
             hidden: vec!["our own".to_owned()],
         };
         let file = given.file()?;
-        let read = Handover::read(file.try_clone()).unwrap_or_default();
+        let read = Handover::read(file.try_clone()?)?;
         assert_eq!((&read.env, &read.hidden), (&given.env, &given.hidden));
         assert_eq!(file.metadata()?.len(), 0);
-        assert!(Handover::read(File::open("/dev/null")).is_none());
+        assert!(Handover::read(file).is_err(), "what was given and is gone is no empty hand");
+        assert!(Handover::read(File::open("/dev/null")?)?.env.is_empty());
         Ok(())
     }
 }

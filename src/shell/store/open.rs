@@ -99,17 +99,13 @@ fn orphaned(data: &Path, path: &Path) -> Result<(), OpenError> {
         return Ok(());
     };
     let numbered = |name: &str| name.split('.').next().is_some_and(|n| n.parse::<u64>().is_ok());
-    let runs = entries
-        .flatten()
-        .filter(|entry| numbered(&entry.file_name().to_string_lossy()))
-        .count();
-    if runs == 0 {
-        return Ok(());
+    if entries.flatten().any(|entry| numbered(&entry.file_name().to_string_lossy())) {
+        return Err(OpenError::Gone {
+            path: path.to_owned(),
+            data: data.to_owned(),
+        });
     }
-    Err(OpenError::Gone {
-        path: path.to_owned(),
-        data: data.to_owned(),
-    })
+    Ok(())
 }
 
 /// Whether there is no database yet; refuses a file that is none.
