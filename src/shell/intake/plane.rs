@@ -104,12 +104,19 @@ pub(super) async fn understand(service: &Arc<Service>, delivery: &DeliveryRow) -
 
 async fn look(service: &Arc<Service>, project: &Project, plane: &PlaneTracker, issue: &str, hint: &Hint) -> Result<Understood, LookError> {
     // Others may wait for the same issue: what is read for one of them after this serves this one as well.
-    let plane = plane.at(Haste::PERSON).since(plane.news_of(issue));
+    let haste = if tells_stop(project, plane, hint) {
+        Haste::STOP
+    } else {
+        Haste::PERSON
+    };
+    let plane = plane.at(haste).since(plane.news_of(issue));
     if let Some(actor) = &hint.actor
         && plane.own().await?.contains(&actor.id)
     {
         return Ok(Understood::Nothing("our own writing".to_owned()));
     }
+    // Not while the issue is ours alone: a STOP of it must not wait for that.
+    plane.room(1, haste.patience).await?;
     let turn = turn(service, project, issue).await?;
     let found = sync::with_hint(service, project, &plane, issue, hint).await?;
     drop(turn);
@@ -117,6 +124,13 @@ async fn look(service: &Arc<Service>, project: &Project, plane: &PlaneTracker, i
         Some(what) => Understood::Done(what),
         None => Understood::Nothing("the board holds nothing new".to_owned()),
     })
+}
+
+/// Whether it is said to tell of a STOP. It is believed no more than anything else that is told, only looked at sooner.
+fn tells_stop(project: &Project, plane: &PlaneTracker, hint: &Hint) -> bool {
+    let What::State(Some(to)) = &hint.what else { return false };
+    let name = plane.known_state(to).unwrap_or_else(|| to.clone());
+    project.rules().signals.status.get(&name).is_some_and(|signal| signal == "stop")
 }
 
 /// The project that a delivery is about: one of those whose secret it was signed with.

@@ -1,5 +1,7 @@
 //! STOP from the board.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::world::plane::{Fault, Kind};
 
@@ -43,4 +45,30 @@ fn b_stop_3_a_stop_of_what_is_done_does_not_stand_on_the_board() {
     ground.until_log("moved to \"STOP\", where there is nothing to do any more");
     ground.plane.until_status(&issue, "Done");
     assert_eq!(ground.world.show("LOC-001")["task"]["mode"], "done");
+}
+
+/// B-STOP 1: other people's starts may have used up their part of the minute, too: a STOP is heard all the same.
+#[test]
+fn b_stop_1_a_stop_is_heard_at_once_though_the_minute_is_nearly_used_up() {
+    let mut ground = Ground::new("orch", "[analyst]\ndo = [\"hang\"]");
+    let first = ground.started("Add a greeting");
+    ground.world.until("an agent at work", || ground.runs("analyst") == 1);
+    ground.still();
+    ground.plane.limits(60);
+    let from = ground.plane.asked().len();
+    for n in 0..20 {
+        ground.started(&format!("Add another, {n}"));
+    }
+    let used = |ground: &Ground| ground.plane.asked().len() - from;
+    ground.world.until("what people may use is used up", || used(&ground) >= 54);
+    let begun = Instant::now();
+    ground.plane.person("alice").moves(&first, "STOP");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(10),
+        "{} used, took {took:?}\n{}",
+        used(&ground),
+        ground.world.tail()
+    );
 }

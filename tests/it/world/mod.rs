@@ -31,7 +31,7 @@ pub use transcript::transcript;
 pub const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 /// Longest time anything that is waited for may take.
 pub const LONG: Duration = Duration::from_secs(90);
-/// Starts after crashes that one scenario may need at most.
+/// Starts after crashes that one scenario may need at most, unless it says so.
 const MAX_STARTS: u32 = 400;
 /// The project's own test command: what is in `src/` must not say BROKEN.
 const TEST: &str = "#!/bin/sh\nset -eu\nif grep -rl BROKEN src; then echo 'it is broken' >&2; exit 1; fi\necho 'all good'\n";
@@ -69,6 +69,8 @@ pub struct World {
     pub exe: Option<PathBuf>,
     /// Starts of the service so far.
     pub starts: u32,
+    /// Starts that it may need at most.
+    pub most_starts: u32,
     prefix: String,
 }
 
@@ -90,6 +92,7 @@ impl World {
             drain: false,
             exe: None,
             starts: 0,
+            most_starts: MAX_STARTS,
             prefix: prefix.to_owned(),
         };
         world.lay_out(setup, pipeline);
@@ -198,7 +201,7 @@ impl World {
         assert!(self.service.is_none(), "the service runs already");
         self.starts += 1;
         assert!(
-            self.starts < MAX_STARTS,
+            self.starts < self.most_starts,
             "{} starts do not bring it to its end:\n{}",
             self.starts,
             self.tail()

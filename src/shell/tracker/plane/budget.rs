@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_millis(60_500);
 /// Requests per window until the server has said how many it allows: its default.
 const ASSUMED: usize = 60;
 /// The last requests of a minute are for what people do, also where one asks again to learn what is left.
-const LAST: usize = 5;
+const LAST: usize = 10;
 /// Where the server said that little is left, it is asked again so often: what others had sent
 /// before leaves its minute when we do not know.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -95,7 +95,7 @@ impl Window {
         let leaves = after.checked_sub(share + 1).and_then(|last| self.sent.get(last));
         let wait = leaves.map_or(Duration::from_millis(50), |at| (*at + WINDOW).duration_since(now));
         // The server counts others' requests, too, or ours from before a start: one asks what is left now.
-        let kept = if urgency == Urgency::Person { 0 } else { LAST };
+        let kept = if urgency <= Urgency::Person { 0 } else { LAST };
         let asks = first && self.sent.len() + 1 < ASSUMED && (kept == 0 || self.sent.len() + kept < self.limit);
         let last = self.sent.back().filter(|_| asks);
         match last.map(|at| (*at + AGAIN).saturating_duration_since(now)) {

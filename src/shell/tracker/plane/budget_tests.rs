@@ -17,10 +17,12 @@ fn a_window_holds_sixty_and_each_class_leaves_a_part_of_them_to_those_above() {
     assert_eq!(fill(&mut window, Urgency::Ours, now), 10);
     assert_eq!(fill(&mut window, Urgency::Shown, now), 5);
     assert_eq!(fill(&mut window, Urgency::Whenever, now), 0);
-    assert_eq!(fill(&mut window, Urgency::Person, now), 15);
+    assert_eq!(fill(&mut window, Urgency::Person, now), 9);
+    assert_eq!(fill(&mut window, Urgency::Stop, now), 6);
     let later = now + Duration::from_secs(50);
     assert_eq!(window.wait(Urgency::Person, 1, later), Some(WINDOW - Duration::from_secs(50)));
-    assert_eq!(fill(&mut window, Urgency::Person, now + WINDOW), 60);
+    assert_eq!(window.wait(Urgency::Stop, 1, later), Some(WINDOW - Duration::from_secs(50)));
+    assert_eq!(fill(&mut window, Urgency::Stop, now + WINDOW), 60);
 }
 
 #[test]
@@ -47,11 +49,12 @@ fn every_class_but_peoples_leaves_room_however_little_is_allowed() {
             );
             let sent = fill(&mut window, urgency, now);
             assert!((1..limit).contains(&sent), "{limit} {urgency:?}: {sent}");
-            let left = fill(&mut window, Urgency::Person, now);
+            let (people, stops) = (fill(&mut window, Urgency::Person, now), fill(&mut window, Urgency::Stop, now));
             assert!(
-                left >= (limit / 4).clamp(1, 15) && sent + left == limit,
-                "{limit} {urgency:?}: {left}"
+                people + stops >= (limit / 4).clamp(1, 15) && sent + people + stops == limit,
+                "{limit} {urgency:?}: {people} {stops}"
             );
+            assert!(stops >= 1 && (people >= 1 || limit < 4), "{limit} {urgency:?}: {people} {stops}");
         }
     }
 }
@@ -86,9 +89,9 @@ fn a_person_is_served_at_once_while_the_service_uses_up_its_own_part() {
         for urgency in [Urgency::Ours, Urgency::Whenever, Urgency::Shown] {
             fill(&mut window, urgency, now);
         }
-        // Fifteen a minute are people's.
+        // Nine a minute are people's.
         if second % 61 == 60 {
-            for nth in 0..15 {
+            for nth in 0..9 {
                 assert_eq!(window.wait(Urgency::Person, 1, now), None, "second {second}, request {nth}");
                 window.sent.push_back(now);
             }
@@ -128,8 +131,10 @@ fn asking_again_leaves_the_last_ones_to_people() {
             window.sent.push_back(now);
         }
     }
+    let end = begun + Duration::from_secs(60);
     assert_eq!(window.sent.len(), 44 - LAST);
-    assert_eq!(fill(&mut window, Urgency::Person, begun + Duration::from_secs(60)), LAST);
+    assert_eq!(fill(&mut window, Urgency::Person, end), 4);
+    assert_eq!(fill(&mut window, Urgency::Stop, end), 6);
 }
 
 #[tokio::test]
@@ -139,7 +144,7 @@ async fn what_the_server_says_corrects_it() {
         let sent = budget.take(Haste::PERSON).await.ok().unwrap();
         sent.remaining(said);
         drop(sent);
-        assert_eq!(fill(&mut lock(&budget.window), Urgency::Person, Instant::now()), left, "{said}");
+        assert_eq!(fill(&mut lock(&budget.window), Urgency::Stop, Instant::now()), left, "{said}");
     }
 }
 
@@ -192,7 +197,7 @@ async fn a_server_that_has_little_left_is_asked_again_soon() {
     drop(sent);
     let mut window = lock(&budget.window);
     let now = Instant::now();
-    assert_eq!(fill(&mut window, Urgency::Person, now), 1);
+    assert_eq!(fill(&mut window, Urgency::Stop, now), 1);
     let wait = window.wait(Urgency::Person, 1, now).unwrap();
     assert!(wait <= AGAIN, "{wait:?}");
     assert_eq!(window.wait(Urgency::Person, 1, now + AGAIN), None);

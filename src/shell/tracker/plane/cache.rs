@@ -88,6 +88,11 @@ impl<T> Kept<T> {
         Ok(value)
     }
 
+    /// Whatever is known, however old; nothing is read.
+    pub fn last(&self) -> Option<Arc<T>> {
+        self.known(Duration::MAX)
+    }
+
     /// Whatever is known is old.
     pub fn forget(&self) {
         *self.lock() = None;

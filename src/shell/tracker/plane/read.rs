@@ -144,6 +144,13 @@ impl PlaneTracker {
         find(&fresh).ok_or_else(|| PlaneError::NoStatus(name.to_owned()))
     }
 
+    /// The name of a state by its id, as far as it is known; nothing is asked.
+    #[must_use]
+    pub fn known_state(&self, id: &str) -> Option<String> {
+        let states = self.inner.states.last()?;
+        states.iter().find(|s| s.id == id).map(|s| s.name.clone())
+    }
+
     /// Members of the project.
     ///
     /// # Errors

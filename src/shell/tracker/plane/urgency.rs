@@ -5,6 +5,8 @@ use std::time::Duration;
 /// How soon a request is needed, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
+    /// A STOP: it is heard though people themselves have used up the rest.
+    Stop,
     /// What a person did is read, or said to them in reply.
     Person,
     /// A person waits for it, or sees it.
@@ -17,13 +19,14 @@ pub enum Urgency {
 
 impl Urgency {
     /// How many classes there are.
-    pub(super) const ALL: usize = 4;
+    pub(super) const ALL: usize = 5;
 
     /// Requests of a window of `limit` that this class and those below it may use. The rest is kept back for those above: a
     /// part, but not more than so many.
     pub(super) fn share(self, limit: usize) -> usize {
         let (part, most) = match self {
-            Self::Person => return limit,
+            Self::Stop => return limit,
+            Self::Person => (6, 6),
             Self::Shown => (4, 15),
             Self::Ours => (3, 20),
             Self::Whenever => (2, 30),
@@ -42,6 +45,8 @@ pub struct Haste {
 }
 
 impl Haste {
+    /// For a person's STOP.
+    pub const STOP: Self = Self::new(Urgency::Stop, 5);
     /// For a person's signal. Others may wait for the same issue meanwhile: it is put off rather than waited for long.
     pub const PERSON: Self = Self::new(Urgency::Person, 5);
     /// For what people see.

@@ -113,6 +113,13 @@ impl Plane {
         self.board().faults.clear();
     }
 
+    /// Takes so many requests a minute from now on; those of before do not count.
+    pub fn limits(&self, requests: usize) {
+        let mut board = self.board();
+        board.used.clear();
+        board.limit = requests;
+    }
+
     /// From now on the history of issues shows a change so much later.
     pub fn history_late(&self, by: Duration) {
         self.board().late = by;
