@@ -47,7 +47,7 @@ pub(super) async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, S
         let project = &pending.target.project;
         found.push(ProblemView {
             text: format!(
-                "a start is held: issue {issue} of project {project} cannot be read while its tracker does not answer; it is taken up by itself then"
+                "a start is held: issue {issue} of project {project} cannot be read yet: its tracker does not answer, or takes no more requests now; it is taken up by itself then"
             ),
             since: event.at.into(),
         });

@@ -14,11 +14,13 @@ use super::{PlaneTracker, SOURCE, standing};
 
 impl PlaneTracker {
     pub(in crate::shell::tracker) async fn issue(&self, id: &str) -> Result<Option<Issue>, TrackerError> {
-        let began = match self.inner.recent.get(id) {
-            Ok(issue) => return Ok(Some(issue)),
-            Err(began) => began,
-        };
-        let (asked, item) = match self.lately(id).item_asked(id).await {
+        // One look asks for the same one several times in a row.
+        let lately = self.lately(id);
+        if let Some((_, issue)) = self.inner.readings.get(id, |r| &mut r.issue, lately.since) {
+            return Ok(Some(issue));
+        }
+        let began = self.inner.readings.begin();
+        let (asked, item) = match lately.item_asked(id).await {
             Ok(read) => read,
             Err(PlaneError::NotFound) => return Ok(None),
             Err(error) => return Err(error.about(id)),
@@ -34,7 +36,7 @@ impl PlaneTracker {
             author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
             blocked_by,
         };
-        self.inner.recent.keep(id, &issue, began, asked);
+        self.inner.readings.keep(id, |r| &mut r.issue, &began.asked(asked), issue.clone());
         Ok(Some(issue))
     }
 

@@ -12,7 +12,6 @@ mod html;
 mod paths;
 mod read;
 mod readings;
-mod recent;
 mod relations;
 mod survey;
 mod urgency;
@@ -67,7 +66,6 @@ struct Inner {
     labels: Kept<Vec<Label>>,
     members: Kept<Vec<User>>,
     mute: relations::Mute,
-    recent: recent::Recent,
     readings: readings::Readings,
     /// Ids under which the service and its agents write.
     own: OnceCell<Vec<String>>,
@@ -94,7 +92,6 @@ impl PlaneTracker {
             labels: Kept::default(),
             members: Kept::default(),
             mute: relations::Mute::default(),
-            recent: recent::Recent::default(),
             readings: readings::Readings::default(),
             own: OnceCell::new(),
         });
@@ -144,7 +141,6 @@ impl PlaneTracker {
 
     /// Something was heard of the issue: what was read of it before is out of date. Since when what is read tells about it.
     pub fn news_of(&self, issue: &str) -> Instant {
-        self.inner.recent.forget(issue);
         self.inner.readings.heard(issue)
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::engine::model::Issue;
+
 use super::wire::{Activity, Comment, Item};
 
 /// How long readings are kept.
@@ -32,6 +34,8 @@ pub(super) struct Reading {
     heard: Option<Instant>,
     /// The issue.
     pub item: Option<(Instant, Item)>,
+    /// The issue as a task needs it, with what else had to be asked for.
+    pub issue: Option<(Instant, Issue)>,
     /// Its history.
     pub activities: Option<(Instant, Vec<Activity>)>,
     /// Its comments from a time on, in milliseconds.
@@ -51,6 +55,14 @@ impl Began {
     /// When it was asked for.
     pub fn at(&self) -> Instant {
         self.at
+    }
+
+    /// The same, as far as it rests on what was `asked` for before.
+    pub fn asked(self, asked: Instant) -> Self {
+        Self {
+            at: self.at.min(asked),
+            ..self
+        }
     }
 }
 
@@ -96,6 +108,7 @@ impl Readings {
             let parts = [
                 reading.heard,
                 reading.item.as_ref().map(|(at, _)| *at),
+                reading.issue.as_ref().map(|(at, _)| *at),
                 reading.activities.as_ref().map(|(at, _)| *at),
                 reading.comments.as_ref().map(|(at, _)| *at),
             ];
