@@ -6,7 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::process::Command;
+
+use super::procs::{Scope, signal_all};
+
+/// By this variable it is known what belongs to a preflight.
+const MARK: &str = "SIGNALBOX_PREFLIGHT";
+/// Looks for what a preflight left behind, at most.
+const ROUNDS: usize = 200;
+/// Time between two of them.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The file that `program` means with this environment, as its execution would find it. `None` for
 /// a path that is relative to a checkout: nobody can tell before there is one.
@@ -47,29 +57,53 @@ fn usable(path: &Path) -> Result<(), String> {
 /// A sentence for people.
 pub async fn preflight(program: &str, env: &BTreeMap<String, String>, cwd: &Path, limit: Duration) -> Result<(), String> {
     let Some(file) = locate(program, env)? else { return Ok(()) };
-    let mut command = Command::new(&file);
+    // One at a time for each program: whatever carries this is of this one, or of one whose service was killed.
+    let mark = format!("{}:{program}", cwd.display());
+    let left = Scope {
+        shim: None,
+        tag: format!("{MARK}={mark}"),
+    };
+    clear(&left).await;
+    let answer = version(&file, env, cwd, limit, &mark).await;
+    clear(&left).await;
+    answer
+}
+
+async fn version(file: &Path, env: &BTreeMap<String, String>, cwd: &Path, limit: Duration, mark: &str) -> Result<(), String> {
+    let mut command = Command::new(file);
     command
         .arg("--version")
         .env_clear()
         .envs(env)
+        .env(MARK, mark)
         .current_dir(cwd)
         .process_group(0)
         .kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| format!("{} cannot be started: {e}", file.display()))?;
-    let group = child.id().and_then(|id| nix::unistd::Pid::from_raw(id.cast_signed()).into());
     match tokio::time::timeout(limit, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("`{} --version` ends with {status}", file.display())),
         Ok(Err(error)) => Err(format!("`{} --version` cannot be waited for: {error}", file.display())),
-        Err(_) => {
-            // Not reaped yet, so the number is still its own.
-            if let Some(group) = group {
-                let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-            }
-            Err(format!("`{} --version` does not end within {} s", file.display(), limit.as_secs()))
-        }
+        Err(_) => Err(format!("`{} --version` does not end within {} s", file.display(), limit.as_secs())),
     }
+}
+
+/// Ends what a program left behind that was only asked for its version, until two looks in a row find nothing.
+async fn clear(left: &Scope) {
+    let mut clean = 0;
+    for _ in 0..ROUNDS {
+        let scope = left.clone();
+        let found = tokio::task::spawn_blocking(move || scope.members()).await;
+        let Ok(Ok(found)) = found else { return };
+        clean = if found.is_empty() { clean + 1 } else { 0 };
+        if clean == 2 {
+            return;
+        }
+        signal_all(&found, Signal::KILL);
+        tokio::time::sleep(PACE).await;
+    }
+    tracing::warn!("what `--version` of an agent's command left behind cannot be ended: {}", left.tag);
 }
 
 #[cfg(test)]
@@ -92,7 +126,8 @@ mod tests {
             0o755,
         );
         script(second.path(), "broken", "exit 3", 0o755);
-        script(second.path(), "hangs", "sleep 30 & sleep 30", 0o755);
+        script(second.path(), "hangs", "setsid sleep 31 & sleep 31", 0o755);
+        script(second.path(), "leaves", "setsid sleep 32 >/dev/null 2>&1 &", 0o755);
         let path = format!("{}:{}:/bin:/usr/bin", first.path().display(), second.path().display());
         let env = BTreeMap::from([("PATH".to_owned(), path), ("ONLY".to_owned(), "this".to_owned())]);
         let ask = async |program: &str| preflight(program, &env, Path::new("/"), Duration::from_millis(300)).await;
@@ -109,6 +144,17 @@ mod tests {
                 .contains("chmod +x")
         );
         assert!(ask("/nowhere/agent").await.is_err() && ask("/").await.is_err());
+        assert_eq!(ask("leaves").await, Ok(()));
+        let marked = |scope: &str| {
+            Scope {
+                shim: None,
+                tag: format!("{MARK}={scope}"),
+            }
+            .members()
+            .unwrap()
+            .len()
+        };
+        assert_eq!((marked("/:hangs"), marked("/:leaves")), (0, 0), "nothing of them goes on");
         assert_eq!(ask("tools/agent").await, Ok(()), "relative to a checkout that is not there yet");
     }
 }

@@ -136,7 +136,7 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     }
     let run = runs::insert(conn, &job, claim, host)?;
     spending::begun(conn, job.task, job.kind, &job.project, claim.now)?;
-    let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, run = ?2, host = ?3 WHERE id = ?1";
+    let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, run = ?2, host = ?3, why = NULL WHERE id = ?1";
     exec(conn, sql, params![job.id.0, run.0, host])?;
     runs::by_id(conn, run)?.ok_or(StoreError::Gone)
 }

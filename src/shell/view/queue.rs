@@ -1,6 +1,9 @@
 //! `/queue`: one block that fails never breaks the others.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
 
 use crate::engine::model::{FreezeLevel, Name, Phase, Repo, StopState, Task, TaskId};
 use crate::shell::service::{Project, Service};
@@ -8,7 +11,10 @@ use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreE
 
 use super::show::job_view;
 use super::status::{label, reasons};
-use super::{AutoLabelView, DeferredView, FreezeView, JobView, Part, QueueView, SerialGateView, StopView, WaitingView};
+use super::{
+    AutoLabelView, DeferredView, DiskView, FreezeView, JobView, MaintenanceView, Part, PostDeployView, QueueView, ReconcileView,
+    SerialGateView, StopView, WaitingView,
+};
 use super::{deps, resilience};
 
 /// Jobs and cancelled tasks shown as recent.
@@ -28,6 +34,25 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
             .map(|rows| resilience::resilience(service, rows))
             .map_err(Clone::clone)
             .into(),
+        reconcile: ReconcileView {
+            enabled: false,
+            plane_enabled: false,
+            interval: None,
+            last_run_ts: None,
+            unblocked_total: 0,
+            last_unblocked: None,
+            skipped_terminal_total: 0,
+        },
+        post_deploy: PostDeployView {
+            enabled: false,
+            watching: Vec::new(),
+        },
+        maintenance: MaintenanceView {
+            enabled: false,
+            last_run_ts: None,
+            last_error: None,
+        },
+        disk: disk(&service.data),
         reaper: rows
             .as_ref()
             .map(|rows| resilience::reaper(rows, poll_interval))
@@ -48,6 +73,19 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
             Err(e) => Part::Failed { error: e.to_string() },
         },
         recent: recent(service).await.into(),
+    }
+}
+
+fn disk(data: &Path) -> Part<DiskView> {
+    match statvfs(data) {
+        Ok(stat) => Part::Known(DiskView {
+            path: data.display().to_string(),
+            free_bytes: stat.blocks_available().saturating_mul(stat.fragment_size()),
+            total_bytes: stat.blocks().saturating_mul(stat.fragment_size()),
+        }),
+        Err(error) => Part::Failed {
+            error: format!("{}: {error}", data.display()),
+        },
     }
 }
 
@@ -169,7 +207,10 @@ async fn waiting(service: &Service, rows: &Rows) -> Result<Vec<WaitingView>, Sto
         job: job_view(job, tasks.iter().find(|t| t.id == job.task).map_or("", |t| t.item.as_str())),
         blockers: reasons.get(&job.task).cloned().unwrap_or_default(),
     };
-    Ok(rows.waiting.iter().map(view).collect())
+    let priority = |job: &JobRow| service.config().projects.get(&job.project).map_or(0, |p| p.priority);
+    let mut jobs: Vec<&JobRow> = rows.waiting.iter().collect();
+    jobs.sort_by_key(|job| (std::cmp::Reverse(priority(job)), job.id));
+    Ok(jobs.into_iter().map(view).collect())
 }
 
 async fn recent(service: &Service) -> Result<Vec<JobView>, StoreError> {
@@ -177,7 +218,12 @@ async fn recent(service: &Service) -> Result<Vec<JobView>, StoreError> {
     let mut views = Vec::with_capacity(jobs.len());
     for job in &jobs {
         let item = service.store.item_label(job.task).await?.unwrap_or_default();
-        views.push(job_view(job, &item));
+        let mut view = job_view(job, &item);
+        if let (None, JobState::Failed, Some(run)) = (&job.why, job.state, job.run) {
+            let run = service.store.run(run).await?;
+            view.why = run.and_then(|run| run.end).map(|end| end.detail()).filter(|why| !why.is_empty());
+        }
+        views.push(view);
     }
     Ok(views)
 }

@@ -583,6 +583,53 @@ shapes! {
         open_runs: u64,
     }
 
+    /// Events that were lost between deliveries and found by looking. This version looks for them at its start only, and
+    /// when a later delivery names the same issue.
+    struct ReconcileView {
+        /// Whether anything looks from time to time.
+        enabled: bool,
+        /// Whether boards are looked at as well.
+        plane_enabled: bool,
+        /// Seconds between two looks.
+        interval: Option<u64>,
+        /// When the last look was.
+        last_run_ts: Option<Stamp>,
+        /// Tasks that went on because of one.
+        unblocked_total: u64,
+        /// The last of them.
+        last_unblocked: Option<String>,
+        /// Tasks that were over, and passed by.
+        skipped_terminal_total: u64,
+    }
+
+    /// The watch over what was deployed. This version has none.
+    struct PostDeployView {
+        /// Whether there is one.
+        enabled: bool,
+        /// Tasks whose deployment is watched.
+        watching: Vec<String>,
+    }
+
+    /// Commands that are run from time to time. This version has none, and refuses rules that name any.
+    struct MaintenanceView {
+        /// Whether there are any.
+        enabled: bool,
+        /// When the last one ran.
+        last_run_ts: Option<Stamp>,
+        /// Why the last one failed.
+        last_error: Option<String>,
+    }
+
+    /// Room where the service keeps its data.
+    struct DiskView {
+        /// The data directory.
+        path: String,
+        /// Bytes that are free for the service.
+        free_bytes: u64,
+        /// Bytes in all.
+        total_bytes: u64,
+    }
+
     /// The queue. A block that could not be had is `{"error": …}` and breaks no other.
     struct QueueView {
         /// Jobs by state, zeros included.
@@ -593,8 +640,12 @@ shapes! {
         poll_interval: u64,
         /// Breakers and preflight of agent commands.
         resilience: Part<ResilienceView>,
+        /// Lost events.
+        reconcile: ReconcileView,
         /// The search for runs that nobody follows.
         reaper: Part<ReaperView>,
+        /// The watch over deployments.
+        post_deploy: PostDeployView,
         /// Dependencies between tasks.
         task_deps: Part<TaskDepsView>,
         /// By project.
@@ -603,6 +654,10 @@ shapes! {
         stop: Part<StopView>,
         /// Standing orders by label, by project.
         auto_labels: Part<BTreeMap<String, Vec<AutoLabelView>>>,
+        /// Room for the service's data.
+        disk: Part<DiskView>,
+        /// Periodic commands.
+        maintenance: MaintenanceView,
         /// Jobs that wait, in the order in which they start.
         waiting: Part<Vec<WaitingView>>,
         /// The last ten jobs, newest first.

@@ -280,6 +280,14 @@ async fn the_queue_counts_every_state() {
     assert_eq!(queue["serial_gate"]["shop"]["enabled"], true);
     assert_eq!(queue["auto_labels"]["shop"][0]["label"], "auto:approve");
     assert_eq!(queue["waiting"], json!([]));
+    for later in ["reconcile", "post_deploy", "maintenance"] {
+        assert_eq!(
+            queue[later]["enabled"], false,
+            "{later} is there, and says that it does nothing yet"
+        );
+    }
+    let (free, total) = (queue["disk"]["free_bytes"].as_u64(), queue["disk"]["total_bytes"].as_u64());
+    assert!(free > Some(0) && free <= total, "{}", queue["disk"]);
 }
 
 #[tokio::test]
