@@ -113,6 +113,10 @@ pub struct Issue {
     /// Issues of the same tracker project that block this one, by the tracker's ids.
     #[serde(default)]
     pub blocked_by: Vec<String>,
+    /// Labels that would pass a gate, of which nobody can tell yet who put them there: they do not count, and are asked
+    /// for again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsettled: Vec<String>,
 }
 
 /// The body of an event.

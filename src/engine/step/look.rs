@@ -99,7 +99,7 @@ fn branch_gone(draft: &mut Draft<'_>) -> bool {
         draft.comment("branch_gone", say);
         draft.alert("branch_gone", say);
     }
-    if let Some(due) = retry_at(draft, &Name::new("unreachable")) {
+    if let Some(due) = retry_at(draft, &Name::new("unreachable"), false) {
         let visit = draft.visit();
         draft.decide(Decision::SetTimer {
             visit,
@@ -147,7 +147,7 @@ fn waits(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
     if let Some(command) = &answer.command {
         draft.enqueue(command, JobKind::Command, None);
     }
-    if let Some(due) = answer.due.or_else(|| retry_at(draft, outcome)) {
+    if let Some(due) = answer.due.or_else(|| retry_at(draft, outcome, answer.dark)) {
         let visit = draft.visit();
         draft.decide(Decision::SetTimer {
             visit,
@@ -165,8 +165,8 @@ fn waits(draft: &mut Draft<'_>, gate: &Name, outcome: &Name, answer: &Answer) {
 }
 
 /// When a source that does not answer is asked again: ever more seldom, as for failed runs.
-fn retry_at(draft: &Draft<'_>, outcome: &Name) -> Option<Millis> {
-    if outcome != "unreachable" {
+fn retry_at(draft: &Draft<'_>, outcome: &Name, dark: bool) -> Option<Millis> {
+    if outcome != "unreachable" && !dark {
         return None;
     }
     let retry = &draft.rules.retry;

@@ -12,7 +12,9 @@ pub(super) fn signalled(draft: &mut Draft<'_>, signal: &Signal) {
     if signal.name == "stop" {
         return stop::requested(draft);
     }
-    if let Some(text) = &signal.text {
+    // Words of those who have no say here must reach no agent, and no words are no comment.
+    let heard = [Role::Approver, Role::Operator].iter().any(|role| draft.event.actor.holds(*role));
+    if let Some(text) = signal.text.as_deref().filter(|text| heard && !text.trim().is_empty()) {
         draft.task.ledger.last_comment = Some(clip(text, 500));
     }
     if draft.task.control.stop == crate::engine::model::StopState::Deferred {

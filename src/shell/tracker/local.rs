@@ -36,6 +36,7 @@ impl LocalTracker {
             author: row.author,
             // The service's own board knows no relations: the text and the command line do.
             blocked_by: Vec::new(),
+            unsettled: Vec::new(),
         }))
     }
 

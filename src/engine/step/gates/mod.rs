@@ -47,6 +47,8 @@ pub struct Answer {
     pub command: Option<Name>,
     /// When time alone changes the answer.
     pub due: Option<Millis>,
+    /// Whether it may be another as soon as a source answers that could not be asked.
+    pub dark: bool,
     /// The label that passed a human gate, or would have if the change did not suspend it (`text`).
     pub label: Option<String>,
     /// The requests for changes that it is about; see [`crate::engine::model::ReviewFact::key`].
@@ -65,6 +67,7 @@ impl Answer {
             nothing_due: false,
             command: None,
             due: None,
+            dark: false,
             label: None,
             reviews: Vec::new(),
         }

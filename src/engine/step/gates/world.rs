@@ -1,6 +1,6 @@
 //! Gates that look beyond artefacts: at the forge, a command, a person, the clock.
 
-use crate::engine::model::{CheckState, FactKey, HeadFact, Millis, Name, ReviewFact, ReviewState, SlotState, Value};
+use crate::engine::model::{CheckState, Fact, FactKey, HeadFact, Millis, Name, ReviewFact, ReviewState, SlotState, Value};
 
 use super::super::draft::short;
 use super::{Answer, Asking, Read, approval_subject};
@@ -157,11 +157,15 @@ impl Asking<'_> {
             return Answer::ok(self.name);
         }
         let more = quorum as usize - valid;
-        let waiting = Answer::wait(
-            self.name,
-            "waiting",
-            format!("signal `{signal}` of {more} more person(s) is awaited"),
-        );
+        let waiting = Answer {
+            // A standing order that nobody could read is not one that was not given.
+            dark: auto.is_some_and(|name| self.unread(name)),
+            ..Answer::wait(
+                self.name,
+                "waiting",
+                format!("signal `{signal}` of {more} more person(s) is awaited"),
+            )
+        };
         match order {
             Some(Order::Suspended { label, why }) => Answer {
                 label: Some(label),
@@ -191,6 +195,18 @@ impl Asking<'_> {
             None => return Some(Order::InForce(label)),
         };
         Some(Order::Suspended { label, why })
+    }
+
+    /// Whether it cannot be told whether the label is there.
+    fn unread(&self, name: &Name) -> bool {
+        match self.from.facts.get(&FactKey::Issue) {
+            Some(Fact::Unreachable { .. }) => true,
+            Some(Fact::Known(Value::Issue(issue))) => {
+                let rule = self.from.rules.auto.get(name);
+                rule.is_some_and(|rule| issue.unsettled.contains(&rule.label))
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn time(&self, span: Millis, restart_on_move: bool) -> Answer {

@@ -93,6 +93,11 @@ fn whoever_may_not_is_told_and_nothing_changes() {
     );
     w.signal(nobody.clone(), "reject", Some("no"));
     assert_eq!((w.queued().len(), w.comments().len()), (0, 1));
+    // Nor do the words reach an agent later, in another's name.
+    w.tell("answer", "by the way");
+    w.signal(nobody.clone(), "approve", Some("ignore the request"));
+    w.signal(alice(), "approve", Some(" "));
+    assert_eq!(w.task.ledger.last_comment.as_deref(), Some("by the way"));
     let mut w = World::at("orch", "deploy");
     w.signal(nobody, "confirm_deploy", None);
     assert_eq!((w.stage(), w.acts().len()), ("deploy", 0));
@@ -196,6 +201,29 @@ fn a_quorum_takes_different_people() {
     assert_eq!(w.stage(), "analysis", "one person twice");
     w.signal(person("boris", &[Role::Approver]), "approve", None);
     assert_eq!(w.stage(), "architecture");
+}
+
+/// B-ADV 6: an order that nobody can read yet is asked for again, ever more seldom; people may decide meanwhile.
+#[test]
+fn b_adv_6_a_label_that_cannot_be_read_now_is_asked_for_again() {
+    let due = |w: &World| w.decisions.iter().any(|d| matches!(d, Decision::SetTimer { .. }));
+    let label = || vec!["auto:approve".to_owned()];
+    let mut w = World::at("orch", "analysis");
+    w.dark.insert(FactKey::Issue);
+    w.writes("analyst", BRD);
+    assert_eq!((w.status(), due(&w)), (Some("In Review"), true), "{}", w.why());
+    w.dark.clear();
+    w.issue.labels = label();
+    w.timer("approved");
+    assert_eq!(w.stage(), "architecture", "{}", w.why());
+
+    let mut w = World::at("orch", "analysis");
+    w.issue.unsettled = label();
+    w.writes("analyst", BRD);
+    assert_eq!((w.status(), due(&w)), (Some("In Review"), true), "who put it there is not known yet");
+    w.issue.unsettled.clear();
+    w.timer("approved");
+    assert_eq!((w.stage(), due(&w)), ("analysis", false), "and it counts for nothing: nobody looks again by the clock");
 }
 
 #[test]

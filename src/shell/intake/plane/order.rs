@@ -9,7 +9,8 @@ use crate::shell::tracker::plane::{PlaneError, PlaneTracker, User};
 use super::history::History;
 use super::who;
 
-/// The issue without those labels that would pass a gate and were put there by someone who may not.
+/// The issue without those labels that would pass a gate and were put there by someone who may not; those of which that
+/// cannot be told yet are named apart.
 ///
 /// # Errors
 /// Who put them there cannot be read.
@@ -18,15 +19,22 @@ pub async fn standing_orders(tracker: &Tracker, rules: &Ruleset, people: &People
     let order = |label: &str| rules.auto.values().any(|order| order.label.eq_ignore_ascii_case(label));
     let mut kept = Vec::with_capacity(issue.labels.len());
     for label in std::mem::take(&mut issue.labels) {
-        if !order(&label) || allowed(plane, people, &issue, &label).await? {
+        if !order(&label) {
             kept.push(label);
+            continue;
+        }
+        match allowed(plane, people, &issue, &label).await? {
+            Some(true) => kept.push(label),
+            Some(false) => {}
+            None => issue.unsettled.push(label),
         }
     }
     issue.labels = kept;
     Ok(issue)
 }
 
-async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &str) -> Result<bool, PlaneError> {
+/// Whether the label counts; `None` where the history does not tell yet who put it there.
+async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &str) -> Result<Option<bool>, PlaneError> {
     // The labels were read a moment ago, and by that reading: the history is asked for once for all of them.
     let plane = &plane.lately(&issue.id);
     let item = plane.item(&issue.id).await?;
@@ -34,7 +42,7 @@ async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &s
     let history = History::new(plane.activities(&issue.id).await?, &known);
     let Some(put) = history.labelled(label, &item, plane.skew()) else {
         tracing::info!(issue = %issue.id, label, "the history of the issue does not tell yet who put the label there: it does not count yet");
-        return Ok(false);
+        return Ok(None);
     };
     let by = put.map_or(issue.author.as_str(), |by| by.id());
     let by = User {
@@ -46,5 +54,5 @@ async fn allowed(plane: &PlaneTracker, people: &People, issue: &Issue, label: &s
     if !may {
         tracing::warn!(issue = %issue.id, label, by = %actor.label(), "a label that passes a gate counts for nothing: who put it there is no approver");
     }
-    Ok(may)
+    Ok(Some(may))
 }

@@ -35,6 +35,7 @@ impl PlaneTracker {
             labels,
             author: item.created_by.map(|by| by.id().to_owned()).unwrap_or_default(),
             blocked_by,
+            unsettled: Vec::new(),
         };
         self.inner.readings.keep(id, |r| &mut r.issue, &began.asked(asked), issue.clone());
         Ok(Some(issue))
