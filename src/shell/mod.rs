@@ -23,6 +23,7 @@ pub mod git;
 pub mod http;
 pub mod intake;
 mod launch;
+pub mod loops;
 pub mod mask;
 mod perform;
 pub mod process;

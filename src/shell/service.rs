@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use regex::{Regex, RegexBuilder};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::engine::budget::Held;
 use crate::engine::model::{Blocker, Code, Millis, Name, RepoId, RunId, Task, TaskId};
@@ -21,6 +21,7 @@ use crate::shell::degraded::{self, Degraded};
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
+use crate::shell::loops::{WorkError, until_all_end};
 use crate::shell::process::Supervisor;
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
@@ -275,8 +276,8 @@ impl Service {
     /// Nothing is decided any more once the database was found damaged.
     ///
     /// # Errors
-    /// The database, while what was left is read.
-    pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
+    /// The database, while what was left is read; a loop that fell over.
+    pub async fn work(self: &Arc<Self>, stop: CancellationToken) -> Result<(), WorkError> {
         let deciding = stop.child_token();
         let (mut integrity, over) = (self.store.integrity(), deciding.clone());
         let watching = tokio::spawn(async move {
@@ -296,11 +297,13 @@ impl Service {
         outcome
     }
 
-    async fn decide(self: &Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
+    async fn decide(self: &Arc<Self>, stop: CancellationToken) -> Result<(), WorkError> {
         let mut told = false;
         while let Err(error) = self.take_up().await {
             // A disk that fills up just now ends nothing: agents are with their shims.
-            let StoreError::Degraded { .. } = error else { return Err(error) };
+            let StoreError::Degraded { .. } = error else {
+                return Err(error.into());
+            };
             if !told {
                 tracing::error!(%error, "what was left cannot be taken up yet: nothing is started until it can");
             }
@@ -313,13 +316,11 @@ impl Service {
         if told {
             tracing::info!("the database is in order again: work begins");
         }
-        let tracker = TaskTracker::new();
-        tracker.spawn(intake::run(Arc::clone(self), stop.clone()));
-        tracker.spawn(intake::plane::catch_up(Arc::clone(self), stop.clone()));
-        tracker.spawn(run::run(Arc::clone(self), stop));
-        tracker.close();
-        tracker.wait().await;
-        Ok(())
+        let mut loops = JoinSet::new();
+        loops.spawn(intake::run(Arc::clone(self), stop.clone()));
+        loops.spawn(intake::plane::catch_up(Arc::clone(self), stop.clone()));
+        loops.spawn(run::run(Arc::clone(self), stop));
+        until_all_end(loops).await
     }
 
     async fn take_up(self: &Arc<Self>) -> Result<(), StoreError> {

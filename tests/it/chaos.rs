@@ -64,6 +64,34 @@ fn strike(world: &mut World, random: &mut Random) -> Option<&'static str> {
     kill(Pid::from_raw(*victim), Signal::SIGKILL).ok().map(|()| wanted)
 }
 
+/// Checkouts in which two runs are at work at this moment, by the processes themselves.
+fn beside(world: &World) -> Vec<String> {
+    let agents = || {
+        let all = world.processes();
+        all.into_iter()
+            .filter(|(_, l)| role(l) == "agent")
+            .map(|(pid, _)| pid)
+            .collect::<BTreeSet<i32>>()
+    };
+    let run = |pid: i32| {
+        let checkout = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+        let env = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let run = env.split(|b| *b == 0).find_map(|e| e.strip_prefix(b"SIGNALBOX_RUN="))?;
+        Some((checkout, String::from_utf8_lossy(run).into_owned(), pid))
+    };
+    let found: Vec<_> = agents().into_iter().filter_map(run).collect();
+    // What has ended meanwhile was not beside what was read after it.
+    let still = agents();
+    let mut runs: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for (checkout, run, _) in found.into_iter().filter(|(.., pid)| still.contains(pid)) {
+        runs.entry(checkout).or_default().insert(run);
+    }
+    let twice = runs.into_iter().filter(|(_, runs)| runs.len() > 1);
+    twice
+        .map(|(checkout, runs)| format!("{} is worked on by runs {runs:?}", checkout.display()))
+        .collect()
+}
+
 /// Runs that began twice, and runs of one slot that were at work at the same time.
 fn doubled(ledger: &[Entry]) -> Vec<String> {
     let mut begun = BTreeSet::new();
@@ -124,7 +152,7 @@ fn chaos_no_run_is_lost_doubled_or_left_running() {
     world.most_starts = u32::try_from(wanted).unwrap_or(u32::MAX).saturating_add(10);
     let (mut random, begun) = (Random(seed), Instant::now());
     let mut kills: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut items: Vec<String> = Vec::new();
+    let (mut items, mut looks): (Vec<String>, u32) = (Vec::new(), 0);
     world.start();
     let on = |world: &mut World, item: &String| {
         let seen = world.show(item);
@@ -146,6 +174,9 @@ fn chaos_no_run_is_lost_doubled_or_left_running() {
                 *kills.entry(what).or_default() += 1;
             }
             std::thread::sleep(Duration::from_millis(20 + random.below(150)));
+            let beside = beside(&world);
+            assert!(beside.is_empty(), "{beside:?}\n{}", world.tail());
+            looks += 1;
             open.retain(|item| on(&mut world, item));
             assert!(
                 first.elapsed() < Duration::from_secs(120),
@@ -159,7 +190,7 @@ fn chaos_no_run_is_lost_doubled_or_left_running() {
     let starts = ledger.iter().filter(|e| e.phase == Phase::Start).count();
     let total: u32 = kills.values().sum();
     println!(
-        "chaos at {level}, seed {seed}: {total} kills {kills:?}, {} tasks, {starts} agent runs, {} starts of the service, {:.0} s; lost 0, doubled {}, accepted twice {}",
+        "chaos at {level}, seed {seed}: {total} kills {kills:?}, {} tasks, {starts} agent runs, {} starts of the service, {:.0} s; lost 0, doubled {}, accepted twice {}, two in one checkout 0 of {looks} looks",
         items.len(),
         world.starts,
         begun.elapsed().as_secs_f64(),

@@ -42,7 +42,7 @@ points! {
     after_the_clean_up: "cleaned", 1;
 }
 
-/// Every place, again and again: the service dies at each third passage of any of them.
+/// Every place of a stop, at its first passage.
 #[test]
 fn at_every_place_of_a_stop() {
     for point in ["processes-gone", "cleaned", "effect"] {

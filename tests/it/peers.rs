@@ -2,11 +2,7 @@
 //!
 //! Each is played undisturbed, with a transcript of its own. Then with every delivery doubled,
 //! reordered or delayed, and with each single one lost; it must come to the same end. The default
-//! suite plays and disturbs some of them; this plays all, with every loss one by one:
-//!
-//! ```text
-//! cargo test --test it -- --include-ignored peers::
-//! ```
+//! suite plays and disturbs some of them; `bash .ci/long sweep` plays all, with every loss one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -143,8 +139,8 @@ fn all_disturbances(name: &'static str) {
 }
 
 // The branches of B-START and B-ADV, and the rows of the table of rollbacks. B-START 2 under many
-// deliveries at once, and B-START 7, are in `plane::start`. Where a branch depends on the peers, it
-// is in the default suite; what the local board shows as well is part of the sweep.
+// deliveries at once, and B-START 7, are in `plane::start`. What only a board and a forge
+// outside show is in the default suite; what the local ones show as well is part of the sweep.
 peers! {
     default {
     approvals_on_the_board "approvals_on_the_board"             // reject and approve by comments
@@ -157,21 +153,21 @@ peers! {
     start_again "peers/start_again"                             // B-START 3
     start_in_the_middle "peers/start_in_the_middle"             // B-START 4, 5; B-ADV 5
     stop_and_again "stop_and_again"                             // B-STOP 2
-    }
-    sweep {
     after_done "peers/after_done"                               // B-ADV 5
     approved_is_not_confirmed "peers/approved_is_not_confirmed" // B-ADV 7
+    conflict_with_main "peers/conflict_with_main"               // staging, deploy: merge conflict
+    gate_error "peers/gate_error"                               // B-ADV 4
+    rejected_on_the_board "peers/rejected_on_the_board"         // any: reject
+    }
+    sweep {
     auto_labels "auto_labels"                                   // auto mode
     base_moved "base_moved"                                     // B-DEP 1
     // Two people act at once here: which of them is heard first is chance, and the transcript tells.
     ci_and_forge_review "ci_and_forge_review"                   // B-ADV 6; review: changes on the forge
     conflict "conflict"                                         // architecture: conflict
-    conflict_with_main "peers/conflict_with_main"               // staging, deploy: merge conflict
-    gate_error "peers/gate_error"                               // B-ADV 4
     no_output "no_output"                                       // analysis: neither
     person_pushes "person_pushes"                               // B-ADV 6
     reject_at_review "reject_at_review"                         // B-ADV 8
-    rejected_on_the_board "peers/rejected_on_the_board"         // any: reject
     rework_spent "rework_spent"                                 // the counter is spent
     staging_red "staging_red"                                   // deploy-staging: red
     }

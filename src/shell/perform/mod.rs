@@ -67,11 +67,7 @@ pub async fn pump(service: &Arc<Service>) -> Result<(), StoreError> {
 
 /// Takes up the orders to end a run, and nothing else: what a full disk does not hold up.
 pub async fn kills(service: &Arc<Service>) -> Result<(), StoreError> {
-    for row in service.store.due_effects(clock::now(), u32::MAX).await? {
-        if !matches!(row.effect, Effect::Kill { .. }) {
-            service.store.effect_release(row.id);
-            continue;
-        }
+    for row in service.store.due_kills(clock::now()).await? {
         let service = Arc::clone(service);
         tokio::spawn(async move { one(&service, row).await });
     }

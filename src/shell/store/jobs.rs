@@ -211,13 +211,16 @@ pub(super) fn requeue(conn: &Connection, task: TaskId, visit: u32, slot: &Name, 
         let sql = "UPDATE jobs SET state = 'cancelled', ended_at = ?2, why = 'the task is over' WHERE id = ?1 AND state IN ('scheduled', 'queued', 'running')";
         return exec(conn, sql, params![job.0, now.0]).map(|_| ());
     }
+    let state = ready(back.available_at, now).as_str();
+    // What has ended stays ended, except for the very step that ends it: a try after that is a job of its own.
+    let ended = "SELECT state IN ('done', 'failed') AND ended_at < ?2 FROM jobs WHERE id = ?1";
+    if one(conn, ended, params![job.0, now.0])? {
+        let sql = "INSERT INTO jobs (host, task, seq, visit, slot, kind, stage, note, entry, state, attempts, available_at, created_at, why) \
+                   SELECT host, task, seq, visit, slot, kind, stage, note, entry, ?2, attempts, ?3, ?4, ?5 FROM jobs WHERE id = ?1";
+        return exec(conn, sql, params![job.0, state, back.available_at.0, now.0, back.why]).map(|_| ());
+    }
     let sql = "UPDATE jobs SET state = ?2, available_at = ?3, why = ?4, ended_at = NULL, run = NULL WHERE id = ?1";
-    exec(
-        conn,
-        sql,
-        params![job.0, ready(back.available_at, now).as_str(), back.available_at.0, back.why],
-    )
-    .map(|_| ())
+    exec(conn, sql, params![job.0, state, back.available_at.0, back.why]).map(|_| ())
 }
 
 /// Adds what people said to the agents' jobs of the visit that have not begun.

@@ -78,9 +78,22 @@ impl Store {
     pub async fn due_effects(&self, now: Millis, limit: u32) -> Result<Vec<OutboxRow>> {
         let in_flight = self.in_flight();
         // On the writer's thread, so that it sees every outcome that has been reported.
-        self.write(move |conn| take(conn, &in_flight, now, limit))
+        self.write(move |conn| take(conn, &in_flight, now, Take { limit, kind: "" }))
             .await
             .map(Taken::hand_over)
+    }
+
+    /// The same for orders to end a run alone, and without the writer: they are carried out though nothing can be written.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn due_kills(&self, now: Millis) -> Result<Vec<OutboxRow>> {
+        let in_flight = self.in_flight();
+        let all = Take {
+            limit: u32::MAX,
+            kind: "kill",
+        };
+        self.read(move |conn| take(conn, &in_flight, now, all)).await.map(Taken::hand_over)
     }
 
     /// Writes down what is about to be done, before it is done.
@@ -253,11 +266,19 @@ fn queue(target: &Target, lane: Lane) -> String {
     }
 }
 
-fn take(conn: &Connection, in_flight: &InFlight, now: Millis, limit: u32) -> Result<Taken> {
+/// What is taken at once.
+struct Take {
+    limit: u32,
+    /// Of this kind only; empty for any.
+    kind: &'static str,
+}
+
+fn take(conn: &Connection, in_flight: &InFlight, now: Millis, wanted: Take) -> Result<Taken> {
+    let Take { limit, kind } = wanted;
     let mut busy = in_flight.lock();
     let most = i64::from(limit).saturating_add(i64::try_from(busy.len()).unwrap_or(i64::MAX));
-    let sql = format!("{HEADS} AND o.next_at <= ?1 ORDER BY o.next_at, o.id LIMIT ?2");
-    let heads = list(conn, &sql, params![now.0, most], |row| Ok((decode(row)?, place(row)?)))?;
+    let sql = format!("{HEADS} AND o.next_at <= ?1 AND (?3 = '' OR o.kind = ?3) ORDER BY o.next_at, o.id LIMIT ?2");
+    let heads = list(conn, &sql, params![now.0, most, kind], |row| Ok((decode(row)?, place(row)?)))?;
     let mut rows = Vec::new();
     for (row, place) in heads
         .into_iter()

@@ -220,10 +220,18 @@ fn b_adv_6_a_label_that_cannot_be_read_now_is_asked_for_again() {
     let mut w = World::at("orch", "analysis");
     w.issue.unsettled = label();
     w.writes("analyst", BRD);
-    assert_eq!((w.status(), due(&w)), (Some("In Review"), true), "who put it there is not known yet");
+    assert_eq!(
+        (w.status(), due(&w)),
+        (Some("In Review"), true),
+        "who put it there is not known yet"
+    );
     w.issue.unsettled.clear();
     w.timer("approved");
-    assert_eq!((w.stage(), due(&w)), ("analysis", false), "and it counts for nothing: nobody looks again by the clock");
+    assert_eq!(
+        (w.stage(), due(&w)),
+        ("analysis", false),
+        "and it counts for nothing: nobody looks again by the clock"
+    );
 }
 
 #[test]

@@ -174,3 +174,20 @@ async fn no_effect_is_taken_by_two() {
     done.dedup();
     assert_eq!((many, done.len()), (30, 30));
 }
+
+/// ★ Another program holds the database: nothing can be written, and orders to end a run are found all the same.
+#[tokio::test]
+async fn orders_to_end_a_run_are_found_though_nothing_can_be_written() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let run = world.running(&task).await;
+    let why = Kill::Stop;
+    let withdraw = Decision::Withdraw { visit: None, why };
+    world.decide(&task, vec![withdraw]).await;
+    let other = rusqlite::Connection::open(world.dir.path().join("signalbox.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let due = world.store.due_kills(at(9_000_000)).await.unwrap();
+    let effects: Vec<_> = due.iter().map(|row| &row.effect).collect();
+    assert_eq!(effects, [&Effect::Kill { run: run.id, why }]);
+    assert_eq!(world.store.due_kills(at(9_000_000)).await, Ok(vec![]), "it is being carried out");
+}

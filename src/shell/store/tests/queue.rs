@@ -159,6 +159,45 @@ async fn the_view_shows_everything_once() {
     );
 }
 
+/// I5: a job that has ended stays so; the try after it, which its round turns out to need, is one of its own.
+#[tokio::test]
+async fn i5_a_job_that_has_ended_is_never_queued_again() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let run = world.running(&task).await;
+    world.store.end_run(run.id, RunEnd::Ok, None, None, T0).await.unwrap();
+    let slot = || crate::engine::model::Name::new("analyst");
+    let (visit, why) = (1, "it wrote nothing".to_owned());
+    let close = Decision::CloseJob {
+        visit,
+        slot: slot(),
+        ok: true,
+    };
+    let again = Decision::Requeue {
+        visit,
+        slot: slot(),
+        available_at: T0,
+        why,
+    };
+    // In the step that ends it nobody has seen it as over.
+    let task = world.decide(&task, vec![close.clone(), again.clone()]).await;
+    assert_eq!(world.only_job(&task).await.state, JobState::Queued);
+    let task = world.decide(&task, vec![close]).await;
+    let ended = world.only_job(&task).await;
+    assert_eq!(ended.state, JobState::Done);
+    let seq = world.poke(&task).await;
+    let mut step = world.step(&task, seq, vec![again]).await;
+    step.now = step.now.plus(Millis(5));
+    world.store.commit_step(step).await.unwrap();
+    let jobs = world.store.jobs(task.id).await.unwrap();
+    assert_eq!(jobs[0], ended);
+    let next = &jobs[1];
+    assert_eq!(
+        (next.state, next.attempts, next.run, next.why.as_deref()),
+        (JobState::Queued, 1, None, Some("it wrote nothing"))
+    );
+}
+
 #[tokio::test]
 async fn a_requeued_job_keeps_its_attempts_and_a_closed_one_stays_closed() {
     let world = World::new().await;
