@@ -17,6 +17,7 @@ async fn levels() -> Vec<Containment> {
         }
     }
     assert!(found.contains(&Containment::Tagged));
+    eprintln!("levels of this host: {found:?}");
     found
 }
 
@@ -92,6 +93,11 @@ async fn b_run_3_exit_signal_and_launch_error_are_kept_at_every_level() {
         let alive = held.spawn(&held.world.sh("kill -SEGV $$")).await;
         let exit = held.world.exit(&alive).await;
         assert_eq!((exit.code, exit.signal, exit.killed), (None, Some(11), None), "{level:?}");
+        // The end of its output is not its end.
+        let held = Held::at(level);
+        let alive = held.spawn(&held.world.sh("echo before; exec >&- 2>&-; sleep 0.2; exit 3")).await;
+        assert_eq!(held.world.exit(&alive).await.code, Some(3), "{level:?}");
+        assert_eq!(held.world.log(), "before\n", "{level:?}");
         let held = Held::at(level);
         let alive = held.spawn(&held.world.spec(&["no-such-agent"])).await;
         let error = held.world.exit(&alive).await.launch_error.unwrap_or_default();
