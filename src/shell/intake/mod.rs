@@ -109,7 +109,7 @@ async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), Store
         }
         Understood::Held(why, pause) => {
             tracing::info!(delivery = id, peer, event, "a delivery waits {} s: {why}", (pause.0 + 999) / 1000);
-            service.store.delivery_later(id, &why, now.plus(pause)).await?;
+            service.store.delivery_held(id, &why, now.plus(pause)).await?;
         }
         Understood::Later(why) if delivery.attempts >= TRIES => {
             tracing::error!(delivery = id, peer, event, "a delivery was given up: {why}");

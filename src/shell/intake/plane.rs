@@ -5,6 +5,7 @@ mod catch_up;
 mod comments;
 mod hint;
 mod history;
+mod labels;
 mod moved;
 mod order;
 mod sync;

@@ -67,8 +67,10 @@ pub struct DeliveryRow {
     pub body: Vec<u8>,
     /// When it came.
     pub at: Millis,
-    /// How often it was tried before.
+    /// How often it was tried before; waiting for room is no try.
     pub attempts: u32,
+    /// When it is looked at again.
+    pub due: Millis,
 }
 
 /// A delivery that was tried and could not be understood yet.
@@ -127,10 +129,11 @@ impl Store {
     /// # Errors
     /// As all of the store.
     pub async fn delivery_waits(&self, read: &DeliveryRow) -> Result<bool> {
-        let (id, at, attempts) = (read.id, read.at.0, read.attempts);
+        let (id, at, attempts, due) = (read.id, read.at.0, read.attempts, read.due.0);
         self.read(move |conn| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND state = 'pending' AND at = ?2 AND attempts = ?3)";
-            one(conn, sql, params![id, at, attempts])
+            let sql = "SELECT EXISTS (SELECT 1 FROM deliveries \
+                       WHERE id = ?1 AND state = 'pending' AND at = ?2 AND attempts = ?3 AND due = ?4)";
+            one(conn, sql, params![id, at, attempts, due])
         })
         .await
     }
@@ -219,6 +222,19 @@ impl Store {
         .await
     }
 
+    /// There is no room for a delivery until `due`. That is no try, but it is told from one that was never taken up.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn delivery_held(&self, id: i64, why: &str, due: Millis) -> Result<()> {
+        let why = why.to_owned();
+        self.write(move |conn| {
+            let sql = "UPDATE deliveries SET attempts = MAX(attempts, 1), why = ?2, due = ?3 WHERE id = ?1 AND state = 'pending'";
+            exec(conn, sql, params![id, why, due.0]).map(|_| ())
+        })
+        .await
+    }
+
     /// What became of the last deliveries, the newest first: peer, event, state, why.
     ///
     /// # Errors
@@ -253,10 +269,12 @@ fn look_again(conn: &Connection, new: &NewDelivery) -> Result<()> {
     exec(conn, sql, params![new.peer.as_str(), new.digest, new.at.0, json(&new.projects)?]).map(|_| ())
 }
 
-/// Forgets what was dealt with long ago; how many deliveries.
+/// Forgets what was dealt with long ago; how many deliveries. The last of each peer stays: it tells since when there may be
+/// something that was missed.
 fn forget(conn: &Connection, now: Millis) -> Result<usize> {
     let sql = "DELETE FROM deliveries WHERE id IN \
-               (SELECT id FROM deliveries WHERE state <> 'pending' AND closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+               (SELECT id FROM deliveries WHERE state <> 'pending' AND closed_at < ?1 ORDER BY closed_at LIMIT ?2) \
+               AND id NOT IN (SELECT MAX(id) FROM deliveries GROUP BY peer)";
     exec(conn, sql, params![now.0.saturating_sub(KEPT.0), FORGET])
 }
 
@@ -286,5 +304,6 @@ fn delivery(row: &Row<'_>) -> Result<DeliveryRow> {
         body: f.get("body")?,
         at: f.time("at")?,
         attempts: f.small("attempts")?,
+        due: f.time("due")?,
     })
 }

@@ -103,15 +103,17 @@ fn a_webhook_is_answered_while_nobody_can_be_asked() {
     // A server that takes the call and says nothing is the worst of them.
     town.plane.fault(Fault::always(Kind::Slow(Duration::from_secs(15))));
     town.gitea.down();
-    let mut quickest = Duration::MAX;
+    let mut took = Vec::new();
     for nth in 0..5 {
         let body = approved.replacen("{", &format!("{{\"nth\": {nth}, "), 1);
         let post = Post::plane(&event, &body, &plane::sign(plane::SECRET, body.as_bytes()));
         let begun = Instant::now();
         assert_eq!(town.post(&post), 200);
-        quickest = quickest.min(begun.elapsed());
+        took.push(begun.elapsed());
     }
-    assert!(quickest < Duration::from_millis(500), "{quickest:?}");
+    // The machine may be busy now and then; none waits for the servers.
+    assert!(took.iter().min().is_some_and(|t| *t < Duration::from_millis(500)), "{took:?}");
+    assert!(took.iter().all(|t| *t < Duration::from_secs(5)), "{took:?}");
     assert_eq!(town.world.show("ORCH-001")["task"]["stage"], "analysis");
     town.plane.mend();
     town.gitea.up();

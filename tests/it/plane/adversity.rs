@@ -48,6 +48,20 @@ fn what_was_missed_while_the_service_was_down_is_taken_up_at_its_start() {
     ground.until_log("missed meanwhile");
 }
 
+/// The same for a standing order: a label is told of once, too.
+#[test]
+fn a_label_that_was_missed_while_the_service_was_down_is_taken_up_at_its_start() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.still();
+    ground.world.stop();
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").labels(&issue, &["auto:approve"]);
+    ground.world.start();
+    ground.until_stage("ORCH-001", "deploy");
+    ground.until_log("missed meanwhile: looked again: a label of its issue");
+}
+
 /// What a person put on the board meanwhile is decided before ours is shown: STOP is never erased.
 #[test]
 fn a_stop_that_nobody_told_of_is_found_before_it_is_written_over() {
@@ -221,6 +235,26 @@ fn a_refused_key_at_a_launch_is_said_to_a_person() {
     assert_eq!(ground.runs("architect"), 1);
     assert_eq!(ground.world.count("SELECT COUNT(*) FROM jobs WHERE attempts > 1"), 0);
     assert_eq!((alerts(&ground, "the tracker refuses"), alerts(&ground, "key again")), (1, 1));
+}
+
+/// An agent's key that has expired is no reason not to hear people: the service writes for it.
+#[test]
+fn an_agents_key_that_is_refused_makes_nobody_unheard() {
+    let mut ground = Ground::laid_out("orch", "");
+    ground.plane.gives_key(ANALYST, None);
+    ground.world.start();
+    let issue = ground.asked("Add a greeting");
+    let alice = ground.plane.person("alice");
+    alice.comments(&issue, "<p>:approved:</p>");
+    ground.until_stage("ORCH-001", "deploy");
+    ground.until_log("the agent's own key is refused: who writes under it is not known");
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    let refused = ground.plane.asked();
+    let refused = refused
+        .iter()
+        .filter(|(_, path, status)| path.ends_with("users/me/") && *status == 403);
+    assert_eq!(refused.count(), 1, "asked once, not at every delivery");
 }
 
 /// The server did what was asked and its answer was lost: it is asked again, and done once.

@@ -84,6 +84,23 @@ fn a_delivery_without_room_waits_for_the_time_that_is_named() {
     assert_eq!(ground.world.log().matches("a delivery waits").count(), 1);
 }
 
+/// However often there is no room: that is not the source's failing, for which there are so many tries, each later.
+#[test]
+fn a_delivery_that_waits_for_room_uses_up_no_tries() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.still();
+    ground.plane.fault(Fault {
+        times: 4,
+        ..Fault::once("GET", "/work-items/", Kind::Full(1))
+    });
+    ground.plane.person("alice").moves(&issue, "STOP");
+    ground.world.wait_mode("ORCH-001", "cancelled");
+    let log = ground.world.log();
+    assert!(log.matches("a delivery waits").count() >= 4, "{}", ground.world.tail());
+    assert_eq!(ground.world.count("SELECT MAX(attempts) FROM deliveries"), 1);
+}
+
 /// A key that is refused is no server that does not answer.
 #[test]
 fn deliveries_that_wait_are_told_with_the_true_reason() {

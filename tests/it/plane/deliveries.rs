@@ -299,3 +299,41 @@ fn a_lost_word_is_heard_at_the_next_delivery_about_its_issue() {
     ground.plane.person("bob").drags(&issue);
     ground.until_stage("ORCH-001", "deploy");
 }
+
+/// The same for a label that passes the gate: the next delivery makes it good.
+#[test]
+fn a_lost_label_is_found_at_the_next_delivery_about_its_issue() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").labels(&issue, &["auto:approve"]);
+    ground.plane.hooks(Hooks::To(ground.hook));
+    ground.plane.person("bob").drags(&issue);
+    ground.until_stage("ORCH-001", "deploy");
+}
+
+/// One that counts for nothing is no reason to look for ever: each time that somebody puts it there is looked at once.
+#[test]
+fn a_lost_label_is_looked_at_once() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    let looked = |ground: &Ground| ground.world.count("SELECT COUNT(*) FROM inbox WHERE dedupe LIKE '% orders %'");
+    let lost = |ground: &Ground, who: &str, labels: &[&str]| {
+        ground.plane.hooks(Hooks::Lost);
+        ground.plane.person(who).labels(&issue, labels);
+        ground.plane.hooks(Hooks::To(ground.hook));
+    };
+    lost(&ground, "mallory", &["auto:approve"]);
+    for _ in 0..3 {
+        ground.plane.person("bob").drags(&issue);
+        ground.plane.person("bob").comments(&issue, "<p>hmm</p>");
+    }
+    ground.until_log("counts for nothing: who put it there");
+    ground.still();
+    assert_eq!((looked(&ground), ground.stage("ORCH-001").as_str()), (1, "analysis"));
+    lost(&ground, "alice", &[]);
+    lost(&ground, "alice", &["auto:approve"]);
+    ground.plane.person("bob").drags(&issue);
+    ground.until_stage("ORCH-001", "deploy");
+    assert_eq!(looked(&ground), 2);
+}

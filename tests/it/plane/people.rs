@@ -112,6 +112,24 @@ fn a_refused_start_is_answered_once() {
     assert_eq!(ground.world.begun().len(), 0);
 }
 
+/// A comment answers nothing while nothing is asked: whoever may not answer is not told so either.
+#[test]
+fn a_colleagues_comment_while_no_question_is_open_gets_no_reply() {
+    let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
+    let issue = ground.asked("Add a greeting");
+    ground.plane.person("mallory").comments(&issue, "<p>nice</p>");
+    ground.plane.person("alice").comments(&issue, "<p>:approved:</p>");
+    ground.world.wait_agent("ORCH-001", "architect", 1);
+    ground.plane.person("mallory").comments(&issue, "<p>nice</p>");
+    ground
+        .world
+        .until("both are heard", || ground.world.log().matches("counts for nothing").count() >= 2);
+    ground.world.let_go();
+    ground.until_stage("ORCH-001", "deploy");
+    ground.still();
+    assert_eq!(ground.said(&issue, "may not decide"), 0, "{:#?}", ground.plane.comments(&issue));
+}
+
 /// Names that are shown are anyone's to choose.
 #[test]
 fn a_name_that_two_have_is_nobodys() {

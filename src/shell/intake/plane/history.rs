@@ -99,13 +99,23 @@ impl<'k> History<'k> {
         changed.saturating_sub(made) <= AT_ONCE || newest.is_some_and(|at| at >= changed) || age(changed, skew) >= NEVER
     }
 
+    /// The newest entry about this label.
+    fn about(&self, label: &str) -> Option<&Activity> {
+        let is = |value: &Option<String>| value.as_deref() == Some(label);
+        let labels = |entry: &Activity| matches!(entry.field.as_deref(), Some("labels" | "label"));
+        let mut all = self.all.iter();
+        all.find(|entry| labels(entry) && (is(&entry.new_value) || is(&entry.old_value)))
+    }
+
+    /// What tells from all others the time that somebody put this label on the issue; none where it cannot be told (yet) who did.
+    pub fn putting(&self, label: &str, item: &Item, skew: i64) -> Option<String> {
+        self.labelled(label, item, skew)?;
+        Some(self.about(label).map_or_else(|| "made".to_owned(), Activity::key))
+    }
+
     /// Who put this label on the issue last: nobody, where it was made with it; `None` where that cannot be told (yet).
     pub fn labelled(&self, label: &str, item: &Item, skew: i64) -> Option<Option<&Ref>> {
-        let of_it = |entry: &&Activity| {
-            let is = |value: &Option<String>| value.as_deref() == Some(label);
-            matches!(entry.field.as_deref(), Some("labels" | "label")) && (is(&entry.new_value) || is(&entry.old_value))
-        };
-        match self.all.iter().find(of_it) {
+        match self.about(label) {
             // Taken away, and there all the same: it was put back since.
             Some(last) if last.new_value.as_deref() != Some(label) => None,
             Some(last) => last.actor.as_ref().map(Some),
@@ -187,5 +197,68 @@ mod tests {
         let entry = serde_json::json!({"id": "a", "field": "state", "new_value": "To Analyse", "created_at": stamp(PATIENCE + 3000)});
         let moved = vec![serde_json::from_value(entry).unwrap()];
         assert!(!History::new(moved, &fresh).made_so(&item(PATIENCE + 4000, PATIENCE + 3000), 0));
+    }
+
+    /// An entry of so long ago, in milliseconds: this label was put there, or taken away.
+    fn entry(id: &str, ago: i64, put: bool, label: &str, by: &str) -> Activity {
+        let (old, new) = if put { ("", label) } else { (label, "") };
+        let text =
+            serde_json::json!({"id": id, "field": "labels", "old_value": old, "new_value": new, "actor": by, "created_at": stamp(ago)});
+        serde_json::from_value(text).unwrap()
+    }
+
+    /// Who put the label `a` there, and what tells that from other times; `-` where that cannot be told.
+    fn labelled(all: Vec<Activity>, item: &Item) -> String {
+        let known = Projection::default();
+        let history = History::new(all, &known);
+        let by = history.labelled("a", item, 0).map(|by| by.map_or("nobody", Ref::id).to_owned());
+        let which = history.putting("a", item, 0);
+        assert_eq!(by.is_some(), which.is_some());
+        format!("{} {}", by.as_deref().unwrap_or("-"), which.as_deref().unwrap_or("-"))
+    }
+
+    #[test]
+    fn a_label_is_whose_who_put_it_there_last() {
+        let touched = item(9000, 1000);
+        assert_eq!(
+            labelled(
+                vec![entry("2", 1000, true, "b", "bob"), entry("1", 2000, true, "a", "ann")],
+                &touched
+            ),
+            "ann 1"
+        );
+        let again = vec![
+            entry("3", 1000, true, "a", "bob"),
+            entry("2", 2000, false, "a", "eve"),
+            entry("1", 3000, true, "a", "ann"),
+        ];
+        assert_eq!(labelled(again, &touched), "bob 3");
+        // It is there: whoever put it back is not told of yet.
+        let taken = vec![entry("2", 1000, false, "a", "eve"), entry("1", 3000, true, "a", "ann")];
+        assert_eq!(labelled(taken, &touched), "- -");
+    }
+
+    /// Plane writes no entry for labels that an issue was made with.
+    #[test]
+    fn a_label_that_nobody_put_there_was_there_from_the_start_once_the_history_is_not_behind() {
+        assert_eq!(labelled(Vec::new(), &item(1000, 1000)), "nobody made", "never touched");
+        assert_eq!(labelled(Vec::new(), &item(9000, 1000)), "- -", "the history may be behind");
+        let other = |ago: i64| vec![entry("1", ago, true, "b", "bob")];
+        assert_eq!(labelled(other(2000), &item(9000, 1000)), "- -", "it is older than the last change");
+        assert_eq!(
+            labelled(other(1000), &item(9000, 2000)),
+            "nobody made",
+            "it tells of the last change"
+        );
+        assert_eq!(
+            labelled(Vec::new(), &item(NEVER + 9000, NEVER + 1000)),
+            "nobody made",
+            "it tells never"
+        );
+        assert_eq!(
+            labelled(vec![entry("1", 1000, false, "a", "eve")], &item(9000, 2000)),
+            "- -",
+            "it was taken away"
+        );
     }
 }

@@ -58,8 +58,8 @@ impl Look<'_> {
         {
             return Err(LookError::Behind);
         }
-        let mut moves = self.of_people(&news, own).await?;
-        let ours = shown && history.newest().is_some_and(|newest| newest.by(own));
+        let mut moves = self.of_people(&news, &own).await?;
+        let ours = shown && history.newest().is_some_and(|newest| newest.by(&own));
         if moved && !shown {
             moves.extend(self.unexplained(&history, item, &stands, hint)?);
         }
@@ -176,12 +176,12 @@ impl Look<'_> {
         let known = self.service.store.projection(&self.project.name, self.issue).await?;
         let history = History::new(self.plane.activities(self.issue).await?, &known);
         let own = self.plane.own().await?;
-        let Some(entries) = history.up_to_ours(status, own) else {
+        let Some(entries) = history.up_to_ours(status, &own) else {
             // Where somebody else had moved it there just before, there is no entry of ours.
             let waiting = clock::now().since(written).0 < PATIENCE;
             return if waiting { Err(LookError::Behind) } else { Ok(None) };
         };
-        let meant = self.meaning(&self.of_people(&entries, own).await?, " while we wrote").await?;
+        let meant = self.meaning(&self.of_people(&entries, &own).await?, " while we wrote").await?;
         let found = BoardChanges {
             before: known.stands.clone(),
             stands: None,

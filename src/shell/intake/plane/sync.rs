@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::model::{Actor, Body, Millis, Name, Signal, Task};
+use crate::engine::model::{Actor, Body, Millis, Mode, Name, Signal, Task};
 use crate::engine::render::{self, Words};
 use crate::engine::rules::{GateKind, Ruleset};
 use crate::shell::clock;
 use crate::shell::door::{known_signal, may_signal};
 use crate::shell::run::Held;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{NewEvent, Projection, Target};
+use crate::shell::store::{NewEvent, Target};
 use crate::shell::tracker::plane::{Haste, Item, PlaneError, PlaneTracker, User, time};
 use crate::shell::tracker::{Said, Tracker, TrackerError};
 
 use super::LookError;
 use super::hint::{Hint, What};
-use super::history;
-use super::history::{History, age};
 use super::who;
 
 /// Longest wait for another look at the same issue.
@@ -67,13 +65,16 @@ pub(super) async fn sync(service: &Arc<Service>, project: &Project, issue: &str)
     // Not while the issue is ours alone: a person's word about it must not wait for that.
     plane.room(REQUESTS, ROOM).await?;
     let _turn = turn(service, project, issue).await?;
+    // What one part of the look has read serves the others.
+    let plane = plane.since(tokio::time::Instant::now());
     let look = Look::new(service, project, &plane, issue).await?;
     let Some(item) = look.item().await? else {
         return look.gone().await;
     };
     let moved = look.state(&item, None).await?;
     let heard = look.comments(None).await?;
-    Ok(moved.or(heard))
+    let labelled = look.orders(&item, false).await?;
+    Ok(moved.or(heard).or(labelled))
 }
 
 /// Takes a person's change of the status that nobody told us of, as the issue stood at `since` or stands now. Whoever calls
@@ -139,7 +140,8 @@ pub(super) async fn with_hint(
     let heard = look.comments(told).await?;
     let labelled = match &hint.what {
         What::Labels => look.labels(&item).await?,
-        _ => None,
+        // A comment touches its issue, and no entry of the history tells of that.
+        what => look.orders(&item, matches!(what, What::Comment(_))).await?,
     };
     Ok(moved.or(heard).or(labelled))
 }
@@ -201,7 +203,7 @@ impl<'a> Look<'a> {
             // What a gate waits for is answered on the board: the engine tells them.
             if self.task.is_none() || !told_by_engine(&self.rules, name) {
                 tracing::info!(project = %self.project.name, issue = self.issue, "a signal of the board counts for nothing: {why}");
-                if matches!(name.as_str(), "start" | "stop" | "answer") {
+                if self.asked_for(name) {
                     self.tell_refused(name, by, &actor).await?;
                 }
                 return Ok(None);
@@ -214,6 +216,15 @@ impl<'a> Look<'a> {
             acted_at: Millis(at.saturating_add(self.plane.skew())),
         };
         Ok(Some(self.about(Body::Signalled(signal), actor, Some(activity))))
+    }
+
+    /// Whether whoever sends it means something by it: any comment is an answer, and while no question is open most are none.
+    fn asked_for(&self, name: &Name) -> bool {
+        match name.as_str() {
+            "start" | "stop" => true,
+            "answer" => self.task.as_ref().is_some_and(|t| t.control.mode == Mode::Question),
+            _ => false,
+        }
     }
 
     /// Whoever may not start, stop or answer is told so, once for each of them.
@@ -259,18 +270,6 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// A label may pass a gate that waits: the task looks again, and reads them itself.
-    async fn labels(&self, item: &Item) -> Result<Option<String>, LookError> {
-        // Who put one there counts: it is asked for when the history tells.
-        let known = Projection::default();
-        let history = History::new(self.plane.activities(self.issue).await?, &known);
-        let changed = item.updated_at.as_deref().and_then(time).unwrap_or_default();
-        if !history.settled(item, self.plane.skew()) && age(changed, self.plane.skew()) < history::PATIENCE {
-            return Err(LookError::Behind);
-        }
-        self.poke("the labels of its issue", None).await
-    }
-
     /// The issue was deleted, archived or put back into intake. Its task goes on: what it has done is not undone by that.
     async fn gone(&self) -> Result<Option<String>, LookError> {
         let told = self
@@ -287,7 +286,8 @@ impl<'a> Look<'a> {
         Ok(told)
     }
 
-    async fn poke(&self, by: &str, dedupe: Option<String>) -> Result<Option<String>, LookError> {
+    /// The task looks again; with `dedupe` once for each of them.
+    pub(super) async fn poke(&self, by: &str, dedupe: Option<String>) -> Result<Option<String>, LookError> {
         if self.task.as_ref().is_none_or(Task::terminal) {
             return Ok(None);
         }

@@ -88,6 +88,54 @@ async fn one_that_was_dealt_with_is_forgotten_after_a_week_and_one_that_waits_is
     assert_eq!(world.store.record_delivery(told("b", week + 4)).await.unwrap(), None);
 }
 
+/// What was missed is looked for since then, however long ago that is, and however much others have told since.
+#[tokio::test]
+async fn the_last_delivery_of_a_peer_is_never_forgotten() {
+    let world = World::new().await;
+    let week = 7 * 24 * 3_600_000;
+    for (digest, at) in [("a", 1), ("b", 2)] {
+        world.store.record_delivery(told(digest, at)).await.unwrap();
+    }
+    let others = |n: i64, at: i64| NewDelivery {
+        peer: Peer::Gitea,
+        ..told(&format!("{n}"), at)
+    };
+    for n in 0..3 {
+        world.store.record_delivery(others(n, 3)).await.unwrap();
+    }
+    for done in world.store.deliveries_due(Millis(3), 9).await.unwrap() {
+        world.store.delivery_closed(&done, true, "done", Millis(3)).await.unwrap();
+    }
+    assert_eq!(world.store.last_delivery(Peer::Plane).await.unwrap(), Some(Millis(2)));
+    for n in 3..40 {
+        world.store.record_delivery(others(n, week + 4)).await.unwrap();
+    }
+    assert_eq!(world.store.last_delivery(Peer::Plane).await.unwrap(), Some(Millis(2)));
+    assert_eq!(world.store.record_delivery(told("b", week + 5)).await.unwrap(), None);
+    assert!(
+        world.store.record_delivery(told("a", week + 5)).await.unwrap().is_some(),
+        "the one before it is forgotten"
+    );
+}
+
+#[tokio::test]
+async fn to_wait_for_room_is_no_try() {
+    let world = World::new().await;
+    let id = world.store.record_delivery(told("a", 1)).await.unwrap().unwrap();
+    let mut read = world.store.deliveries_due(Millis(1), 1).await.unwrap().remove(0);
+    for (n, due) in [(1, 10), (1, 20), (1, 30)] {
+        world.store.delivery_held(id, "no room", Millis(due)).await.unwrap();
+        assert!(!world.store.delivery_waits(&read).await.unwrap(), "it was put off");
+        read = world.store.deliveries_due(Millis(due), 1).await.unwrap().remove(0);
+        assert_eq!((read.attempts, read.due), (n, Millis(due)), "it is told that it waits");
+        assert!(world.store.delivery_waits(&read).await.unwrap());
+    }
+    assert_eq!(world.store.deliveries_held().await.unwrap().len(), 1);
+    world.store.delivery_later(id, "it does not answer", Millis(40)).await.unwrap();
+    world.store.delivery_held(id, "no room", Millis(50)).await.unwrap();
+    assert_eq!(world.store.deliveries_due(Millis(50), 1).await.unwrap()[0].attempts, 2);
+}
+
 /// Where two events may have the same body, a repetition is no second delivery, and is looked at all the same.
 #[tokio::test]
 async fn b_rec_1_the_same_content_may_be_news_again() {

@@ -9,6 +9,7 @@ mod cache;
 mod client;
 mod error;
 mod html;
+mod own;
 mod paths;
 mod read;
 mod readings;
@@ -23,7 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::engine::model::{Millis, Name};
@@ -32,7 +32,7 @@ use crate::shell::secret::Secret;
 
 use super::Standing;
 use cache::Kept;
-use client::{Ask, Client};
+use client::Client;
 
 pub use budget::Budgets;
 pub use error::PlaneError;
@@ -68,7 +68,7 @@ struct Inner {
     mute: relations::Mute,
     readings: readings::Readings,
     /// Ids under which the service and its agents write.
-    own: OnceCell<Vec<String>>,
+    own: own::Own,
 }
 
 impl PlaneTracker {
@@ -93,7 +93,7 @@ impl PlaneTracker {
             members: Kept::default(),
             mute: relations::Mute::default(),
             readings: readings::Readings::default(),
-            own: OnceCell::new(),
+            own: own::Own::default(),
         });
         Ok(Self {
             inner,
@@ -154,24 +154,21 @@ impl PlaneTracker {
         room.map_err(|after| PlaneError::Limited { after })
     }
 
-    /// Ids of the users under which the service and its agents write.
+    /// Ids of the users under which the service and its agents write; of an agent whose key is refused none.
     ///
     /// # Errors
     /// [`PlaneError`].
-    pub async fn own(&self) -> Result<&[String], PlaneError> {
-        let own = self.inner.own.get_or_try_init(|| async {
-            let mut ids = Vec::new();
-            for client in std::iter::once(&self.inner.client).chain(self.inner.agents.values()) {
-                let me: User = client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await?;
-                if me.id.is_empty() {
-                    let why = "users/me names no id".to_owned();
-                    return Err(PlaneError::Malformed { why });
-                }
-                ids.push(me.id);
+    pub async fn own(&self) -> Result<Vec<String>, PlaneError> {
+        let ask = |client| async move {
+            let me = survey::owner(client).await?;
+            if me.id.is_empty() {
+                let why = "users/me names no id".to_owned();
+                return Err(PlaneError::Malformed { why });
             }
-            Ok(ids)
-        });
-        Ok(own.await?)
+            Ok(me.id)
+        };
+        let inner = &self.inner;
+        inner.own.ids(&inner.client, inner.agents.iter(), ask, Instant::now()).await
     }
 }
 

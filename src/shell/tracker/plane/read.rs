@@ -177,7 +177,10 @@ impl PlaneTracker {
     }
 
     /// Names of a work item's labels.
-    pub(super) async fn label_names(&self, item: &Item) -> Result<Vec<String>, PlaneError> {
+    ///
+    /// # Errors
+    /// [`PlaneError`].
+    pub async fn label_names(&self, item: &Item) -> Result<Vec<String>, PlaneError> {
         let mut names = Vec::new();
         for label in &item.labels {
             if let Ref::Full { name: Some(name), .. } = label {

@@ -65,6 +65,7 @@ impl PlaneTracker {
     }
 }
 
-async fn owner(client: &Client) -> Result<User, PlaneError> {
+/// The user of a client's key.
+pub(super) async fn owner(client: &Client) -> Result<User, PlaneError> {
     client.call(Ask::get(Haste::PERSON, "users/me/", &[])).await
 }

@@ -1,6 +1,6 @@
 //! What the server remembers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -99,13 +99,26 @@ pub struct Comment {
     pub external: Option<(String, String)>,
 }
 
+/// What is changed: of both sides the words and the id, empty where there is none.
+#[derive(Default)]
+struct Change {
+    /// Empty where the issue is made.
+    field: &'static str,
+    old: (String, Option<String>),
+    new: (String, Option<String>),
+}
+
 pub struct Activity {
     pub id: String,
     pub issue: String,
     pub actor: String,
     pub field: &'static str,
+    /// Empty where something was taken away.
     pub new_value: String,
     pub new_identifier: Option<String>,
+    /// Empty where something was added.
+    pub old_value: String,
+    pub old_identifier: Option<String>,
     pub created_at: String,
     /// When the history shows it.
     pub shown: Instant,
@@ -132,7 +145,8 @@ pub struct Board {
     /// Who blocks whom, as pairs of ids; none where the server tells no relations.
     pub relations: Option<Vec<(String, String)>>,
     pub limit: usize,
-    pub used: VecDeque<Instant>,
+    /// Requests of the last minute, by key.
+    pub used: BTreeMap<String, VecDeque<Instant>>,
     pub asked: Vec<(String, String, u16)>,
     last: i64,
 }
@@ -185,7 +199,7 @@ impl Board {
             issues: true,
             relations: None,
             limit: 10_000,
-            used: VecDeque::new(),
+            used: BTreeMap::new(),
             asked: Vec::new(),
             last: 0,
         }
@@ -223,7 +237,9 @@ impl Board {
         Some(fault.kind.clone())
     }
 
-    pub fn create(&mut self, by: &str, title: &str, html: &str) -> String {
+    /// Makes an issue. No entry of its history tells of the labels that it was made with.
+    pub fn create(&mut self, by: &str, title: &str, html: &str, labels: &[&str]) -> String {
+        let labels = self.label_ids(labels);
         let now = self.now();
         let number = self.items.iter().map(|i| i.number).max().unwrap_or(0) + 1;
         let id = uuid(3, number.unsigned_abs() as usize);
@@ -233,26 +249,29 @@ impl Board {
             name: title.to_owned(),
             html: sanitised(html),
             state: self.states[0].id.clone(),
-            labels: Vec::new(),
+            labels,
             created_by: by.to_owned(),
             updated_by: None,
             created_at: now.clone(),
             updated_at: now.clone(),
         });
-        self.act(&id, by, "", String::new(), None, &now);
+        let made = Change::default();
+        self.act(&id, by, made, &now);
         self.tell_issue(&id, by, "created", None);
         id
     }
 
-    fn act(&mut self, issue: &str, by: &str, field: &'static str, new_value: String, new_identifier: Option<String>, at: &str) {
+    fn act(&mut self, issue: &str, by: &str, change: Change, at: &str) {
         let id = uuid(5, self.activities.len() + 1);
         self.activities.push(Activity {
             id,
             issue: issue.to_owned(),
             actor: by.to_owned(),
-            field,
-            new_value,
-            new_identifier,
+            field: change.field,
+            new_value: change.new.0,
+            new_identifier: change.new.1,
+            old_value: change.old.0,
+            old_identifier: change.old.1,
             created_at: at.to_owned(),
             shown: Instant::now() + self.late,
         });
@@ -282,11 +301,17 @@ impl Board {
         }
         let (item, now) = self.changed(issue, by);
         item.state.clone_from(&state);
-        self.act(issue, by, "state", status.to_owned(), Some(state.clone()), &now);
+        let change = Change {
+            field: "state",
+            old: (self.state_name(&old), Some(old.clone())),
+            new: (status.to_owned(), Some(state.clone())),
+        };
+        self.act(issue, by, change, &now);
         self.tell_issue(issue, by, "updated", Some((field, json!(state), json!(old))));
     }
 
-    pub fn set_labels(&mut self, by: &str, issue: &str, names: &[&str]) {
+    /// Ids of labels; those that the project lacks are made.
+    fn label_ids(&mut self, names: &[&str]) -> Vec<String> {
         let mut ids = Vec::new();
         for name in names {
             let known = self.label_list.iter().find(|l| l.name == *name).map(|l| l.id.clone());
@@ -299,16 +324,29 @@ impl Board {
                 id
             }));
         }
+        ids
+    }
+
+    /// Sets an issue's labels; each that is added or taken away has an entry of its own in the history.
+    pub fn set_labels(&mut self, by: &str, issue: &str, names: &[&str]) {
+        let ids = self.label_ids(names);
         let (item, now) = self.changed(issue, by);
         let old = std::mem::replace(&mut item.labels, ids.clone());
-        for id in ids.iter().filter(|id| !old.contains(id)) {
-            let name = self
-                .label_list
-                .iter()
-                .find(|l| l.id == *id)
-                .map(|l| l.name.clone())
-                .unwrap_or_default();
-            self.act(issue, by, "labels", name, Some(id.clone()), &now);
+        let named = |id: &String| self.label_list.iter().find(|l| l.id == *id).map(|l| l.name.clone());
+        let side = |id: &String| (named(id).unwrap_or_default(), Some(id.clone()));
+        let added = ids.iter().filter(|id| !old.contains(id)).map(|id| Change {
+            field: "labels",
+            new: side(id),
+            ..Change::default()
+        });
+        let taken = old.iter().filter(|id| !ids.contains(id)).map(|id| Change {
+            field: "labels",
+            old: side(id),
+            ..Change::default()
+        });
+        let changes: Vec<Change> = added.chain(taken).collect();
+        for change in changes {
+            self.act(issue, by, change, &now);
         }
         self.tell_issue(issue, by, "updated", Some(("label_ids", json!(ids), json!(old))));
     }
@@ -334,7 +372,7 @@ impl Board {
             created_at: now,
             external,
         });
-        // It touches its issue.
+        // It touches its issue, at once; the real one again when its worker has written the history.
         self.changed(issue, by);
         let at = self.comments.len() - 1;
         self.tell_comment(at, "created");
@@ -346,22 +384,19 @@ impl Board {
         self.keys.iter().find(|(k, _)| *k == key).map(|(_, id)| id.clone())
     }
 
-    /// Counts a request; how long to wait where the minute is full.
-    pub fn count(&mut self) -> Result<usize, u64> {
+    /// Counts a request under a key; how long to wait where its minute is full.
+    pub fn count(&mut self, key: &str) -> Result<usize, u64> {
         let now = Instant::now();
-        while self
-            .used
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(60))
-        {
-            self.used.pop_front();
+        let used = self.used.entry(key.to_owned()).or_default();
+        while used.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(60)) {
+            used.pop_front();
         }
-        if self.used.len() >= self.limit {
-            let first = self.used.front().map_or(60, |at| 60 - at.elapsed().as_secs().min(59));
+        if used.len() >= self.limit {
+            let first = used.front().map_or(60, |at| 60 - at.elapsed().as_secs().min(59));
             return Err(first);
         }
-        self.used.push_back(now);
-        Ok(self.limit - self.used.len())
+        used.push_back(now);
+        Ok(self.limit - used.len())
     }
 
     pub fn user_json(&self, id: &str) -> Json {

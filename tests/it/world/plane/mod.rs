@@ -113,7 +113,7 @@ impl Plane {
         self.board().faults.clear();
     }
 
-    /// Takes so many requests a minute from now on; those of before do not count.
+    /// Takes so many requests a minute under each key from now on; those of before do not count.
     pub fn limits(&self, requests: usize) {
         let mut board = self.board();
         board.used.clear();
@@ -299,7 +299,12 @@ pub struct Person<'a> {
 impl Person<'_> {
     /// Makes an issue in the state that the board has for new ones; gives its id.
     pub fn creates(&self, title: &str, html: &str) -> String {
-        self.plane.board().create(&self.id, title, html)
+        self.creates_with(title, html, &[])
+    }
+
+    /// The same with labels from the start.
+    pub fn creates_with(&self, title: &str, html: &str, labels: &[&str]) -> String {
+        self.plane.board().create(&self.id, title, html, labels)
     }
 
     pub fn moves(&self, issue: &str, status: &str) {

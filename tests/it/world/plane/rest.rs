@@ -85,7 +85,7 @@ fn missing() -> Answer {
 /// What Django does before a view, then the view.
 ///
 /// True to the source: the redirect for a missing slash, 401 without and 403 with a wrong key, the
-/// limit counted per key (here: over all keys) with its headers and body.
+/// limit counted per key, with its headers and body.
 pub fn answer(board: &mut Board, method: &Method, uri: &Uri, key: Option<&str>, body: &[u8]) -> Answer {
     if !uri.path().ends_with('/') {
         return Answer::new(301, Json::Null).with("location", format!("{}/", uri.path()));
@@ -96,7 +96,7 @@ pub fn answer(board: &mut Board, method: &Method, uri: &Uri, key: Option<&str>, 
     let Some(me) = board.owner(key) else {
         return Answer::new(403, json!({"detail": "Given API token is not valid"}));
     };
-    let left = match board.count() {
+    let left = match board.count(key) {
         Ok(left) => left,
         Err(wait) => return Answer::full(wait),
     };
@@ -104,6 +104,7 @@ pub fn answer(board: &mut Board, method: &Method, uri: &Uri, key: Option<&str>, 
     let query = Query(uri.query().unwrap_or_default());
     let body: Json = serde_json::from_slice(body).unwrap_or_default();
     let answer = match path.as_slice() {
+        // True: the owner of the key, whatever they are member of. Left out: what nobody asks for, as their time zone.
         ["api", "v1", "users", "me"] => Answer::new(200, board.user_json(&me)),
         ["api", "v1", "workspaces", slug, "projects", project, rest @ ..] => {
             if *slug != WORKSPACE || *project != PROJECT || !board.user(&me).member {
@@ -154,11 +155,13 @@ fn page(query: &Query<'_>, all: Vec<Json>) -> Answer {
 
 fn in_project(board: &mut Board, method: &Method, path: &[&str], query: &Query<'_>, me: &str, body: &Json) -> Answer {
     match path {
+        // True: the names of the fields. Left out: the other fields, and that an archived project shows no items.
         [] => Answer::new(
             200,
             json!({"id": PROJECT, "name": "Orchestration", "identifier": board.identifier,
                    "archived_at": board.archived.then_some("2026-05-20T10:30:00Z")}),
         ),
+        // True: the envelope of pages, the fields. Simpler: one sequence and colour for all; there are no triage states to leave out.
         ["states"] => {
             let states = board.states.iter().map(|s| {
                 json!({"id": s.id, "name": s.name, "color": "#60646C", "slug": s.name.to_lowercase(), "sequence": 15000.0, "group": s.group,
@@ -166,6 +169,7 @@ fn in_project(board: &mut Board, method: &Method, path: &[&str], query: &Query<'
             });
             page(query, states.collect())
         }
+        // True: the envelope. Left out: colour, parent, order.
         ["labels"] => page(
             query,
             board
@@ -179,6 +183,7 @@ fn in_project(board: &mut Board, method: &Method, path: &[&str], query: &Query<'
             200,
             board.users.iter().filter(|u| u.member).map(|u| board.user_json(&u.id)).collect(),
         ),
+        // True: a path that a version does not know is no item that is missing, and says so otherwise.
         ["work-items", ..] if !board.work_items => Answer::new(404, json!({"error": "Page not found."})),
         ["issues", ..] if !board.issues => Answer::new(404, json!({"error": "Page not found."})),
         ["work-items" | "issues"] => {
@@ -188,6 +193,7 @@ fn in_project(board: &mut Board, method: &Method, path: &[&str], query: &Query<'
             page(query, items.iter().map(|i| item(board, i, query)).collect())
         }
         ["work-items" | "issues", id, rest @ ..] => {
+            // True: of what is deleted nothing can be asked. Simpler: nothing is archived, or waits in intake.
             if !board.items.iter().any(|i| i.id == *id) {
                 return missing();
             }
@@ -199,6 +205,7 @@ fn in_project(board: &mut Board, method: &Method, path: &[&str], query: &Query<'
 
 fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &Query<'_>, me: &str, body: &Json) -> Answer {
     match (method.as_str(), path) {
+        // True: `expand` and the fields. Left out: `fields`, which the service does not ask for.
         ("GET", []) => found(board, id, query),
         ("PATCH", []) => {
             // `state_id` is no field of this interface: 200, and nothing changed.
@@ -211,7 +218,9 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
             }
             found(board, id, &Query(""))
         }
-        // The history is written later than the change.
+        // True: it is written later than the change, entries for labels that come and go, none for those that an issue was made
+        // with. Simpler: the issue is touched once, with the change, and not again when the history is written; an entry that is
+        // written late bears the time of the change.
         ("GET", ["activities"]) => {
             let mut of: Vec<_> = board
                 .activities
@@ -225,10 +234,12 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
             let json = of.iter().map(|a| {
                 let field = (!a.field.is_empty()).then_some(a.field);
                 json!({"id": a.id, "field": field, "verb": "updated", "new_value": a.new_value, "new_identifier": a.new_identifier,
+                       "old_value": a.old_value, "old_identifier": a.old_identifier,
                        "actor": a.actor, "created_at": a.created_at, "epoch": epoch(&a.created_at), "issue": id})
             });
             page(query, json.collect())
         }
+        // True: lists of ids by kind, and that older servers have no such path. Simpler: nobody but blockers is ever related.
         ("GET", ["relations"]) => match &board.relations {
             None => Answer::new(404, json!({"error": "Page not found."})),
             Some(all) => {
@@ -242,6 +253,7 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
                 )
             }
         },
+        // True: the envelope, the fields. Simpler: always the newest first, whatever order is asked for.
         ("GET", ["comments"]) => {
             let of: Vec<usize> = (0..board.comments.len())
                 .filter(|at| board.comments[*at].issue == id)
@@ -249,6 +261,8 @@ fn of_item(board: &mut Board, method: &Method, id: &str, path: &[&str], query: &
                 .collect();
             page(query, of.into_iter().map(|at| board.comment_json(at)).collect())
         }
+        // True: 201, and 409 with the id for an external id that is there. Simpler: it touches the issue in the same instant, and no
+        // worker touches it a second time; what is sanitised is scripts.
         ("POST", ["comments"]) => {
             let text = |key: &str| body[key].as_str().map(str::to_owned);
             let external = text("external_source").zip(text("external_id"));
