@@ -26,6 +26,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const PRODUCERS: usize = 64;
 /// Claims measured one after the other.
 const CLAIMS: u32 = 10;
+/// What the service reads at each look of a long queue in which nothing may start: so many times so many jobs.
+const LOOKS: u64 = 4;
+const HEAD: u64 = 64;
 const T0: Millis = Millis(1_700_000_000_000);
 
 fn main() -> Outcome<()> {
@@ -63,6 +66,17 @@ fn main() -> Outcome<()> {
         );
         costs.push(cost.claim);
     }
+    let mut looks = Vec::new();
+    for (step, waiting) in [("few", history / 1000), ("many", history / 100)] {
+        let waiting = waiting.max(LOOKS * HEAD);
+        let look = runtime.block_on(held(&dir.path().join(step), waiting))?;
+        println!("look where nothing may start: {waiting:>6} waiting {look:>28.1} µs");
+        looks.push(look);
+    }
+    println!(
+        "P3: held back, ratio of many to few       {:>10.2}   goal ≤ 1.5",
+        looks[1] / looks[0]
+    );
     println!(
         "P3: ratio of last to first                {:>10.2}   goal ≤ 1.5; grows with the history to the power of {:.2}",
         costs[3] / costs[0],
@@ -342,6 +356,27 @@ async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcom
     let claim = began.elapsed().as_secs_f64() * 1e6 / f64::from(CLAIMS);
     store.close().await;
     Ok(Cost { claim, view })
+}
+
+/// Microseconds for one look at a queue of so many jobs that are all held back: none is claimed, and the look goes no
+/// further than the service's own does.
+async fn held(dir: &Path, waiting: u64) -> Outcome<f64> {
+    let store = Store::open(dir, "bench")?;
+    let first = Producer::new(&store, 0).await?.task;
+    store.close().await;
+    fill(&dir.join("signalbox.db"), first.id, 0, 0, waiting)?;
+    let store = Store::open(dir, "bench")?;
+    let began = Instant::now();
+    for _ in 0..CLAIMS {
+        let mut after = JobId(0);
+        for _ in 0..LOOKS {
+            let head = store.queue_head(everyone(), after, u32::try_from(HEAD)?).await?;
+            after = head.waiting.last().ok_or("nothing waits")?.id;
+        }
+    }
+    let look = began.elapsed().as_secs_f64() * 1e6 / f64::from(CLAIMS);
+    store.close().await;
+    Ok(look)
 }
 
 /// Lays a history down, behind the store's back: through it, a million jobs would take hours.

@@ -38,6 +38,9 @@ pub struct Breaker {
     pub open: Option<Pause>,
     /// The account behind the command has reached its usage limit.
     pub limit: Option<Pause>,
+    /// The run that was let through last to try the command out, since it opened: that by its id, for times move
+    /// when the clock is set. It may have ended.
+    pub probe: Option<RunId>,
 }
 
 /// What is known of the command a job would run.
@@ -45,7 +48,7 @@ pub struct Breaker {
 pub struct Command {
     /// The program, as it would be executed.
     pub name: String,
-    /// Its breaker, where the rules have one.
+    /// Its breaker, as far as the rules have one; see [`Breaker::under`].
     pub breaker: Option<Breaker>,
     /// The run that is trying it out.
     pub probing: Option<RunId>,
@@ -92,22 +95,40 @@ impl Breaker {
         }
     }
 
+    /// What of it counts under rules with these limits: where they switch the breaker off, the usage limit only.
+    #[must_use]
+    pub fn under(&self, limits: Option<Limits>) -> Self {
+        match limits {
+            Some(_) => self.clone(),
+            None => Self {
+                limit: self.limit.clone(),
+                ..Self::default()
+            },
+        }
+    }
+
     /// The usage limit in force now.
     #[must_use]
     pub fn limited(&self, now: Millis) -> Option<&Pause> {
         self.limit.as_ref().filter(|limit| now < limit.until)
     }
 
-    /// Takes in how a run of the command ended that was claimed at `claimed`. Gives what operators
-    /// are to be told: once for each change.
-    pub fn after(&mut self, command: &str, end: &RunEnd, claimed: Millis, limits: Limits, now: Millis) -> Option<String> {
+    /// Takes in how a run of the command ended; without `limits` its rules switch the breaker off, and only usage
+    /// limits count. Gives what operators are to be told: once for each change.
+    pub fn after(&mut self, command: &str, end: &RunEnd, run: RunId, limits: Option<Limits>, now: Millis) -> Option<String> {
         match end {
-            RunEnd::Ok | RunEnd::OutOfScope { .. } => self.worked(command),
-            RunEnd::Transient { detail, .. } => self.failed(command, detail, claimed, limits, now),
-            RunEnd::Limited { detail, until } => self.suspend(command, detail, *until, now),
+            RunEnd::Ok | RunEnd::OutOfScope { .. } => {
+                self.limit = None;
+                limits.and_then(|_| self.worked(command))
+            }
+            // A limit that is over already holds nothing back: it is weather like any other.
+            RunEnd::Limited { detail, until } if *until > now => self.suspend(command, detail, *until, now),
+            RunEnd::Transient { detail, .. } | RunEnd::Limited { detail, .. } => {
+                limits.and_then(|limits| self.failed(command, detail, run, limits, now))
+            }
             RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::Permanent { .. } => {
                 // It says nothing about the weather, so it neither opens nor closes.
-                self.streak = 0;
+                self.streak = if limits.is_some() { 0 } else { self.streak };
                 None
             }
             RunEnd::Exited { .. } | RunEnd::Killed(_) | RunEnd::Lost => None,
@@ -116,20 +137,21 @@ impl Breaker {
 
     fn worked(&mut self, command: &str) -> Option<String> {
         self.streak = 0;
-        self.limit = None;
+        self.probe = None;
         // Also when the run began before it opened: whatever was wrong is over.
         self.open.take().map(|_| format!("`{command}` works again: its breaker is closed"))
     }
 
-    fn failed(&mut self, command: &str, detail: &str, claimed: Millis, limits: Limits, now: Millis) -> Option<String> {
+    fn failed(&mut self, command: &str, detail: &str, run: RunId, limits: Limits, now: Millis) -> Option<String> {
         self.streak = self.streak.saturating_add(1);
         let again = match &self.open {
             None if self.streak < limits.failures => return None,
             None => false,
             // A run from before: it was counted on when the breaker opened.
-            Some(open) if claimed < open.until => return None,
+            Some(_) if self.probe != Some(run) => return None,
             Some(_) => true,
         };
+        self.probe = None;
         self.open = Some(Pause {
             since: now,
             until: now.plus(limits.pause),

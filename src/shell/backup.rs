@@ -12,7 +12,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::clock;
-use super::store::{OpenError, check_database, copy_database, keep_out};
+use super::store::{OpenError, check_database, copy_database, keep_out, pass_over_runs};
+
+mod old_runs;
+mod sparse;
+
+pub use old_runs::AtWork;
 
 /// The manifest's name.
 const MANIFEST: &str = "backup.json";
@@ -62,6 +67,14 @@ pub enum BackupError {
     /// The data directory is in use by what would be restored over.
     #[error("{} holds a database: `--replace` moves what is there aside and restores", .0.display())]
     Occupied(PathBuf),
+    /// Agents are at work in what would be replaced.
+    #[error("agents are still at work in {}, which outlive the service: {}", data.display(), old_runs::told(runs))]
+    AtWork {
+        /// The data directory.
+        data: PathBuf,
+        /// Their runs.
+        runs: Vec<AtWork>,
+    },
     /// It is no back-up, or one of a newer version.
     #[error("{} is no back-up that this version can restore: {why}", path.display())]
     Unknown {
@@ -145,6 +158,11 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Opt
     if data.join(DATABASE).exists() && !replace {
         return Err(BackupError::Occupied(data.to_owned()));
     }
+    let runs = old_runs::at_work(data)?;
+    if !runs.is_empty() {
+        let data = data.to_owned();
+        return Err(BackupError::AtWork { data, runs });
+    }
     let fresh = data.join(".restoring");
     let _ = fs::remove_dir_all(&fresh);
     let mut tally = Tally::default();
@@ -153,7 +171,13 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Opt
             let _ = fs::remove_dir_all(&fresh);
         })?;
     }
-    let aside = data.join(format!("replaced-{}", clock::now().0));
+    if let Some(last) = old_runs::highest(data)? {
+        // A number is given once: by it, what comes late from a run of then is told from a run of now.
+        pass_over_runs(&fresh.join(DATABASE), last).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&fresh);
+        })?;
+    }
+    let aside = data.join(format!("{}{}", old_runs::REPLACED, clock::now().0));
     if !old.is_empty() {
         fs::create_dir_all(&aside).map_err(failed(&aside))?;
     }
@@ -235,8 +259,8 @@ fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(failed(parent))?;
     }
-    match fs::copy(from, to) {
-        Ok(_) => {
+    match sparse::copy(from, to) {
+        Ok(()) => {
             sync(to)?;
             tally.count(to)
         }

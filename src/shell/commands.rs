@@ -11,7 +11,7 @@ use crate::engine::rules::{self, Agent, Ruleset};
 use crate::shell::clock;
 use crate::shell::process::{environment, preflight};
 use crate::shell::service::Service;
-use crate::shell::store::{Guard, QueueView, RunRow, StoreError};
+use crate::shell::store::{Guard, QueueView, StoreError};
 
 /// What was seen of programs.
 #[derive(Default)]
@@ -112,16 +112,13 @@ pub fn of_waiting(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> 
 
 fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agent: &Agent, now: Millis) -> Option<Known> {
     let program = service.project_of(task)?.resolve_program(agent.run.clone()).into_iter().next()?;
-    let breaker = rules.breaker.and_then(|_| view.breakers.get(&program).cloned());
+    let breaker = view.breakers.get(&program).map(|b| b.under(rules.breaker));
     let half_open = match breaker.as_ref().map(|b| b.stand(now)) {
         Some(Stand::HalfOpen(pause)) => Some(pause.until),
         _ => None,
     };
-    let probe = |since: Millis| {
-        let of_it = |r: &&RunRow| r.command.as_ref() == Some(&program) && r.claimed_at >= since;
-        view.open_runs.iter().find(of_it).map(|r| r.id)
-    };
-    let probing = half_open.and_then(probe);
+    let probe = breaker.as_ref().and_then(|b| b.probe).filter(|_| half_open.is_some());
+    let probing = probe.filter(|run| view.open_runs.iter().any(|r| r.id == *run));
     let (state, look) = match rules.preflight {
         None => (Preflight::Good, None),
         Some(check) => {

@@ -16,10 +16,16 @@ use crate::shell::service::Service;
 use crate::shell::store::{Among, Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
 use crate::shell::{bounds, by_hand, clock, launch};
 
+#[cfg(test)]
+mod tests;
+
 /// Jobs that wait, up to which the queue is read whole each time.
 const FEW: u32 = 256;
 /// Jobs of a longer queue that are looked at together.
 const HEAD: u32 = 64;
+/// So many reads in a row in which nothing may start, and the rest of a long queue is left to the next time it is
+/// read whole: where all wait for one, looking for others costs what the whole queue does, at each commit.
+const BARREN: u32 = 4;
 /// A longer queue is read whole at most this often, and for a part of the time only.
 const WHOLE_EVERY: Duration = Duration::from_secs(1);
 /// Which part of the time: the inverse.
@@ -45,7 +51,8 @@ impl Pace {
 /// Starts every job that nothing holds back.
 ///
 /// A short queue is read whole. Of a long one only as much is read as there are places for, as often
-/// as something changes; whom its other jobs must tell is found out by reading it whole now and then.
+/// as something changes, and no further where nothing may start for long. Now and then it is read
+/// whole: then whoever waits behind many that may not start is found, and whom its jobs must tell.
 pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
     if service.draining() {
         return Ok(());
@@ -78,27 +85,31 @@ async fn start_of_all(service: &Arc<Service>) -> Result<(), StoreError> {
     bounds::tell(service, &view, &held, clock::now()).await
 }
 
-/// Starts jobs from the head of the queue, so many looked at together, until every place is taken.
-async fn start_heads(service: &Arc<Service>, together: u32) -> Result<(), StoreError> {
+/// Starts jobs from the head of the queue, so many looked at together, until every place is taken or, among projects
+/// of the same priority, too many in a row may not start. Tells how often it read.
+async fn start_heads(service: &Arc<Service>, together: u32) -> Result<u32, StoreError> {
     let config = service.config();
     let limit = config.max_concurrency as usize;
+    let mut reads = 0;
     for among in in_turn(config.projects.iter().map(|(name, p)| (name, p.priority))) {
-        let mut after = JobId(0);
-        loop {
+        let (mut after, mut barren) = (JobId(0), 0);
+        while barren < BARREN {
             let view = service.store.queue_head(among.clone(), after, together).await?;
+            reads += 1;
             let Some(last) = view.waiting.last() else { break };
             after = last.id;
             if reaches_beyond(service, &view).await {
-                // Who comes first is then decided among all tasks of all repositories.
-                return start_of_all(service).await;
+                // Who comes first is decided among all tasks of all repositories: when all is read.
+                return Ok(reads);
             }
             let (_, started) = start_in(service, &view).await?;
             if view.open_runs.len() + started >= limit {
-                return Ok(());
+                return Ok(reads);
             }
+            barren = if started == 0 { barren + 1 } else { 0 };
         }
     }
-    Ok(())
+    Ok(reads)
 }
 
 /// Projects in the order in which their jobs start, those of the same priority together.
@@ -396,74 +407,5 @@ fn failing(blocker: &mut Blocker, task: &Task, effects: &[OutboxRow]) {
             "signalbox retry {}    # tries it at once, when the cause is mended",
             task.item
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::model::{JobKind, Millis};
-    use crate::shell::store::JobState;
-
-    #[test]
-    fn b_q_2_first_in_first_out_among_projects_of_the_same_priority() {
-        let job = |id: i64, project: &str| JobRow {
-            id: JobId(id),
-            task: TaskId(id),
-            project: project.into(),
-            visit: 1,
-            slot: "developer".into(),
-            kind: JobKind::Agent,
-            stage: "development".into(),
-            state: JobState::Queued,
-            note: None,
-            entry: false,
-            attempts: 0,
-            available_at: Millis(0),
-            created_at: Millis(0),
-            ended_at: None,
-            why: None,
-            run: None,
-        };
-        let rows = [job(1, "shop"), job(2, "site"), job(3, "urgent"), job(4, "shop"), job(5, "urgent")];
-        let ids = |priority: fn(&Name) -> i32| ordered(&rows, priority).into_iter().map(|j| j.id.0).collect::<Vec<_>>();
-        assert_eq!(ids(|_| 0), [1, 2, 3, 4, 5]);
-        assert_eq!(ids(|p| if p == "urgent" { 5 } else { 0 }), [3, 5, 1, 2, 4]);
-        assert_eq!(ids(|p| if p == "shop" { -1 } else { 0 }), [2, 3, 5, 1, 4]);
-    }
-
-    /// A long queue is read by its head: what is started, and in which order, is the same.
-    #[tokio::test]
-    async fn b_q_2_the_head_of_a_long_queue_starts_first_in_first_out_until_no_place_is_free() {
-        for together in [1, 2, 64] {
-            let set = "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false";
-            let world = crate::shell::door::tests::World::with("max_concurrency = 3", set, "").await;
-            let mut tasks = Vec::new();
-            for _ in 0..5 {
-                tasks.push(world.queued("developer").await.id);
-            }
-            start_heads(&world.service, together).await.unwrap();
-            let mut begun = Vec::new();
-            for task in &tasks {
-                begun.push(world.service.store.runs(*task).await.unwrap().first().map(|run| run.id.0));
-            }
-            assert_eq!(begun, [Some(1), Some(2), Some(3), None, None], "{together} together");
-        }
-    }
-
-    #[test]
-    fn projects_have_their_turn_by_priority() {
-        let of = |priorities: &[(&str, i32)]| {
-            let named: Vec<(Name, i32)> = priorities.iter().map(|(n, p)| (Name::new(n), *p)).collect();
-            in_turn(named.iter().map(|(n, p)| (n, *p)))
-        };
-        let these = |names: &[&str]| Among::These(names.iter().map(|n| Name::new(n)).collect());
-        let others = |names: &[&str]| Among::Others(names.iter().map(|n| Name::new(n)).collect());
-        assert_eq!(of(&[("shop", 0)]), [others(&[])]);
-        let all = of(&[("back", -1), ("shop", 0), ("urgent", 5), ("vip", 5)]);
-        assert_eq!(
-            all,
-            [these(&["urgent", "vip"]), others(&["urgent", "vip", "back"]), these(&["back"])]
-        );
     }
 }

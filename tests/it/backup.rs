@@ -1,14 +1,16 @@
 //! Back-up and restore: taken while agents work, put back on another disk, and gone on with.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Output;
 
 use crate::world::{Setup, World};
 
-fn world() -> World {
+fn world(set: &str) -> World {
     World::new(&Setup {
         agents: "[reviewer]\ndo = ['held']".parse().expect("agents"),
+        set: set.parse().expect("settings"),
         ..Setup::default()
     })
 }
@@ -31,7 +33,11 @@ fn good(world: &World, args: &[&str]) -> String {
 
 /// A world with one task done and one under review, and a back-up of it.
 fn backed_up() -> (World, String, String) {
-    let mut world = world();
+    backed_up_with("")
+}
+
+fn backed_up_with(set: &str) -> (World, String, String) {
+    let mut world = world(set);
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "reviewer", 1);
@@ -83,6 +89,56 @@ fn what_is_there_is_moved_aside_and_kept() {
     assert!(aside.len() == 1 && aside[0].join("signalbox.db").exists(), "{aside:?}");
     world.start();
     world.wait_blocker(&item, "APPROVAL_WAIT");
+}
+
+/// Agents outlive the service: nothing is put in the place of a directory in which one is at work.
+#[test]
+fn nothing_is_replaced_under_an_agent_that_is_at_work() {
+    let (mut world, item, folder) = backed_up();
+    world.kill();
+    let run = world.begun().iter().map(|e| e.run).max().expect("a run");
+    let database = fs::metadata(world.data().join("signalbox.db")).expect("a database").ino();
+    let told = refusal(&world, &["restore", &folder, "--replace"]);
+    assert!(told.contains(&format!("run {run} ")) && told.contains("abandon"), "{told}");
+    assert_eq!(fs::metadata(world.data().join("signalbox.db")).expect("a database").ino(), database);
+    let aside = fs::read_dir(world.data()).expect("data").flatten();
+    assert_eq!(aside.filter(|e| e.file_name().to_string_lossy().contains("replaced-")).count(), 0);
+    // What it says is to be done does it.
+    let (_, order) = told.split_once("To end them: ").expect("a command");
+    let done = std::process::Command::new("sh").args(["-c", order]).status().expect("sh");
+    assert!(done.success(), "{order}");
+    world.until("the end of the agents", || world.processes().is_empty());
+    good(&world, &["restore", &folder, "--replace"]);
+    world.let_go();
+    world.start();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+}
+
+/// A run's number is its fencing token: none is given a second time, whatever the copy knows of.
+#[test]
+fn no_number_of_a_run_is_given_again_after_a_restore() {
+    let (mut world, item, folder) = backed_up_with("\"serial_gate.enabled\" = false");
+    world.let_go();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let later = world.new_task("Add another greeting");
+    world.wait_agent(&later, "developer", 1);
+    world.wait_for(&later, "the end of its developer", |seen| seen["task"]["stage"] != "development");
+    world.stop();
+    world.until("the end of the agents", || world.processes().is_empty());
+    let before: Vec<i64> = world.begun().iter().map(|e| e.run).collect();
+    for _ in 0..2 {
+        // The second time, the folders of then are not in `runs` any more.
+        good(&world, &["restore", &folder, "--replace"]);
+    }
+    world.start();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let begun: Vec<i64> = world.begun().iter().map(|e| e.run).collect();
+    let fresh = &begun[before.len()..];
+    let last = before.iter().max().expect("a run");
+    assert!(
+        !fresh.is_empty() && fresh.iter().all(|run| run > last),
+        "{before:?}, then {fresh:?}"
+    );
 }
 
 #[test]

@@ -49,12 +49,9 @@ impl Life {
             .collect();
         let tasks: BTreeMap<TaskId, Task> = is.tasks.iter().filter(|t| !t.terminal()).map(|t| (t.id, t.clone())).collect();
         let repos = BTreeMap::from([(RepoId(1), is.repo.clone())]);
-        let breaker = is.breakers.get(COMMAND).cloned();
-        let since = match breaker.as_ref().map(|b| b.stand(now)) {
-            Some(Stand::HalfOpen(pause)) => Some(pause.until),
-            _ => None,
-        };
-        let probing = since.and_then(|s| live.clone().find(|r| r.command.is_some() && r.claimed_at >= s).map(|r| r.id));
+        let breaker = is.breakers.get(COMMAND).map(|b| b.under(self.rules.breaker));
+        let half_open = breaker.as_ref().filter(|b| matches!(b.stand(now), Stand::HalfOpen(_)));
+        let probing = half_open.and_then(|b| b.probe).filter(|run| live.clone().any(|r| r.id == *run));
         let command = Command {
             name: COMMAND.to_owned(),
             breaker,

@@ -95,10 +95,14 @@ impl Model {
         }
         if let Some(limits) = claim.guard.as_ref().and_then(|g| g.limits) {
             self.limits.insert(run.id, limits);
+            let breaker = run.command.as_ref().and_then(|command| self.breakers.get_mut(command));
+            if let Some(breaker) = breaker.filter(|b| matches!(b.stand(claim.now), Stand::HalfOpen(_))) {
+                breaker.probe = Some(run.id);
+            }
         }
         self.runs.push(run.clone());
         let job = &mut self.jobs[at];
-        (job.state, job.run) = (JobState::Running, Some(run.id));
+        (job.state, job.run, job.why) = (JobState::Running, Some(run.id), None);
         job.attempts += 1;
         self.commits += 1;
         Ok(run)
@@ -137,20 +141,18 @@ impl Model {
     }
 
     pub fn admits(&self, claim: &Claim) -> bool {
-        let Some(guard) = claim.guard.as_ref().filter(|g| g.limits.is_some()) else {
-            return true;
-        };
-        let Some(breaker) = self.breakers.get(&guard.command) else {
+        let known = claim
+            .guard
+            .as_ref()
+            .and_then(|g| Some(self.breakers.get(&g.command)?.under(g.limits)));
+        let Some(breaker) = known else {
             return true;
         };
         breaker.limited(claim.now).is_none()
             && match breaker.stand(claim.now) {
                 Stand::Closed => true,
                 Stand::Open(_) => false,
-                Stand::HalfOpen(pause) => !self
-                    .runs
-                    .iter()
-                    .any(|r| r.state != RunState::Ended && r.command.as_ref() == Some(&guard.command) && r.claimed_at >= pause.until),
+                Stand::HalfOpen(_) => !self.runs.iter().any(|r| r.state != RunState::Ended && breaker.probe == Some(r.id)),
             }
     }
 

@@ -92,12 +92,11 @@ impl Model {
     }
 
     pub fn weather(&mut self, run: &RunRow, end: &RunEnd, now: Millis) {
-        let (Some(limits), Some(command)) = (self.limits.get(&run.id).copied(), run.command.clone()) else {
-            return;
-        };
+        let Some(command) = run.command.clone() else { return };
+        let limits = self.limits.get(&run.id).copied();
         let before = self.breakers.get(&command).cloned().unwrap_or_default();
         let mut breaker = before.clone();
-        let told = breaker.after(&command, end, run.claimed_at, limits, now);
+        let told = breaker.after(&command, end, run.id, limits, now);
         if breaker != before {
             self.breakers.insert(command, breaker);
         }

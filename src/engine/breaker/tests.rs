@@ -3,10 +3,15 @@
 use super::*;
 use crate::engine::model::Kill;
 
-const LIMITS: Limits = Limits {
+const LIMITS: Option<Limits> = Some(Limits {
     failures: 3,
     pause: Millis::secs(300),
-};
+});
+
+/// A run that was let through before anything was wrong.
+const BEFORE: RunId = RunId(1);
+/// The run that tries the command out.
+const PROBE: RunId = RunId(9);
 
 fn weather() -> RunEnd {
     RunEnd::Transient {
@@ -29,7 +34,7 @@ fn s(n: i64) -> Millis {
 fn opened() -> Breaker {
     let mut breaker = Breaker::default();
     for n in 1..=3 {
-        let told = breaker.after("claude", &weather(), s(0), LIMITS, s(n));
+        let told = breaker.after("claude", &weather(), BEFORE, LIMITS, s(n));
         assert_eq!(told.is_some(), n == 3, "told once, when it opens: {told:?}");
     }
     breaker
@@ -43,13 +48,13 @@ fn b_q_8_three_in_a_row_open_it_and_any_other_end_breaks_the_row() {
     for other in [RunEnd::Ok, bad(), RunEnd::NoOutput] {
         let mut breaker = Breaker::default();
         for end in [&weather(), &weather(), &other, &weather(), &weather()] {
-            assert_eq!(breaker.after("claude", end, s(0), LIMITS, s(1)), None);
+            assert_eq!(breaker.after("claude", end, BEFORE, LIMITS, s(1)), None);
         }
         assert_eq!(breaker.stand(s(1)), Stand::Closed, "{other:?}");
     }
     let mut breaker = Breaker::default();
     for end in [&weather(), &weather(), &RunEnd::Lost, &RunEnd::Killed(Kill::Stop), &weather()] {
-        breaker.after("claude", end, s(0), LIMITS, s(1));
+        breaker.after("claude", end, BEFORE, LIMITS, s(1));
     }
     assert!(
         matches!(breaker.stand(s(1)), Stand::Open(_)),
@@ -60,26 +65,29 @@ fn b_q_8_three_in_a_row_open_it_and_any_other_end_breaks_the_row() {
 #[test]
 fn b_q_8_the_probe_decides() {
     let mut breaker = opened();
-    let told = breaker.after("claude", &weather(), s(303), LIMITS, s(310)).unwrap_or_default();
+    breaker.probe = Some(PROBE);
+    let told = breaker.after("claude", &weather(), PROBE, LIMITS, s(310)).unwrap_or_default();
     assert!(told.contains("still fails"), "{told}");
     assert!(matches!(breaker.stand(s(609)), Stand::Open(_)));
-    assert_eq!(breaker.after("claude", &bad(), s(610), LIMITS, s(611)), None);
+    assert_eq!(breaker.probe, None, "the next one may be another");
+    breaker.probe = Some(PROBE);
+    assert_eq!(breaker.after("claude", &bad(), PROBE, LIMITS, s(611)), None);
     assert!(matches!(breaker.stand(s(611)), Stand::HalfOpen(_)), "permanent leaves it half open");
-    assert!(breaker.after("claude", &RunEnd::Ok, s(612), LIMITS, s(613)).is_some());
+    assert!(breaker.after("claude", &RunEnd::Ok, PROBE, LIMITS, s(613)).is_some());
     assert_eq!(breaker, Breaker::default());
 }
 
 #[test]
 fn b_q_8_runs_from_before_close_it_but_do_not_hold_it_open() {
     let mut breaker = opened();
-    assert_eq!(breaker.after("claude", &weather(), s(1), LIMITS, s(5)), None, "told once");
+    assert_eq!(breaker.after("claude", &weather(), BEFORE, LIMITS, s(5)), None, "told once");
     assert!(
         matches!(breaker.stand(s(5)), Stand::Open(p) if p.until == s(303)),
         "nor is it prolonged"
     );
-    assert_eq!(breaker.after("claude", &weather(), s(1), LIMITS, s(400)), None);
+    assert_eq!(breaker.after("claude", &weather(), BEFORE, LIMITS, s(400)), None);
     assert!(matches!(breaker.stand(s(400)), Stand::HalfOpen(_)), "not the probe's failure");
-    assert!(breaker.after("claude", &RunEnd::Ok, s(1), LIMITS, s(401)).is_some());
+    assert!(breaker.after("claude", &RunEnd::Ok, BEFORE, LIMITS, s(401)).is_some());
     assert_eq!(breaker.stand(s(401)), Stand::Closed);
 }
 
@@ -90,14 +98,50 @@ fn b_q_4_a_usage_limit_suspends_until_its_end_and_is_told_once() {
         detail: "resets 15:45".to_owned(),
         until,
     };
-    assert!(breaker.after("claude", &limited(s(9000)), s(0), LIMITS, s(10)).is_some());
-    assert_eq!(breaker.after("claude", &limited(s(9000)), s(0), LIMITS, s(20)), None);
+    assert!(breaker.after("claude", &limited(s(9000)), BEFORE, LIMITS, s(10)).is_some());
+    assert_eq!(breaker.after("claude", &limited(s(9000)), BEFORE, LIMITS, s(20)), None);
     assert!(breaker.limited(s(8999)).is_some_and(|l| l.since == s(10)));
     assert_eq!(breaker.limited(s(9000)), None);
     assert_eq!((breaker.streak, breaker.stand(s(20))), (0, Stand::Closed), "a limit is no failure");
-    // What an agent says of the time is bounded: in the past, or a year ahead.
-    breaker.after("claude", &limited(s(0)), s(0), LIMITS, s(10_000));
+    // What an agent says of the time is bounded: a moment, or a year ahead.
+    breaker.after("claude", &limited(s(10_001)), BEFORE, LIMITS, s(10_000));
     assert!(breaker.limited(s(10_059)).is_some() && breaker.limited(s(10_060)).is_none());
-    breaker.after("claude", &limited(Millis(i64::MAX)), s(0), LIMITS, s(20_000));
+    breaker.after("claude", &limited(Millis(i64::MAX)), BEFORE, LIMITS, s(20_000));
     assert!(breaker.limited(s(20_000 + 9 * 86_400)).is_none());
+}
+
+/// A limit that is over already is told again and again, at the price of a run each.
+#[test]
+fn b_q_4_a_usage_limit_that_is_over_is_weather() {
+    let mut breaker = Breaker::default();
+    let over = RunEnd::Limited {
+        detail: "usage limit reached|1".to_owned(),
+        until: s(10),
+    };
+    for n in 1..=3 {
+        assert_eq!(breaker.after("claude", &over, BEFORE, LIMITS, s(10)).is_some(), n == 3);
+        assert_eq!(breaker.limited(s(10)), None);
+    }
+    assert!(matches!(breaker.stand(s(10)), Stand::Open(_)));
+}
+
+/// A usage limit is a thing of its own: it counts where the breaker is switched off, and nothing else does.
+#[test]
+fn b_q_4_a_usage_limit_counts_without_a_breaker() {
+    let mut breaker = opened();
+    let known = breaker.clone();
+    for end in [weather(), bad(), RunEnd::Ok] {
+        assert_eq!(breaker.after("claude", &end, BEFORE, None, s(5)), None);
+        assert_eq!(breaker, known, "{end:?}");
+    }
+    let limited = RunEnd::Limited {
+        detail: "resets 15:45".to_owned(),
+        until: s(9000),
+    };
+    assert!(breaker.after("claude", &limited, BEFORE, None, s(10)).is_some());
+    let seen = breaker.under(None);
+    assert!(seen.limited(s(8999)).is_some());
+    assert_eq!((seen.stand(s(10)), breaker.under(LIMITS)), (Stand::Closed, breaker.clone()));
+    assert_eq!(breaker.after("claude", &RunEnd::Ok, BEFORE, None, s(20)), None);
+    assert_eq!(breaker.limited(s(20)), None, "whoever worked has no limit");
 }

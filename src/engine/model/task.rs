@@ -186,6 +186,14 @@ pub struct Slot {
     pub transient: u8,
     /// Requeues after a lost process used up.
     pub rescues: u8,
+    /// Usage limits that its runs have met.
+    #[serde(default, skip_serializing_if = "none")]
+    pub limits: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn none(count: &u8) -> bool {
+    *count == 0
 }
 
 /// How far a job has come.

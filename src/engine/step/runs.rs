@@ -11,6 +11,9 @@ use super::{edges, look};
 const LIMIT_LEAST: Millis = Millis::secs(60);
 /// Longest wait for it: the longest limits are weekly.
 const LIMIT_MOST: Millis = Millis::secs(8 * 86_400);
+/// Usage limits that a job may meet on no budget. Each costs a run that came to nothing: an agent that
+/// names one whatever it is asked would be paid for ever. Twenty of five hours are more than four days of one job.
+const LIMITS: u8 = 20;
 
 /// A run ended and was settled.
 pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
@@ -30,7 +33,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
     match &report.end {
         RunEnd::Ok => worked(draft, report),
         RunEnd::Exited { code, tail } => answered(draft, report, *code, tail),
-        RunEnd::Transient { detail, retry_after } => weather(draft, report, detail, *retry_after),
+        RunEnd::Transient { detail, retry_after } => weather(draft, report, detail, *retry_after, Millis(0)),
         RunEnd::Limited { detail, until } => limited(draft, report, detail, *until),
         RunEnd::Lost => lost(draft, report),
         RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),
@@ -94,8 +97,8 @@ fn answered(draft: &mut Draft<'_>, report: &RunReport, code: i32, tail: &str) {
     }
 }
 
-/// Rate limit, overload, network: tried again later, on a budget of its own.
-fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after: Option<Millis>) {
+/// Rate limit, overload, network: tried again later, on a budget of its own, and not before `least` is over.
+fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after: Option<Millis>, least: Millis) {
     let retry = &draft.rules.retry;
     let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
     if slot.transient >= retry.transient {
@@ -105,7 +108,7 @@ fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after:
     slot.transient += 1;
     let nth = slot.transient;
     let back_off = Millis(retry.base.0.saturating_mul(1_i64 << u32::from(nth.min(30)))).min(retry.max);
-    let wait = retry_after.map_or(back_off, |asked| asked.min(retry.max).max(back_off));
+    let wait = retry_after.map_or(back_off, |asked| asked.min(retry.max).max(back_off)).max(least);
     draft.task.ledger.failure = Some(detail.to_owned());
     let why = format!(
         "{}: retry {nth} of {} in {} s: {detail}",
@@ -116,9 +119,28 @@ fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after:
     requeue(draft, &report.slot, draft.now().plus(wait), why);
 }
 
-/// The account's usage limit: tried again when it ends, on no budget at all. What the agent says of that time is bounded.
+/// The account's usage limit: tried again when it ends, on no budget at all. What the agent says of that time is
+/// bounded, and how often it is believed: a limit that is over already, and one too many, are weather.
 fn limited(draft: &mut Draft<'_>, report: &RunReport, detail: &str, until: Millis) {
+    let over = until <= draft.now();
     let wait = until.since(draft.now()).max(LIMIT_LEAST).min(LIMIT_MOST);
+    let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
+    if over || slot.limits >= LIMITS {
+        draft.because(if over {
+            "it names a usage limit that is over already: that is weather".to_owned()
+        } else {
+            format!("{} has met {LIMITS} usage limits: one more is weather", report.slot)
+        });
+        let report = RunReport {
+            end: RunEnd::Transient {
+                detail: detail.to_owned(),
+                retry_after: None,
+            },
+            ..report.clone()
+        };
+        return weather(draft, &report, detail, None, if over { Millis(0) } else { wait });
+    }
+    slot.limits += 1;
     draft.task.ledger.failure = Some(detail.to_owned());
     let why = format!(
         "{}: the usage limit is reached, again in {} min: {detail}",

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::codec::{Fields, exec, first, list, one};
 use super::{Result, RunRow, Store, StoreError, inbox, outbox};
 use crate::engine::breaker::{Breaker, Limits, Pause, Stand};
-use crate::engine::model::{Millis, RunEnd, Seq};
+use crate::engine::model::{Millis, RunEnd, RunId, Seq};
 use crate::shell::store::Effect;
 
 /// What a claim says of the command it is for.
@@ -61,36 +61,43 @@ pub(super) fn all(conn: &Connection) -> Result<BTreeMap<String, Breaker>> {
 /// # Errors
 /// [`StoreError::Conflict`]: look again.
 pub(super) fn admit(conn: &Connection, guard: &Guard, now: Millis) -> Result<()> {
-    let Some(breaker) = load(conn, &guard.command)?.filter(|_| guard.limits.is_some()) else {
+    let Some(breaker) = load(conn, &guard.command)?.map(|b| b.under(guard.limits)) else {
         return Ok(());
     };
     let refused = breaker.limited(now).is_some()
         || match breaker.stand(now) {
             Stand::Closed => false,
             Stand::Open(_) => true,
-            Stand::HalfOpen(pause) => {
-                let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE state <> 'ended' AND command = ?1 AND claimed_at >= ?2)";
-                one(conn, sql, params![guard.command, pause.until.0])?
+            Stand::HalfOpen(_) => {
+                let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE state <> 'ended' AND id = ?1)";
+                one(conn, sql, [breaker.probe.map(|run| run.0)])?
             }
         };
     if refused { Err(StoreError::Conflict) } else { Ok(()) }
 }
 
+/// A run was claimed: where the command's breaker is half open, it is the one that tries it out.
+pub(super) fn claimed(conn: &Connection, guard: &Guard, run: RunId, now: Millis) -> Result<()> {
+    if guard.limits.is_none() {
+        return Ok(());
+    }
+    let sql = "UPDATE breakers SET probe = ?2 WHERE command = ?1 AND open_until <= ?3";
+    exec(conn, sql, params![guard.command, run.0, now.0]).map(drop)
+}
+
 /// Takes in how a run ended; what operators are to be told goes out with it.
 pub(super) fn after(conn: &Connection, run: &RunRow, end: &RunEnd, cause: Seq, now: Millis) -> Result<()> {
-    let sql = "SELECT command, breaker_failures, breaker_pause FROM runs WHERE id = ?1 AND breaker_failures IS NOT NULL";
+    let sql = "SELECT command, breaker_failures, breaker_pause FROM runs WHERE id = ?1 AND command IS NOT NULL";
     let found = first(conn, sql, [run.id.0], |row| {
         let f = Fields::new(row, "runs", "id");
-        let limits = Limits {
-            failures: f.small("breaker_failures")?,
-            pause: f.time("breaker_pause")?,
-        };
+        let (failures, pause) = (f.small_opt("breaker_failures")?, f.time_opt("breaker_pause")?);
+        let limits = failures.zip(pause).map(|(failures, pause)| Limits { failures, pause });
         Ok((f.get::<String>("command")?, limits))
     })?;
     let Some((command, limits)) = found else { return Ok(()) };
     let before = load(conn, &command)?.unwrap_or_default();
     let mut breaker = before.clone();
-    let told = breaker.after(&command, end, run.claimed_at, limits, now);
+    let told = breaker.after(&command, end, run.id, limits, now);
     if breaker != before {
         save(conn, &command, &breaker)?;
     }
@@ -109,9 +116,9 @@ fn load(conn: &Connection, command: &str) -> Result<Option<Breaker>> {
 fn save(conn: &Connection, command: &str, breaker: &Breaker) -> Result<()> {
     let part = |pause: &Option<Pause>| pause.as_ref().map(|p| (p.since.0, p.until.0, p.why.clone()));
     let (open, limit) = (part(&breaker.open), part(&breaker.limit));
-    let sql = "INSERT INTO breakers (command, streak, open_since, open_until, open_why, limit_since, limit_until, limit_why) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (command) DO UPDATE SET streak = ?2, open_since = ?3, \
-               open_until = ?4, open_why = ?5, limit_since = ?6, limit_until = ?7, limit_why = ?8";
+    let sql = "INSERT INTO breakers (command, streak, open_since, open_until, open_why, limit_since, limit_until, limit_why, probe) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (command) DO UPDATE SET streak = ?2, open_since = ?3, \
+               open_until = ?4, open_why = ?5, limit_since = ?6, limit_until = ?7, limit_why = ?8, probe = ?9";
     let values = params![
         command,
         breaker.streak,
@@ -121,6 +128,7 @@ fn save(conn: &Connection, command: &str, breaker: &Breaker) -> Result<()> {
         limit.as_ref().map(|l| l.0),
         limit.as_ref().map(|l| l.1),
         limit.as_ref().map(|l| &l.2),
+        breaker.probe.map(|run| run.0),
     ];
     exec(conn, sql, values).map(|_| ())
 }
@@ -137,6 +145,7 @@ fn decode(row: &rusqlite::Row<'_>) -> Result<(String, Breaker)> {
         streak: f.small("streak")?,
         open: pause("open_since", "open_until", "open_why")?,
         limit: pause("limit_since", "limit_until", "limit_why")?,
+        probe: f.get::<Option<i64>>("probe")?.map(RunId),
     };
     Ok((f.get("command")?, breaker))
 }

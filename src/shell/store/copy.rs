@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::lock::Lock;
 use super::open::{FILE, ours, refused};
 use super::{OpenError, migrations};
+use crate::engine::model::RunId;
 
 /// Copies the database of a data directory to `to`, as of one moment; whoever uses it is not disturbed.
 /// Gives the version of its schema.
@@ -49,6 +50,22 @@ pub fn check_database(path: &Path) -> Result<i64, OpenError> {
         });
     }
     migrations::version(&conn).map_err(refuse)
+}
+
+/// Sees to it that no run of a database that nobody uses will ever have this number, or a lower one that is free.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn pass_over_runs(path: &Path, run: RunId) -> Result<(), OpenError> {
+    let refuse = |e: rusqlite::Error| refused(path, &e);
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(refuse)?;
+    let raised = "UPDATE sqlite_sequence SET seq = MAX(seq, ?1) WHERE name = 'runs'";
+    if conn.execute(raised, [run.0]).map_err(refuse)? == 0 {
+        // Before the first run there is no row.
+        let first = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)";
+        conn.execute(first, [run.0]).map_err(refuse)?;
+    }
+    Ok(())
 }
 
 /// Keeps every service out of a data directory until it is dropped.

@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0009_clock.sql")),
     M::up(include_str!("migrations/0010_growth.sql")),
     M::up(include_str!("migrations/0011_examined.sql")),
+    M::up(include_str!("migrations/0012_probe.sql")),
 ];
 
 /// The newest schema version that this binary knows.

@@ -60,7 +60,7 @@ mod tests;
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
 pub use check::Integrity;
-pub use copy::{KeptOut, check_database, copy_database, keep_out};
+pub use copy::{KeptOut, check_database, copy_database, keep_out, pass_over_runs};
 pub use crowd::{Among, Crowd};
 pub use deliveries::{DeliveryRow, HeldDelivery, NewDelivery, Peer};
 pub use depends::Declared;

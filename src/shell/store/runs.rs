@@ -301,7 +301,11 @@ pub(super) fn insert(conn: &Connection, job: &JobRow, claim: &Claim, host: &str)
             limits.map(|l| l.pause.0),
         ],
     )?;
-    Ok(RunId(conn.last_insert_rowid()))
+    let run = RunId(conn.last_insert_rowid());
+    if let Some(guard) = &claim.guard {
+        breakers::claimed(conn, guard, run, claim.now)?;
+    }
+    Ok(run)
 }
 
 /// Marks the open runs of a task (or visit) to be killed; those that were not before.

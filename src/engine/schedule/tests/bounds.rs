@@ -86,7 +86,7 @@ fn b_q_7_b_q_8_a_command_that_may_not_run_says_why_and_what_clears_it() {
     let open = with(command(Breaker {
         streak: 3,
         open: pause(later),
-        limit: None,
+        ..Breaker::default()
     }));
     assert_eq!(open.codes(), [(1, vec!["BREAKER_OPEN"]), (2, vec!["BREAKER_OPEN"])]);
     let held = open.verdicts()[0].1[0].clone();
@@ -95,7 +95,7 @@ fn b_q_7_b_q_8_a_command_that_may_not_run_says_why_and_what_clears_it() {
     let half = with(command(Breaker {
         streak: 3,
         open: pause(T0),
-        limit: None,
+        ..Breaker::default()
     }));
     assert_eq!(
         half.codes(),

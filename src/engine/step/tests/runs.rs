@@ -80,6 +80,51 @@ fn b_q_4_weather_does_not_use_up_an_attempt() {
     assert_eq!(w.mode(), Mode::Escalated);
 }
 
+/// What an agent says of a usage limit that ends `seconds` from the moment at which it is told.
+fn limited(w: &World, seconds: i64) -> RunEnd {
+    RunEnd::Limited {
+        detail: "usage limit reached".to_owned(),
+        until: w.now.plus(Millis::secs(1 + seconds)),
+    }
+}
+
+/// An agent that always names a time that is over would be started every minute, for ever.
+#[test]
+fn b_q_4_a_usage_limit_that_is_over_is_weather() {
+    let mut w = World::at("orch", "review");
+    for seconds in [20, 40, 80, 160, 320] {
+        let end = if seconds == 40 { limited(&w, 0) } else { limited(&w, -1_000_000) };
+        w.ends("reviewer", end);
+        assert_eq!(w.back_in(), Some(Millis::secs(seconds)), "{}", w.why());
+    }
+    let end = limited(&w, -60);
+    w.ends("reviewer", end);
+    assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1));
+}
+
+/// Nor is one for ever that names a time ahead of it, whatever happens: twenty are believed.
+#[test]
+fn b_q_4_usage_limits_without_end_are_weather_at_last() {
+    let mut w = World::at("orch", "review");
+    for nth in 1..=20 {
+        let end = limited(&w, 18_000);
+        w.ends("reviewer", end);
+        let slot = &w.task.control.slots["reviewer"];
+        assert_eq!((slot.limits, slot.transient, slot.attempts), (nth, 0, 0), "on no budget");
+        assert_eq!(w.back_in(), Some(Millis::secs(18_000)));
+    }
+    for nth in 1..=5 {
+        let end = limited(&w, 18_000);
+        w.ends("reviewer", end);
+        assert_eq!(w.task.control.slots["reviewer"].transient, nth);
+        assert_eq!(w.back_in(), Some(Millis::secs(18_000)), "it is not tried before the limit ends");
+    }
+    assert!(w.why().contains("met 20 usage limits"), "{}", w.why());
+    let end = limited(&w, 18_000);
+    w.ends("reviewer", end);
+    assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1));
+}
+
 #[test]
 fn b_q_9_a_lost_run_is_rescued_three_times_then_parked() {
     let mut w = World::at("orch", "review");

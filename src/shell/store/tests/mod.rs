@@ -9,6 +9,7 @@ use crate::engine::model::{
     RunReport, Seat, Seq, Signal, StopState, Task, TaskId, Usage,
 };
 
+mod breakers;
 mod chat;
 mod clock;
 mod deliveries;

@@ -1,0 +1,127 @@
+//! The queue as the service reads it: its order, and how much of a long one is looked at.
+
+use super::*;
+use crate::engine::model::{JobKind, Millis, RunEnd};
+use crate::shell::door::tests::World;
+use crate::shell::store::JobState;
+
+#[test]
+fn b_q_2_first_in_first_out_among_projects_of_the_same_priority() {
+    let job = |id: i64, project: &str| JobRow {
+        id: JobId(id),
+        task: TaskId(id),
+        project: project.into(),
+        visit: 1,
+        slot: "developer".into(),
+        kind: JobKind::Agent,
+        stage: "development".into(),
+        state: JobState::Queued,
+        note: None,
+        entry: false,
+        attempts: 0,
+        available_at: Millis(0),
+        created_at: Millis(0),
+        ended_at: None,
+        why: None,
+        run: None,
+    };
+    let rows = [job(1, "shop"), job(2, "site"), job(3, "urgent"), job(4, "shop"), job(5, "urgent")];
+    let ids = |priority: fn(&Name) -> i32| ordered(&rows, priority).into_iter().map(|j| j.id.0).collect::<Vec<_>>();
+    assert_eq!(ids(|_| 0), [1, 2, 3, 4, 5]);
+    assert_eq!(ids(|p| if p == "urgent" { 5 } else { 0 }), [3, 5, 1, 2, 4]);
+    assert_eq!(ids(|p| if p == "shop" { -1 } else { 0 }), [2, 3, 5, 1, 4]);
+}
+
+/// A long queue is read by its head: what is started, and in which order, is the same.
+#[tokio::test]
+async fn b_q_2_the_head_of_a_long_queue_starts_first_in_first_out_until_no_place_is_free() {
+    for together in [1, 2, 64] {
+        let set = "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false";
+        let world = World::with("max_concurrency = 3", set, "").await;
+        let mut tasks = Vec::new();
+        for _ in 0..5 {
+            tasks.push(world.queued("developer").await.id);
+        }
+        start_heads(&world.service, together).await.unwrap();
+        let mut begun = Vec::new();
+        for task in &tasks {
+            begun.push(world.service.store.runs(*task).await.unwrap().first().map(|run| run.id.0));
+        }
+        assert_eq!(begun, [Some(1), Some(2), Some(3), None, None], "{together} together");
+    }
+}
+
+/// The task's agent meets a usage limit of an hour: nothing more is started with its command.
+async fn limited(world: &World, task: &Task) {
+    let view = world.service.store.queue().await.unwrap();
+    let known = commands::of_waiting(&world.service, &view, |_| Some(world.service.projects.get("shop").unwrap().rules()));
+    let job = view.waiting.iter().find(|job| job.task == task.id).unwrap();
+    let claim = Claim {
+        job: job.id,
+        nonce: "n".to_owned(),
+        checkout: "c".to_owned(),
+        guard: known.get(&job.id).map(|k| k.guard.clone()),
+        seen: 0,
+        repo: None,
+        now: clock::now(),
+    };
+    let run = world.service.store.claim(claim).await.unwrap();
+    let end = RunEnd::Limited {
+        detail: "resets 15:45".to_owned(),
+        until: clock::now().plus(Millis::secs(3600)),
+    };
+    assert!(world.service.store.end_run(run.id, end, None, None, clock::now()).await.unwrap());
+}
+
+/// Where many may not start, only so much of them is read at each look; whoever may start behind them is found when the
+/// queue is read whole.
+#[tokio::test]
+async fn a_long_queue_that_may_not_start_is_not_read_to_its_end_at_each_look() {
+    for held in [BARREN - 1, BARREN, 3 * BARREN] {
+        let set = "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false\n\"agents.developer.run\" = [\"sh\"]";
+        let world = World::with("max_concurrency = 3", set, "").await;
+        let first = world.queued("developer").await;
+        for _ in 0..held {
+            world.queued("developer").await;
+        }
+        let last = world.queued("reviewer").await;
+        limited(&world, &first).await;
+        let begun = async || world.service.store.runs(last.id).await.unwrap().len();
+        let reads = start_heads(&world.service, 1).await.unwrap();
+        let (most, found) = if held < BARREN { (2 * BARREN, 1) } else { (BARREN, 0) };
+        assert!(reads <= most, "{reads} reads of {held}");
+        assert_eq!(begun().await, found, "{held} held");
+        start_of_all(&world.service).await.unwrap();
+        assert_eq!(begun().await, 1, "nobody is left waiting for good");
+    }
+}
+
+/// B-Q 4: a usage limit holds back where the breaker is switched off, and says so.
+#[tokio::test]
+async fn b_q_4_a_usage_limit_is_told_where_the_breaker_is_switched_off() {
+    for enabled in [false, true] {
+        let set = format!("\"preflight.enabled\" = false\n\"breaker.enabled\" = {enabled}");
+        let world = World::with("max_concurrency = 3", &set, "").await;
+        let (first, waits) = (world.queued("reviewer").await, world.queued("reviewer").await);
+        limited(&world, &first).await;
+        let found = blockers(&world.service, std::slice::from_ref(&waits)).await.unwrap();
+        let codes: Vec<Code> = found[&waits.id].iter().map(|b| b.code).collect();
+        assert!(codes.contains(&Code::UsageLimit), "{set}: {codes:?}");
+    }
+}
+
+#[test]
+fn projects_have_their_turn_by_priority() {
+    let of = |priorities: &[(&str, i32)]| {
+        let named: Vec<(Name, i32)> = priorities.iter().map(|(n, p)| (Name::new(n), *p)).collect();
+        in_turn(named.iter().map(|(n, p)| (n, *p)))
+    };
+    let these = |names: &[&str]| Among::These(names.iter().map(|n| Name::new(n)).collect());
+    let others = |names: &[&str]| Among::Others(names.iter().map(|n| Name::new(n)).collect());
+    assert_eq!(of(&[("shop", 0)]), [others(&[])]);
+    let all = of(&[("back", -1), ("shop", 0), ("urgent", 5), ("vip", 5)]);
+    assert_eq!(
+        all,
+        [these(&["urgent", "vip"]), others(&["urgent", "vip", "back"]), these(&["back"])]
+    );
+}

@@ -1,0 +1,91 @@
+//! What a claim is checked against in its own transaction: the breaker of its command, and its usage limit.
+
+use super::*;
+use crate::engine::breaker::Limits;
+
+const HOUR: i64 = 3_600_000;
+
+/// The claim of the task's one job for the command `claude`; its breaker, if there is one, opens at the first failure.
+async fn claimed(world: &World, task: &Task, breaker: bool, now: Millis) -> Result<RunRow> {
+    let limits = breaker.then_some(Limits {
+        failures: 1,
+        pause: Millis::secs(60),
+    });
+    let guard = Guard {
+        command: "claude".to_owned(),
+        limits,
+    };
+    let job = world.only_job(task).await;
+    let claim = Claim {
+        guard: Some(guard),
+        now,
+        ..claim(job.id, &format!("t{}", task.id))
+    };
+    world.store.claim(claim).await
+}
+
+async fn ended(world: &World, run: &RunRow, end: RunEnd, now: Millis) {
+    assert!(world.store.end_run(run.id, end, None, None, now).await.unwrap());
+}
+
+/// B-Q 8: the probe is one until it is settled, whatever happens to the clock meanwhile.
+#[tokio::test]
+async fn b_q_8_a_probe_that_is_being_settled_is_one_when_the_clock_is_set() {
+    for by in [HOUR, -HOUR] {
+        let world = World::new().await;
+        let mut tasks = Vec::new();
+        for n in 1..=3 {
+            tasks.push(world.task(&format!("i{n}"), n).await);
+        }
+        let first = claimed(&world, &tasks[0], true, at(10)).await.unwrap();
+        let weather = RunEnd::Transient {
+            detail: "overloaded".to_owned(),
+            retry_after: None,
+        };
+        ended(&world, &first, weather, at(20)).await;
+        assert_eq!(
+            claimed(&world, &tasks[1], true, at(60_019)).await,
+            Err(StoreError::Conflict),
+            "it is open"
+        );
+        let probe = claimed(&world, &tasks[1], true, at(60_020)).await.unwrap();
+        world.store.run_exited(probe.id, serde_json::json!({}), at(60_030)).await.unwrap();
+        world.store.shift(Millis(by), "boot", by).await.unwrap();
+        let kept = world.store.run(probe.id).await.unwrap().unwrap().claimed_at;
+        assert_eq!(kept, probe.claimed_at, "its commits are made with it");
+        let now = at(60_040 + by.max(0));
+        let breakers = world.store.queue().await.unwrap().breakers;
+        assert_eq!(breakers["claude"].probe, Some(probe.id));
+        let half_open = at(60_040 + by);
+        assert_eq!(
+            claimed(&world, &tasks[2], true, now.max(half_open)).await,
+            Err(StoreError::Conflict),
+            "one probe at a time"
+        );
+        ended(&world, &probe, RunEnd::Ok, now).await;
+        claimed(&world, &tasks[2], true, now).await.unwrap();
+    }
+}
+
+/// B-Q 4: the usage limit suspends the command for those, too, whose rules switch the breaker off.
+#[tokio::test]
+async fn b_q_4_a_usage_limit_holds_without_a_breaker() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let run = claimed(&world, &one, false, at(10)).await.unwrap();
+    let limited = RunEnd::Limited {
+        detail: "resets 15:45".to_owned(),
+        until: at(HOUR),
+    };
+    ended(&world, &run, limited, at(20)).await;
+    assert_eq!(world.store.breaker_due(at(20)).await.unwrap(), Some(at(HOUR)));
+    for breaker in [false, true] {
+        assert_eq!(claimed(&world, &two, breaker, at(HOUR - 1)).await, Err(StoreError::Conflict));
+    }
+    let told: i64 = glance(
+        world.dir.path(),
+        "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%usage limit%'",
+    );
+    assert_eq!(told, 1);
+    claimed(&world, &two, false, at(HOUR)).await.unwrap();
+}
