@@ -4,11 +4,13 @@
 //! `SIGNALBOX_CRASH=event:1` kills the process, as `kill -9` would, right after the first event
 //! it commits. `SIGNALBOX_FAULT=FILE` has commits fail while FILE says so: `full:3` lets two more
 //! through, and fails all from the third on as on a full disk (`ioerr`, `nomem`, `corrupt`
-//! likewise), until FILE is empty or gone. Unset, each costs one relaxed load.
+//! likewise), until FILE is empty or gone. `SIGNALBOX_HOLD=FOLDER` has whoever comes to a named place
+//! wait there while a file of that name lies in FOLDER. Unset, each costs one relaxed load.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 struct Point {
     name: String,
@@ -40,6 +42,19 @@ pub fn point(name: &str) {
 /// The place after each committed event.
 pub fn after_event() {
     point("event");
+}
+
+static HOLDS: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os("SIGNALBOX_HOLD").map(PathBuf::from));
+
+/// Waits here while a file of this name lies in the folder that was named; `NAME.reached` beside it says that somebody does.
+pub async fn hold(name: &str) {
+    let Some(folder) = HOLDS.as_ref() else { return };
+    while folder.join(name).exists() {
+        if let Err(error) = std::fs::write(folder.join(format!("{name}.reached")), "") {
+            tracing::error!(%error, "a place where tests wait could not be marked");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 static FAULT: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os("SIGNALBOX_FAULT").map(PathBuf::from));

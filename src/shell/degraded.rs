@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::engine::model::Millis;
 use crate::shell::service::Service;
 use crate::shell::store::StoreError;
-use crate::shell::{clock, launch};
+use crate::shell::{clock, rescue};
 
 /// Pause between two looks whether it can be written again.
 pub const PAUSE: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ pub async fn mend(service: &Arc<Service>, seen: &mut watch::Receiver<Option<Stri
         seen.mark_unchanged();
     }
     tracing::info!("the database is in order again: work goes on");
-    if let Err(error) = launch::recover(service).await {
+    if let Err(error) = rescue::recover(service).await {
         tracing::error!(%error, "runs without a follower could not be looked for");
     }
     Ok(())

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-
-use crate::engine::model::{JobKind, Kill, Millis, RunEnd, Task};
+use crate::engine::model::{Issue, JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::git::{Expected, GitError, Push, no_room};
@@ -22,8 +20,6 @@ use crate::shell::{clock, crash, credentials, degraded, settle};
 const LOG_MAX: u64 = 64 * 1024 * 1024;
 /// A shim has this much longer than its deadline and grace before it is helped along.
 const OVERDUE: Duration = Duration::from_secs(30);
-/// Runs that are taken up at the same time after a restart.
-const TOGETHER: usize = 16;
 /// File with the task's text in the checkout; never committed.
 const TASK_FILE: &str = ".signalbox/task.md";
 /// What the agent may know about its run, as JSON, beside it.
@@ -100,21 +96,9 @@ pub fn spawn(service: &Arc<Service>, run: RunRow) {
     });
 }
 
-/// Follows a run that was found alive after a restart.
-pub fn adopt(service: &Arc<Service>, run: RunRow, alive: Alive) {
-    let Some(held) = service.busy.take(format!("run {}", run.id)) else {
-        return;
-    };
-    let service = Arc::clone(service);
-    tokio::spawn(async move {
-        let _held = held;
-        follow(&service, &run, &alive).await;
-        service.wake();
-    });
-}
-
 async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchError> {
     crash::point("claimed");
+    crash::hold("claimed").await;
     let task = service
         .store
         .task(run.task)
@@ -146,17 +130,9 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
         .await
         .map_err(|e| LaunchError::Refused(e.to_string()))?;
     crash::point("spawned");
-    let process = ProcessId {
-        pid: alive.pid,
-        start: alive.start,
-        boot_id: alive.boot_id.clone(),
-        containment: service.supervisor.held(&dir).await,
-    };
-    service.store.run_started(run.id, process, Some(start), clock::now()).await?;
+    crash::hold("spawned").await;
+    started(service, run, &alive, Some(start)).await?;
     tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, pid = alive.pid, "started");
-    if let Some(why) = service.store.run(run.id).await?.and_then(|r| r.kill) {
-        stop(service, run, &alive, why).await;
-    }
     Ok(alive)
 }
 
@@ -185,7 +161,10 @@ async fn start_commit(service: &Service, project: &Project, rules: &Ruleset, tas
 /// really entered, so that neither is stale.
 async fn make_branch(service: &Service, project: &Project, rules: &Ruleset, task: &Task) -> Result<String, LaunchError> {
     let base = project.vault.base().await?;
-    let issue = project.tracker.issue(&task.issue).await?.unwrap_or_default();
+    let issue = project.tracker.issue(&task.issue).await?.ok_or_else(|| {
+        let text = "its issue is gone from the board, and nothing has been begun: nobody knows what is to be done; bring it back there, then retry, or stop the task";
+        LaunchError::Refused(text.to_owned())
+    })?;
     let path = format!("{}/00-business-request.md", project.folder(rules, task));
     let text = format!("# {}\n\n{}\n", issue.title.trim(), issue.description.trim());
     let message = format!("{}: business request", task.item);
@@ -317,7 +296,11 @@ async fn write_prompt(
 ) -> Result<String, LaunchError> {
     let folder = project.folder(rules, task);
     let expects = render::expects(rules, &run.stage, &run.slot);
-    let issue = project.tracker.issue(&task.issue).await?.unwrap_or_default();
+    // One that is gone meanwhile: the request is in the branch, and its title is known.
+    let issue = project.tracker.issue(&task.issue).await?.unwrap_or_else(|| Issue {
+        title: task.title.clone(),
+        ..Issue::default()
+    });
     let there = project.vault.files(start, &folder).await?;
     let note = job.note.clone().unwrap_or_default();
     let words = PromptWords {
@@ -371,7 +354,7 @@ async fn write(path: &Path, bytes: &[u8]) -> Result<(), LaunchError> {
 }
 
 /// Waits for the end of a run's process and records it.
-async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
+pub async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
     let dir = service.run_dir(run.id);
     let outcome = tokio::select! {
         outcome = service.supervisor.wait(alive, &dir) => outcome,
@@ -427,7 +410,7 @@ async fn unrecorded(service: &Arc<Service>, run: &RunRow, error: StoreError) {
     service.mended().await;
     let recorded = match service.supervisor.evidence(&service.run_dir(run.id)).await {
         Evidence::NeverStarted => return put_back(service, run, &LaunchError::Store(error), None).await,
-        Evidence::Alive(alive) => match started(service, run, &alive).await {
+        Evidence::Alive(alive) => match started(service, run, &alive, None).await {
             Ok(()) => return follow(service, run, &alive).await,
             Err(error) => Err(error),
         },
@@ -439,18 +422,26 @@ async fn unrecorded(service: &Arc<Service>, run: &RunRow, error: StoreError) {
     }
 }
 
-/// Records that the run's process is there; told before or not.
-async fn started(service: &Service, run: &RunRow, alive: &Alive) -> Result<(), StoreError> {
+/// Records that the run's process is there; told before or not. An order to end it that came before anybody could see that
+/// process was closed without a deed: it is looked for afterwards, and carried out.
+pub async fn started(service: &Service, run: &RunRow, alive: &Alive, start: Option<String>) -> Result<(), StoreError> {
     let process = ProcessId {
         pid: alive.pid,
         start: alive.start,
         boot_id: alive.boot_id.clone(),
         containment: service.supervisor.held(&service.run_dir(run.id)).await,
     };
-    match service.store.run_started(run.id, process, None, clock::now()).await {
-        Ok(()) | Err(StoreError::Conflict) => Ok(()),
-        Err(error) => Err(error),
+    match service.store.run_started(run.id, process, start, clock::now()).await {
+        Ok(()) | Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error),
     }
+    let row = service.store.run(run.id).await?;
+    // One that has ended on record is nobody's any more.
+    let over = row.as_ref().is_none_or(|r| r.state == RunState::Ended).then_some(Kill::Superseded);
+    if let Some(why) = row.and_then(|r| r.kill).or(over) {
+        stop(service, run, alive, why).await;
+    }
+    Ok(())
 }
 
 /// The job waits until the peer is there again: an outage or a full minute is no attempt of anybody's.
@@ -474,38 +465,6 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
     if let Err(error) = recorded {
         tracing::error!(run = %run.id, %error, "the run could not be put back; it is looked at again at the next start");
     }
-}
-
-/// What became of runs that nobody follows: all of them after a restart; later those whose
-/// launch or end could not be recorded.
-pub async fn recover(service: &Arc<Service>) -> Result<(), StoreError> {
-    let runs = service.store.open_runs().await?;
-    let lost = runs
-        .into_iter()
-        .filter(|run| run.state != RunState::Exited && !service.busy.has(&format!("run {}", run.id)));
-    // Together, so that what is recorded of them is on disk together.
-    let mut looks = futures_util::stream::iter(lost.map(|run| take_up(service, run))).buffered(TOGETHER);
-    while let Some(outcome) = looks.next().await {
-        outcome?;
-    }
-    Ok(())
-}
-
-/// What became of a run that nobody follows.
-async fn take_up(service: &Arc<Service>, run: RunRow) -> Result<(), StoreError> {
-    let dir = service.run_dir(run.id);
-    let alive = match service.supervisor.evidence(&dir).await {
-        Evidence::Alive(alive) => alive,
-        Evidence::Exited(exit) => return settle::exited(service, &run, Outcome::Exited(exit)).await,
-        Evidence::NeverStarted | Evidence::Gone => return settle::exited(service, &run, Outcome::Gone).await,
-    };
-    tracing::info!(run = %run.id, pid = alive.pid, "adopted");
-    started(service, &run, &alive).await?;
-    if let Some(why) = run.kill {
-        stop(service, &run, &alive, why).await;
-    }
-    adopt(service, run, alive);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target};
 use crate::shell::wake::Next;
-use crate::shell::{alarm, card, clock, crash, degraded, gather, launch, perform, queue, sweep, timekeeping};
+use crate::shell::{alarm, card, clock, crash, degraded, gather, perform, queue, rescue, sweep, timekeeping};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
@@ -121,7 +121,7 @@ impl Looks {
         self.told = None;
         if self.reaped.elapsed() >= SAFETY_POLL {
             self.reaped = tokio::time::Instant::now();
-            if let Err(error) = launch::recover(service).await {
+            if let Err(error) = rescue::recover(service).await {
                 tracing::error!(%error, "runs without a follower could not be looked for");
             }
             if let Err(error) = sweep::branches(service).await {

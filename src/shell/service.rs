@@ -30,7 +30,7 @@ use crate::shell::store::{Integrity, OpenError, Peer, RunRow, Store, StoreError}
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
-use crate::shell::{chat, clock, intake, launch, queue, run, timekeeping};
+use crate::shell::{chat, clock, intake, left, queue, rescue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -325,7 +325,7 @@ impl Service {
 
     async fn take_up(self: &Arc<Self>) -> Result<(), StoreError> {
         timekeeping::begin(self).await?;
-        launch::recover(self).await?;
+        rescue::begin(self).await?;
         self.store.hurry_put_back(clock::now()).await?;
         self.follow_at_start().await?;
         self.chat_begins().await
@@ -459,7 +459,7 @@ impl Service {
     /// # Errors
     /// The database.
     pub async fn blockers(&self, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
-        queue::blockers(self, tasks).await
+        left::shown(self, queue::blockers(self, tasks).await?).await
     }
 
     /// Look at the inbox, the queue and the outbox now.

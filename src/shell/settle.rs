@@ -14,7 +14,7 @@ use crate::shell::process::report::{self, Report};
 use crate::shell::process::{Exit, Outcome, TAIL, classify, judged, tail};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{OutboxRow, RunRow, RunState, StoreError};
-use crate::shell::{clock, crash, secret};
+use crate::shell::{clock, crash, left, secret};
 
 /// Most paths kept in a report.
 const WROTE_MAX: usize = 1000;
@@ -24,31 +24,55 @@ const BEGINNINGS: u64 = 5;
 const SUSPECT: u64 = 2;
 
 /// Records the end of a run's process: its settling follows as an effect, or at once where
-/// nothing of it can count.
+/// nothing of it can count. While something of it lives that cannot be ended it is not over: it stays open, people are
+/// told, and whoever looks for runs without a follower comes here again.
 pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> Result<(), StoreError> {
-    let now = clock::now();
+    let dir = service.run_dir(run.id);
+    let left = match &outcome {
+        Outcome::Gone => {
+            crash::hold("sweeping").await;
+            service.supervisor.sweep(&dir).await.left
+        }
+        Outcome::Exited(exit) => service.supervisor.left(&dir, exit).await,
+    };
+    if left > 0 {
+        return left::tell(service, run, left).await;
+    }
+    left::over(service, run).await?;
     let kill = service.store.run(run.id).await?.and_then(|r| r.kill);
     match (outcome, kill) {
-        (Outcome::Gone, kill) => {
-            service.supervisor.sweep(&service.run_dir(run.id)).await;
-            end_without_work(service, run, kill.map_or(RunEnd::Lost, RunEnd::Killed)).await
-        }
+        (Outcome::Gone, kill) => end_without_work(service, run, kill.map_or(RunEnd::Lost, RunEnd::Killed)).await,
         (Outcome::Exited(_), Some(why)) => end_without_work(service, run, RunEnd::Killed(why)).await,
         (Outcome::Exited(exit), None) => {
             let exit = serde_json::to_value(exit).unwrap_or_default();
-            service.store.run_exited(run.id, exit, now).await
+            service.store.run_exited(run.id, exit, clock::now()).await
         }
     }
 }
 
-/// Ends a run of which nothing is accepted.
+/// Ends a run of which nothing is accepted; what its agent cost was paid all the same.
 pub async fn end_without_work(service: &Service, run: &RunRow, end: RunEnd) -> Result<(), StoreError> {
+    let usage = spent(service, run).await?;
     // Before the end is on record: nobody looks at the files of a run that has ended.
     service.forget_run_files(run).await;
     let end = scrubbed(end);
-    let report = report(run, end.clone(), Usage::default());
+    let report = report(run, end.clone(), usage);
     service.store.end_run(run.id, end, Some(report), None, clock::now()).await?;
     Ok(())
+}
+
+/// What the run's agent says in its log that it has cost so far.
+async fn spent(service: &Service, run: &RunRow) -> Result<Usage, StoreError> {
+    if run.kind == JobKind::Command {
+        return Ok(Usage::default());
+    }
+    let rules = match service.store.task(run.task).await? {
+        Some(task) => service.rules_of(&task).await,
+        None => None,
+    };
+    let agent = rules.as_ref().and_then(|rules| rules.agents.get(&run.slot));
+    let output = agent.map(|a| a.output).unwrap_or_default();
+    Ok(told(service.log_path(run.id), output).await.usage)
 }
 
 /// The end without the service's own secrets. What came through the log was masked on its way; what an agent wrote into
@@ -103,7 +127,8 @@ pub async fn settle(service: &Arc<Service>, row: &OutboxRow, id: RunId) -> Resul
         return Ok(());
     };
     if let Some(why) = run.kill {
-        return Ok(end(service, &run, RunEnd::Killed(why), None, effect).await?);
+        let report = report(&run, RunEnd::Killed(why), spent(service, &run).await?);
+        return Ok(end(service, &run, RunEnd::Killed(why), Some(report), effect).await?);
     }
     let begun = begun(row);
     if begun >= BEGINNINGS {
@@ -111,6 +136,7 @@ pub async fn settle(service: &Arc<Service>, row: &OutboxRow, id: RunId) -> Resul
             "poison: the service fell over {begun} times while it took over what run {id} had left; nothing of it was taken \
              (its log: runs/{id}.log; the cause: the service's own log)"
         );
+        // Nor is its log read for what it cost: that may be what the service fell over.
         return Ok(end(service, &run, RunEnd::Permanent { detail }, None, effect).await?);
     }
     // A suspect is settled alone: who falls over with it is not counted for what another left.
@@ -329,6 +355,12 @@ impl Settling<'_> {
                     return Ok(Err(RunEnd::Permanent { detail }));
                 }
             }
+        }
+        crash::hold("before-push").await;
+        // Since it was looked at last a person may have decided otherwise: what is withdrawn reaches nobody, least of all the
+        // run that follows, which begins from the branch.
+        if let Some(why) = self.service.store.run(self.run.id).await?.and_then(|run| run.kill) {
+            return Ok(Err(RunEnd::Killed(why)));
         }
         self.service.store.record_push(self.task.id, &target).await?;
         match vault.push(&target, &branch, &Expected::At(now)).await? {

@@ -106,7 +106,7 @@ pub(super) struct Round {
     /// Processes of the run that live.
     pub(super) living: Vec<Found>,
     /// Those among them that may not be signalled.
-    pub(super) refused: u32,
+    pub(super) refused: Vec<Found>,
     /// Whether what holds the run is empty.
     empty: bool,
     /// When to go on, unless a child ends first.
@@ -120,7 +120,7 @@ impl Round {
         if self.living.is_empty() {
             childless && self.empty
         } else {
-            self.living.len() == self.refused as usize
+            self.living.len() == self.refused.len()
         }
     }
 }
@@ -158,7 +158,7 @@ impl Cascade {
             refused
         };
         Ok(Round {
-            refused: u32::try_from(refused.len()).unwrap_or(u32::MAX),
+            refused,
             living,
             empty: self.grasp.empty(),
             pause: self.pause(killing, now),

@@ -20,6 +20,8 @@ use crate::shell::process::{Alive, Exit, Handover, KillOrder, RunSpec, start_tim
 
 /// What an agent left behind gets this long between SIGTERM and SIGKILL, or the run's grace if that is shorter.
 const LEFTOVER_GRACE_MS: i64 = 2_000;
+/// Most processes that could not be ended are kept by name.
+const REFUSED_MAX: usize = 100;
 /// Longest time between two looks at everything.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -246,13 +248,19 @@ impl<'a> Shim<'a> {
         childless
     }
 
-    async fn conclude(self, exit: &mut Exit, refused: u32) {
+    async fn conclude(self, exit: &mut Exit, refused: Vec<Found>) {
         (exit.code, exit.signal) = self.status.unwrap_or_default();
         exit.killed = self.killed;
         exit.disk_full = self.disk_full;
         (exit.log_bytes, exit.log_truncated) = self.output.end().await;
         exit.survivors = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
-        exit.unkillable = refused;
+        exit.unkillable = u32::try_from(refused.len()).unwrap_or(u32::MAX);
+        let named = refused.into_iter().take(REFUSED_MAX).map(|found| Alive {
+            pid: found.pid,
+            start: found.start,
+            boot_id: self.me.boot_id.clone(),
+        });
+        exit.refused = named.collect();
     }
 
     /// Carries out orders: those in the run directory, and a SIGTERM, whose reason may lie there.

@@ -6,6 +6,11 @@ use super::sweep::scope;
 use super::{Evidence, Exit, Owner, files, names, own};
 
 pub(super) fn look(dir: &Path) -> Evidence {
+    // Before the exit record: an agent can write one as well, and go on. A shim that lives has not said its last word.
+    let owner = || files::read_json::<Owner>(&dir.join(names::OWNER)).ok().flatten();
+    if let Some(Owner::Shim(shim)) = owner().filter(|o| matches!(o, Owner::Shim(shim) if shim.alive())) {
+        return Evidence::Alive(shim);
+    }
     if let Some(exit) = read_exit(dir) {
         return Evidence::Exited(exit);
     }
@@ -17,10 +22,9 @@ pub(super) fn look(dir: &Path) -> Evidence {
         Ok(false) => {}
         Err(error) => tracing::warn!(dir = %dir.display(), %error, "cannot take a run; judging by what lies there"),
     }
-    let owner = files::read_json::<Owner>(&dir.join(names::OWNER));
-    match owner {
-        Ok(Some(Owner::Abandoned)) => Evidence::NeverStarted,
-        Ok(Some(Owner::Shim(shim))) if shim.alive() => Evidence::Alive(shim),
+    match owner() {
+        Some(Owner::Abandoned) => Evidence::NeverStarted,
+        Some(Owner::Shim(shim)) if shim.alive() => Evidence::Alive(shim),
         // It may have ended while we looked.
         _ => read_exit(dir).map_or(Evidence::Gone, Evidence::Exited),
     }

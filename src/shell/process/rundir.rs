@@ -77,6 +77,9 @@ pub struct Exit {
     /// Processes that could not be ended: they run under another user.
     #[serde(default)]
     pub unkillable: u32,
+    /// Who they are, as far as there is room: the run is not over before they are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Alive>,
     /// How firmly it was held: what its being gone was verified by.
     #[serde(default)]
     pub containment: Containment,

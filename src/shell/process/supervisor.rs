@@ -12,8 +12,8 @@ use super::evidence::{look, read_exit};
 use super::start::{START_LIMIT, refused, start};
 use super::wait::ended;
 use super::{
-    Alive, Containment, Evidence, KillOrder, Outcome, RunSpec, ShimRecord, SpawnError, StopError, Swept, boot_id, files, handle, names,
-    signal,
+    Alive, Containment, Evidence, Exit, KillOrder, Outcome, RunSpec, ShimRecord, SpawnError, StopError, Swept, boot_id, files, handle,
+    names, signal,
 };
 use crate::engine::model::Kill;
 
@@ -169,6 +169,19 @@ impl Supervisor {
                 source,
             }),
         }
+    }
+
+    /// How many processes of a run that recorded its end are there all the same: those that its shim could not end, and
+    /// whatever else carries its tag, which is ended if it can be. The record may be an agent's own, who killed its shim.
+    pub async fn left(&self, dir: &Path, exit: &Exit) -> u32 {
+        let refused = exit.refused.iter().filter(|process| process.alive()).count();
+        let scope = super::sweep::scope(dir);
+        let walked = tokio::task::spawn_blocking(move || scope.members()).await;
+        let tagged = match walked {
+            Ok(Ok(found)) if found.is_empty() => 0,
+            _ => self.sweep(dir).await.left,
+        };
+        tagged.max(u32::try_from(refused).unwrap_or(u32::MAX))
     }
 
     /// Ends everything that carries the tag of this run directory: SIGTERM, a short grace, SIGKILL

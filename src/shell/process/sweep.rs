@@ -15,8 +15,8 @@ use super::{ShimRecord, Swept, boot_id, files, names, signal, start_time, tag};
 
 /// What is left gets this long between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
-/// A sweep that cannot finish within this long says so.
-const LIMIT: Duration = Duration::from_secs(30);
+/// A sweep that cannot finish within this long says so; the run stays open, and it is swept after again.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Ends everything that carries the tag of this run directory: SIGTERM, a short grace, SIGKILL
 /// until two walks in a row find nothing. For runs whose shim is gone.

@@ -149,16 +149,17 @@ fn read_whole(conn: &Connection, path: &Path, ending: &AtomicBool, tell: &watch:
     match found {
         Ok(()) => {
             let took = begun.elapsed().as_millis();
+            // Before it is said: whoever reads the log finds it so.
+            tell.send_replace(Integrity::Whole);
             tracing::info!(
                 took_ms = took,
                 "the database was read whole and is sound: runs are launched from now on"
             );
-            tell.send_replace(Integrity::Whole);
         }
         Err(error) => {
             let why = format!("end the service first: {error}");
+            tell.send_replace(Integrity::Damaged { why: why.clone() });
             tracing::error!("the database cannot be relied on, nothing is decided or written any more: {why}");
-            tell.send_replace(Integrity::Damaged { why });
         }
     }
 }

@@ -93,6 +93,8 @@ struct Inner {
     in_flight: outbox::InFlight,
     check: check::Checking,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Whether whoever used it last ended in good order.
+    in_order: bool,
 }
 
 impl Store {
@@ -116,7 +118,14 @@ impl Store {
             in_flight: outbox::InFlight::default(),
             check,
             thread: Mutex::new(Some(thread)),
+            in_order: opened.in_order,
         })))
+    }
+
+    /// Whether it had been closed in good order when it was opened, or was new: no crash came before.
+    #[must_use]
+    pub fn was_closed(&self) -> bool {
+        self.0.in_order
     }
 
     /// Counts up after every commit that changed something: look again.

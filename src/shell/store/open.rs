@@ -29,6 +29,8 @@ pub(super) struct Opened {
     pub readers: Vec<Connection>,
     /// Whether every page of it was read.
     pub whole: bool,
+    /// Whether whoever used it last ended in good order.
+    pub in_order: bool,
 }
 
 /// Opens or creates the database of a data directory.
@@ -58,6 +60,7 @@ pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
             writer,
             readers,
             whole,
+            in_order: witness.in_order,
         }),
         Err(e) => {
             if fresh {

@@ -25,6 +25,8 @@ pub(super) struct Witness {
     boot: String,
     /// Pages that were committed to the log, at least.
     pages: Option<u32>,
+    /// Whether whoever used the database last ended in good order.
+    pub in_order: bool,
 }
 
 impl Witness {
@@ -38,9 +40,18 @@ impl Witness {
             .unwrap_or_default()
             .trim()
             .to_owned();
-        let mut witness = Self { file, boot, pages: None };
-        let Ok(left) = fs::read_to_string(&witness.file) else {
-            return Ok(witness);
+        let mut witness = Self {
+            file,
+            boot,
+            pages: None,
+            in_order: false,
+        };
+        let left = match fs::read_to_string(&witness.file) {
+            Ok(left) => left,
+            Err(error) => {
+                witness.in_order = error.kind() == std::io::ErrorKind::NotFound;
+                return Ok(witness);
+            }
         };
         let log = beside(database, "-wal");
         if fs::metadata(&log).map_or(0, |m| m.len()) == 0 {

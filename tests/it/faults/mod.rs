@@ -26,6 +26,8 @@
 //! | Retry-After in every form | unit: `process::retry_after`, `step::tests::runs::b_q_4_retry_after_*`, `chat`, `plane::client_tests` |
 //! | tracker or forge down, slow, 5xx, 429, malformed | `plane::adversity`, `gitea::weather`, `chat` |
 //! | migration interrupted at each statement, old data directory | unit: `store::tests::migrating::*`, `faults::database::*` |
+//! | STOP while a start cannot be recorded; what cannot be ended; withdrawn work; planned ends; money of killed runs | `faults::runs::*` |
+//! | an exit record of the agent's own | `process::odd::a_forged_exit_record_*` |
 //! | poison: a job that ends the service each time | `faults::processes::{a_job,what_a_run_leaves}_that_ends_the_service_*`, unit: `b_q_9_*` |
 //! | degraded mode: claims, agents, restart, webhooks, who is told | `faults::disk::while_the_database_*`, `plane::adversity::a_delivery_that_finds_the_disk_full_*` |
 //! | bad input | `faults::input::*`, `breaker::b_q_6_*`, `breaker::b_q_7_*`, `hostile::*`, `process::odd::*` |
@@ -35,6 +37,7 @@ mod database;
 mod disk;
 mod input;
 mod processes;
+mod runs;
 
 use serde_json::{Value as Json, json};
 

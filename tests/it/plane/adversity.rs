@@ -320,6 +320,21 @@ fn a_task_survives_its_issue() {
     ground.world.wait_mode("ORCH-001", "done");
 }
 
+/// An issue that was deleted while its task waited for its first run: nobody is paid for work on nothing.
+#[test]
+fn a_task_whose_issue_is_gone_before_it_begins_is_not_worked_on() {
+    let mut ground = Ground::new("orch", "[analyst]\ndo = ['held']");
+    ground.started("Add a greeting");
+    ground.world.until("an agent at work", || ground.runs("analyst") == 1);
+    let second = ground.started("Add another");
+    ground.until_stage("ORCH-002", "analysis");
+    ground.plane.person("alice").deletes(&second);
+    ground.world.let_go();
+    let seen = ground.world.wait_blocker("ORCH-002", "ESCALATED");
+    assert!(seen.to_string().contains("its issue is gone from the board"), "{seen:#}");
+    assert_eq!(ground.world.begun().iter().filter(|e| e.item == "ORCH-002").count(), 0);
+}
+
 /// Markup without words is no word; an edit of what was heard is not heard again.
 #[test]
 fn a_comment_that_says_nothing_is_no_answer() {

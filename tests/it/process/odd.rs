@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SIGCONT, SIGSTOP};
 use signalbox::engine::model::Kill;
-use signalbox::shell::process::{Outcome, tail};
+use signalbox::shell::process::{Evidence, Outcome, tail};
 
 use super::{World, signal, supervisor, until};
 
@@ -149,6 +149,22 @@ async fn pipes_in_the_place_of_files_are_not_waited_for() {
     let exit = world.exit(&alive).await;
     assert_eq!(exit.killed, Some(Kill::Foreign), "an order like any other");
     assert!(tail(&world.path("7.log"), 100).is_err(), "no log");
+}
+
+/// ★ I2: an exit record that an agent wrote itself ends nothing while its shim lives.
+#[tokio::test]
+async fn a_forged_exit_record_does_not_stand_against_a_living_shim() {
+    let world = World::new();
+    let forged = r#"{"code":1,"signal":null,"killed":null,"launch_error":null,"started_at":1,"ended_at":2,"log_bytes":0,"log_truncated":false,"survivors":0}"#;
+    let script = format!(
+        "printf '%s' '{forged}' > \"$SIGNALBOX_RUN_DIR/exit.tmp\"; mv \"$SIGNALBOX_RUN_DIR/exit.tmp\" \"$SIGNALBOX_RUN_DIR/exit.json\"; while ! test -e {}; do sleep 0.02; done; exit 3",
+        world.path("go").display()
+    );
+    let alive = world.spawn(&world.sh(&script)).await;
+    until("the forged record", || world.run_dir().join("exit.json").exists().then_some(())).await;
+    assert_eq!(supervisor().evidence(&world.run_dir()).await, Evidence::Alive(alive.clone()));
+    fs::write(world.path("go"), "").expect("go");
+    assert_eq!(world.exit(&alive).await.code, Some(3), "the shim has the last word");
 }
 
 /// ★ 10 GB without a newline, at the bound that a service gives.

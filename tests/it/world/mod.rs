@@ -220,6 +220,7 @@ impl World {
         }
         command
             .env("SIGNALBOX_FAULT", self.path("fault"))
+            .env("SIGNALBOX_HOLD", self.path("hold"))
             .env("SIGNALBOX_CLOCK", self.path("clock"));
         command.env("RUST_LOG", "info").stdout(Stdio::null()).stderr(log);
         self.service = Some(command.spawn().expect("the service starts"));
@@ -270,6 +271,23 @@ impl World {
     pub fn fault(&self, order: &str) {
         write(&self.path("fault.new"), order);
         fs::rename(self.path("fault.new"), self.path("fault")).expect("in place");
+    }
+
+    /// Whoever comes to this place of the service waits there, until it is let go.
+    pub fn hold(&self, place: &str) {
+        write(&self.path("hold").join(place), "");
+        let _ = fs::remove_file(self.path("hold").join(format!("{place}.reached")));
+    }
+
+    /// Waits until somebody waits at the place.
+    pub fn wait_held(&self, place: &str) {
+        let reached = self.path("hold").join(format!("{place}.reached"));
+        self.until(&format!("somebody at {place}"), || reached.exists());
+    }
+
+    /// Nobody waits at the place any more.
+    pub fn pass(&self, place: &str) {
+        fs::remove_file(self.path("hold").join(place)).expect("held");
     }
 
     /// Sets the wall clock of the service, against the machine's.

@@ -1,0 +1,254 @@
+//! Runs whose start, end or withdrawal comes at the worst moment.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value as Json, json};
+
+use super::{begun, done, ends, world};
+use crate::world::World;
+
+/// Ends the service and everything that it started, as a power cut does.
+fn all_gone(world: &mut World) {
+    world.kill();
+    for (pid, _) in world.processes() {
+        match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => panic!("kill: {error}"),
+        }
+    }
+    world.until("the end of all processes", || world.processes().is_empty());
+}
+
+/// A record of run 1.
+fn record(world: &World, name: &str) -> Json {
+    let text = fs::read(world.data().join("runs/1").join(name)).expect("a record");
+    serde_json::from_slice(&text).expect("json")
+}
+
+fn rewrite(world: &World, name: &str, record: &Json) {
+    fs::write(world.data().join("runs/1").join(name), record.to_string()).expect("written");
+}
+
+/// What `why` says first.
+fn first(world: &mut World, item: &str) -> String {
+    let why = world.get(&format!("/api/tasks/{item}/why"));
+    why["blockers"][0]["text"].as_str().unwrap_or_default().to_owned()
+}
+
+/// ★ I6: a STOP between the start of a process and its being on record, on a disk that is full just then.
+#[test]
+fn a_stop_is_carried_out_though_the_start_could_not_be_recorded() {
+    let mut world = world("[developer]\ndo = [\"hang\"]", "");
+    world.hold("spawned");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_held("spawned");
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    // The order finds no process to end, and is closed.
+    world.until("the order", || {
+        world.count("SELECT COUNT(*) FROM outbox WHERE kind = 'kill' AND state <> 'open'") == 1
+    });
+    world.fault("full:1");
+    world.pass("spawned");
+    world.until("a start that is not recorded", || {
+        world.log().contains("a run could not be launched")
+    });
+    world.fault("");
+    world.wait_mode(&format!("{item}~1"), "cancelled");
+    assert_eq!(world.starts, 1, "{}", world.tail());
+    world.nothing_is_left();
+}
+
+/// ★ I2, I6: while something of a run cannot be ended the run is not over: nothing else begins in its checkout, a stop is
+/// not done, people are told once and by `why`. When it is gone all goes on.
+#[test]
+fn a_run_of_which_something_is_left_is_not_over() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    all_gone(&mut world);
+    // What the kernel would say of a process that hangs in it.
+    let events = world.path("held/cgroup.events");
+    fs::create_dir_all(world.path("held")).expect("a folder");
+    fs::write(&events, "populated 1\n").expect("written");
+    let mut shim = record(&world, "shim.json");
+    shim["cgroup"] = json!(world.path("held"));
+    rewrite(&world, "shim.json", &shim);
+    world.start();
+    world.until("the notice", || {
+        world.count("SELECT COUNT(*) FROM notices WHERE key LIKE 'left over%'") == 1
+    });
+    let said = first(&mut world, &item);
+    assert!(
+        said.contains("run 1 (developer) has ended, but 1 process(es) of it live on"),
+        "{said}"
+    );
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.wait_blocker(&item, "STOPPING");
+    world.kill();
+    world.start();
+    world.until("a second sweep", || {
+        world.log().matches("what is left of a run cannot be ended").count() >= 2
+    });
+    assert_eq!(
+        world.count("SELECT COUNT(*) FROM runs WHERE state = 'ended'"),
+        0,
+        "{}",
+        world.tail()
+    );
+    assert_eq!(begun(&world, &item, "developer"), 1);
+    assert!(world.data().join("checkouts").join("t1").is_dir(), "its checkout stays");
+    let alerts = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%live on%'";
+    assert_eq!(world.count(alerts), 1, "told once");
+    fs::write(&events, "populated 0\n").expect("written");
+    world.kill();
+    world.start();
+    world.wait_mode(&format!("{item}~1"), "cancelled");
+    assert_eq!(world.count("SELECT COUNT(*) FROM notices"), 0);
+    world.nothing_is_left();
+}
+
+/// ★ I2: the same of a run whose shim recorded that it could not end one: another user's, at the weakest containment.
+#[test]
+fn a_run_whose_shim_could_not_end_all_of_it_is_not_over() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    all_gone(&mut world);
+    let mut stranger = std::process::Command::new("sleep").arg("600").spawn().expect("sleep");
+    let pid = i32::try_from(stranger.id()).expect("a pid");
+    let start = signalbox::shell::process::start_time(pid).expect("it lives");
+    let boot = record(&world, "shim.json")["boot_id"].clone();
+    let exit = json!({"code": 1, "started_at": 1, "ended_at": 2, "log_bytes": 0, "log_truncated": false, "survivors": 0, "signal": null,
+        "killed": null, "launch_error": null, "unkillable": 1, "refused": [{"pid": pid, "start": start, "boot_id": boot}]});
+    rewrite(&world, "exit.json", &exit);
+    world.start();
+    world.until("the notice", || {
+        world.count("SELECT COUNT(*) FROM notices WHERE key LIKE 'left over%'") == 1
+    });
+    let said = first(&mut world, &item);
+    assert!(said.contains("1 process(es) of it live on"), "{said}");
+    assert_eq!(world.count("SELECT COUNT(*) FROM runs WHERE state IN ('exited', 'ended')"), 0);
+    assert!(
+        stranger.try_wait().expect("status").is_none(),
+        "whoever the record names is looked at, and no more"
+    );
+    stranger.kill().expect("killed");
+    stranger.wait().expect("reaped");
+    world.let_go();
+    world.kill();
+    world.start();
+    let seen = done(&mut world, &item);
+    assert_eq!(ends(&seen)[..2], ["failed", "ok"], "its own exit counts: {}", seen["runs"]);
+    world.nothing_is_left();
+}
+
+/// What is left of one run is being ended, however long that takes: others begin meanwhile.
+#[test]
+fn a_sweep_holds_up_nobody_else() {
+    let mut world = world(
+        "[developer]\ndo = [\"held\"]",
+        "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 2",
+    );
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    all_gone(&mut world);
+    world.hold("sweeping");
+    world.start();
+    world.wait_held("sweeping");
+    let other = world.new_task("Another");
+    world.wait_agent(&other, "developer", 1);
+    let answer = world.post(&format!("/api/tasks/{other}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.wait_mode(&format!("{other}~1"), "cancelled");
+    world.pass("sweeping");
+    world.let_go();
+    let seen = done(&mut world, &item);
+    assert_eq!(ends(&seen)[0], "lost", "{}", seen["runs"]);
+    world.nothing_is_left();
+}
+
+/// ★ I3: work that was withdrawn while it was being taken over is not pushed, and the run that follows does not begin from it.
+#[test]
+fn a_run_that_is_superseded_while_it_is_settled_pushes_nothing() {
+    let mut world = world("[developer]\ndo = [\"ok\", \"held\"]", "");
+    world.hold("before-push");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_held("before-push");
+    let answer = world
+        .post(&format!("/api/tasks/{item}/reject"), &json!({"text": "not like this"}))
+        .expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    world.until("the order", || {
+        world.count("SELECT COUNT(*) FROM runs WHERE id = 1 AND kill IS NOT NULL") == 1
+    });
+    world.pass("before-push");
+    world.wait_agent(&item, "developer", 2);
+    assert_eq!(world.count("SELECT COUNT(*) FROM pushes"), 1, "the branch alone: {}", world.tail());
+    let starts = world.count("SELECT COUNT(DISTINCT start_sha) FROM runs");
+    assert_eq!(starts, 1, "both began from the same commit");
+    world.let_go();
+    let seen = done(&mut world, &item);
+    assert_eq!(ends(&seen)[..2], ["killed", "ok"], "{}", seen["runs"]);
+    world.nothing_is_left();
+}
+
+/// B-Q 9: an end in good order uses up neither an attempt nor a rescue, whatever it cuts off.
+#[test]
+fn b_q_9_planned_ends_between_claim_and_start_use_up_nothing() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "");
+    world.hold("claimed");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    for _ in 0..5 {
+        world.wait_held("claimed");
+        world.stop();
+        world.hold("claimed");
+        world.start();
+    }
+    world.wait_held("claimed");
+    world.pass("claimed");
+    let seen = done(&mut world, &item);
+    let all = ends(&seen);
+    assert_eq!(all[..5], ["transient"; 5], "{}", seen["runs"]);
+    assert!(!all.contains(&"lost".to_owned()) && all[5] == "ok", "{all:?}");
+    assert_eq!(begun(&world, &item, "developer"), 1, "paid once");
+    world.nothing_is_left();
+}
+
+/// B-RUN 5: what an agent told that it cost was paid, whatever became of its run.
+#[test]
+fn b_run_5_what_killed_and_lost_runs_cost_is_counted() {
+    let result =
+        r#"{"type":"result","subtype":"success","is_error":false,"total_cost_usd":0.01,"usage":{"input_tokens":12,"output_tokens":3}}"#;
+    let script = format!("printf '%s\\n' '{result}'; exec sleep 600");
+    let run = toml::Value::from(vec!["bash".to_owned(), "-c".to_owned(), script]);
+    let mut world = world("", &format!("\"agents.*.run\" = {run}"));
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let told = |world: &World, n: u32| {
+        world.until("its words", || {
+            fs::read_to_string(world.data().join(format!("runs/{n}.log"))).is_ok_and(|log| log.contains("total_cost_usd"))
+        });
+    };
+    told(&world, 1);
+    all_gone(&mut world);
+    world.start();
+    told(&world, 2);
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    let seen = world.wait_mode(&format!("{item}~1"), "cancelled");
+    assert_eq!(ends(&seen), ["lost", "killed"], "{}", seen["runs"]);
+    let out = world.command(&["cost", "--json"]).output().expect("a command");
+    let cost: Json = serde_json::from_slice(&out.stdout).expect("json");
+    assert_eq!((&cost["cost_usd"], &cost["lines"][0]["runs"]), (&json!(0.02), &json!(2)), "{cost}");
+    world.nothing_is_left();
+}
