@@ -343,7 +343,11 @@ struct Line {
 impl Line {
     fn of(taken: &step::Step) -> Self {
         Self {
-            item: taken.task.item.clone(),
+            item: match taken.task.control.phase {
+                // Its number is the next that is free, and may be another's in a moment.
+                Phase::Unborn => format!("issue {}", taken.task.issue),
+                _ => taken.task.item.clone(),
+            },
             stage: taken.task.control.stage.clone(),
             why: taken.because.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join("; "),
         }

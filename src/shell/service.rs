@@ -499,8 +499,9 @@ impl Service {
     /// A new nonce: what a verdict must repeat. Unpredictable enough that no earlier run knows it.
     #[must_use]
     pub fn nonce(&self) -> String {
-        // The first twelve digits of a version 7 UUID are the time; the rest is random.
-        uuid::Uuid::now_v7().simple().to_string().split_off(12)
+        // The first twelve digits of a version 7 UUID are the time, then comes its version; the rest is random. Without the
+        // letter one in some hundred is a number to YAML, and no agent quotes it.
+        format!("r{}", uuid::Uuid::now_v7().simple().to_string().split_off(13))
     }
 
     /// The weather patterns of a ruleset, compiled once.

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use signalbox::engine::model::RunId;
-use signalbox::shell::process::{Alive, Containment, Evidence, Exit, Outcome, RUN_DIR_VAR, RunSpec, SpawnError, Supervisor, tail};
+use signalbox::shell::process::{
+    Alive, Containment, Evidence, Exit, Outcome, RUN_DIR_VAR, RunSpec, SpawnError, Supervisor, start_time, tail,
+};
 
 const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 const LONG: Duration = Duration::from_secs(60);
@@ -177,8 +179,8 @@ async fn a_run_is_adopted_by_the_next_service() {
 #[tokio::test]
 async fn one_that_ended_in_the_gap_is_known() {
     let world = World::new();
-    world.spawn(&world.sh("exit 4")).await;
-    until("the exit record", || world.run_dir().join("exit.json").exists().then_some(())).await;
+    let alive = world.spawn(&world.sh("exit 4")).await;
+    until("the end of its shim", || (start_time(alive.pid) != Some(alive.start)).then_some(())).await;
     let Evidence::Exited(exit) = supervisor().evidence(&world.run_dir()).await else {
         panic!("not exited")
     };

@@ -60,7 +60,10 @@ pub struct Took {
 pub fn needs(rules: &Ruleset, task: &Task, event: &Event) -> Vec<FactKey> {
     let mut keys = Vec::new();
     if task.control.phase == Phase::Unborn {
-        keys.push(FactKey::Issue);
+        // Nothing else makes a task of it.
+        if matches!(&event.body, Body::Signalled(signal) if signal.name == "start") {
+            keys.push(FactKey::Issue);
+        }
         return keys;
     }
     if task.terminal() || task.control.stop == StopState::Cleaning || is_stop(event) {

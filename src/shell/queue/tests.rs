@@ -125,3 +125,15 @@ fn projects_have_their_turn_by_priority() {
         [these(&["urgent", "vip"]), others(&["urgent", "vip", "back"]), these(&["back"])]
     );
 }
+
+/// B-ADV 2: agents write it without quotes, and YAML must not read a number in it.
+#[tokio::test]
+async fn b_adv_2_a_nonce_is_a_word_to_whoever_reads_it() {
+    let world = crate::shell::door::tests::World::with("", "", "").await;
+    for _ in 0..100 {
+        let nonce = world.service.nonce();
+        let text = format!("---\nrun: {nonce}\n---\n");
+        assert!(nonce.starts_with('r') && nonce.len() == 20, "{nonce}");
+        assert_eq!(crate::shell::front_matter::parse(text.as_bytes()).unwrap()["run"], nonce);
+    }
+}

@@ -329,7 +329,7 @@ fn a_task_whose_issue_is_gone_before_it_begins_is_not_worked_on() {
     let second = ground.started("Add another");
     ground.until_stage("ORCH-002", "analysis");
     ground.plane.person("alice").deletes(&second);
-    ground.world.let_go();
+    ground.act("ORCH-001", "stop");
     let seen = ground.world.wait_blocker("ORCH-002", "ESCALATED");
     assert!(seen.to_string().contains("its issue is gone from the board"), "{seen:#}");
     assert_eq!(ground.world.begun().iter().filter(|e| e.item == "ORCH-002").count(), 0);
@@ -345,6 +345,7 @@ fn a_comment_that_says_nothing_is_no_answer() {
         ground.plane.person("alice").comments(&issue, html);
     }
     ground.still();
+    ground.until_log("a comment without words says nothing");
     assert_eq!(ground.world.show("ORCH-001")["task"]["mode"], "question");
     ground.plane.person("alice").comments(&issue, "<p>The <b>start</b> page.</p>");
     ground.plane.until_status(&issue, "In Review");

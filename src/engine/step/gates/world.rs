@@ -140,21 +140,23 @@ impl Asking<'_> {
 
     pub(super) fn human(&self, signal: &Name, quorum: u32, auto: Option<&Name>) -> Answer {
         let order = auto.and_then(|name| self.standing_order(name));
+        // An approval covers artefacts, too: without knowing them nobody can be asked.
+        let files = self.all_files();
+        let subject = approval_subject(self.task, self.from.facts);
+        let given = self.task.ledger.approvals.get(self.name).map_or(&[][..], Vec::as_slice);
+        let valid = given.iter().filter(|a| a.subject == subject && a.rules == self.task.rules).count();
+        // Where people have approved, it is they who did, whatever label is there as well.
+        if files.is_ok() && valid >= quorum as usize {
+            return Answer::ok(self.name);
+        }
         if let Some(Order::InForce(label)) = order {
             return Answer {
                 label: Some(label),
                 ..Answer::ok(self.name)
             };
         }
-        // An approval covers artefacts, too: without knowing them nobody can be asked.
-        if let Err(answer) = self.all_files() {
+        if let Err(answer) = files {
             return answer;
-        }
-        let subject = approval_subject(self.task, self.from.facts);
-        let given = self.task.ledger.approvals.get(self.name).map_or(&[][..], Vec::as_slice);
-        let valid = given.iter().filter(|a| a.subject == subject && a.rules == self.task.rules).count();
-        if valid >= quorum as usize {
-            return Answer::ok(self.name);
         }
         let more = quorum as usize - valid;
         let waiting = Answer {

@@ -248,6 +248,16 @@ fn a_label_passes_the_gate_and_says_so_once() {
     );
 }
 
+/// Where a person approves what a label would pass as well, it is the person who did.
+#[test]
+fn a_person_who_approves_is_named_though_a_label_is_there() {
+    let mut w = in_review();
+    w.issue.labels = vec!["auto:approve".to_owned()];
+    w.signal(alice(), "approve", None);
+    assert_eq!(w.stage(), "architecture");
+    assert!(w.comments().iter().all(|c| !c.contains("auto:approve")), "{:?}", w.comments());
+}
+
 #[test]
 fn a_label_set_while_a_person_is_awaited_counts_at_the_next_look() {
     let mut w = in_review();

@@ -36,6 +36,9 @@ impl Look<'_> {
             if born.is_some_and(|born| written.is_some_and(|at| at < born)) {
                 continue;
             }
+            if told == Some(comment.id.as_str()) && words(&comment).is_empty() {
+                tracing::info!(issue = self.issue, comment = comment.id, "a comment without words says nothing");
+            }
             if let Some(what) = self.comment(&comment, written).await? {
                 found = Some(what);
             }
@@ -51,7 +54,7 @@ impl Look<'_> {
         if comment.external_source.as_deref() == Some(SOURCE) || self.plane.own().await?.iter().any(|own| own == by.id()) {
             return Ok(None);
         }
-        let text = to_text(comment.comment_html.as_deref().unwrap_or_default());
+        let text = words(comment);
         if text.is_empty() {
             return Ok(None);
         }
@@ -70,4 +73,8 @@ impl Look<'_> {
         let recorded = self.service.store.record(event).await?;
         Ok(recorded.map(|_| format!("a comment: the signal `{name}`")))
     }
+}
+
+fn words(comment: &Comment) -> String {
+    to_text(comment.comment_html.as_deref().unwrap_or_default())
 }

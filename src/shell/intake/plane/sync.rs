@@ -238,9 +238,18 @@ impl<'a> Look<'a> {
             vars: &self.rules.vars,
             ..Words::default()
         };
+        let (key, at) = (
+            format!("refused-{name}-{}-{}", self.issue, by.id),
+            self.task.as_ref().map_or(Millis(0), |t| t.created_at),
+        );
+        // The board takes it once anyway; but each look would ask it, and what was refused is seen by several.
+        let told = format!("{key} {}", at.0);
+        if self.plane.has_told(&told) {
+            return Ok(());
+        }
         let said = Said {
-            key: &format!("refused-{name}-{}-{}", self.issue, by.id),
-            at: self.task.as_ref().map_or(Millis(0), |t| t.created_at),
+            key: &key,
+            at,
             text: &render::message(&self.rules, "comment.not_allowed", &words),
             agent: None,
         };
@@ -250,7 +259,10 @@ impl<'a> Look<'a> {
                 tracing::warn!(issue = self.issue, %error, "nobody can be told on the board that they may not");
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.plane.note_told(told);
+                Ok(())
+            }
         }
     }
 

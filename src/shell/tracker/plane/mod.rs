@@ -19,9 +19,9 @@ mod urgency;
 mod wire;
 mod words;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -44,6 +44,8 @@ pub use wire::{Activity, Comment, Item, Ref, State, User, time};
 
 /// Who vouches for the external ids of our comments.
 pub const SOURCE: &str = "signalbox";
+/// Most notices that are remembered.
+const TOLD: usize = 10_000;
 
 /// A Plane project. Clones are the same one; each says for itself how soon it needs what it asks for.
 #[derive(Clone)]
@@ -67,6 +69,8 @@ struct Inner {
     members: Kept<Vec<User>>,
     mute: relations::Mute,
     readings: readings::Readings,
+    /// Notices that stand on the board already.
+    told: Mutex<BTreeSet<String>>,
     /// Ids under which the service and its agents write.
     own: own::Own,
 }
@@ -93,6 +97,7 @@ impl PlaneTracker {
             members: Kept::default(),
             mute: relations::Mute::default(),
             readings: readings::Readings::default(),
+            told: Mutex::default(),
             own: own::Own::default(),
         });
         Ok(Self {
@@ -142,6 +147,25 @@ impl PlaneTracker {
     /// Something was heard of the issue: what was read of it before is out of date. Since when what is read tells about it.
     pub fn news_of(&self, issue: &str) -> Instant {
         self.inner.readings.heard(issue)
+    }
+
+    /// Whether this notice stands on the board already, as far as is remembered.
+    #[must_use]
+    pub fn has_told(&self, key: &str) -> bool {
+        self.told().contains(key)
+    }
+
+    /// Remembers that this notice stands on the board.
+    pub fn note_told(&self, key: String) {
+        let mut told = self.told();
+        if told.len() >= TOLD {
+            told.clear();
+        }
+        told.insert(key);
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.inner.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for room for so many requests in a row; it is not kept for them.
