@@ -99,7 +99,7 @@ fn artefact(request: &Value) -> Value {
         found.unwrap_or_else(|| panic!("the request does not say {pattern}:\n{all}"))
     };
     let (nonce, folder, here) = (
-        find(r"run: ([0-9a-f][0-9a-f-]{7,})"),
+        find(r"run: (r[0-9a-f]{19})"),
         find(r"(docs/work-items/SHOP-\d+)"),
         find(r"working directory: (/\S+)"),
     );

@@ -16,7 +16,7 @@ static DIFFERENT: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
         (r"\b[0-9a-f]{40}\b", "COMMIT"),
         (r"\b[0-9a-f]{64}\b", "HASH"),
-        (r#"(run: "?)[0-9a-f]{20}\b"#, "${1}NONCE"),
+        (r#"(run: "?)r[0-9a-f]{19}\b"#, "${1}NONCE"),
         (r"\b[0-9a-f]{10}\b", "COMMIT"),
         (r"(?m)^[0-9a-f]{7,12} ", "COMMIT "),
         (r"\b([Rr]uns?[ /])\d+", "${1}N"),
