@@ -164,18 +164,15 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Opt
         return Err(BackupError::AtWork { data, runs });
     }
     let fresh = data.join(".restoring");
-    let _ = fs::remove_dir_all(&fresh);
+    let give_up = || drop(fs::remove_dir_all(&fresh));
+    give_up();
     let mut tally = Tally::default();
     for part in &parts {
-        copy(&from.join(part), &fresh.join(part), &mut tally).inspect_err(|_| {
-            let _ = fs::remove_dir_all(&fresh);
-        })?;
+        copy(&from.join(part), &fresh.join(part), &mut tally).inspect_err(|_| give_up())?;
     }
     if let Some(last) = old_runs::highest(data)? {
         // A number is given once: by it, what comes late from a run of then is told from a run of now.
-        pass_over_runs(&fresh.join(DATABASE), last).inspect_err(|_| {
-            let _ = fs::remove_dir_all(&fresh);
-        })?;
+        pass_over_runs(&fresh.join(DATABASE), last).inspect_err(|_| give_up())?;
     }
     let aside = data.join(format!("{}{}", old_runs::REPLACED, clock::now().0));
     if !old.is_empty() {

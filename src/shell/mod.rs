@@ -42,5 +42,6 @@ mod sweep;
 pub mod timekeeping;
 pub mod tracker;
 pub mod view;
+pub mod volume;
 pub mod wake;
 pub mod web;

@@ -243,7 +243,7 @@ async fn verdicts(service: &Service, view: &QueueView) -> Judged {
             rules.insert(task.rules.clone(), service.rules_of(task).await);
         }
     }
-    let waiting = in_order(service, view);
+    let waiting: Vec<WaitingJob> = in_order(service, view).into_iter().map(waiting).collect();
     let open: Vec<OpenRun> = view
         .open_runs
         .iter()
@@ -289,15 +289,15 @@ async fn verdicts(service: &Service, view: &QueueView) -> Judged {
 }
 
 /// Waiting jobs in the order in which they may start: by their project's priority, then first in, first out.
-fn in_order(service: &Service, view: &QueueView) -> Vec<WaitingJob> {
+pub fn in_order<'v>(service: &Service, view: &'v QueueView) -> Vec<&'v JobRow> {
     let config = service.config();
     ordered(&view.waiting, |project| config.projects.get(project).map_or(0, |p| p.priority))
 }
 
-fn ordered(rows: &[JobRow], priority: impl Fn(&Name) -> i32) -> Vec<WaitingJob> {
+fn ordered(rows: &[JobRow], priority: impl Fn(&Name) -> i32) -> Vec<&JobRow> {
     let mut rows: Vec<&JobRow> = rows.iter().collect();
     rows.sort_by_key(|job| (std::cmp::Reverse(priority(&job.project)), job.id));
-    rows.into_iter().map(waiting).collect()
+    rows
 }
 
 fn waiting(job: &JobRow) -> WaitingJob {

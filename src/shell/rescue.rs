@@ -97,10 +97,13 @@ async fn never_started(service: &Arc<Service>, run: &RunRow, in_order: bool) -> 
     if let Some(why) = run.kill {
         return settle::end_without_work(service, run, RunEnd::Killed(why)).await;
     }
-    if !in_order || run.state != RunState::Starting {
+    if run.state != RunState::Starting {
         return settle::end_without_work(service, run, RunEnd::Lost).await;
     }
     service.forget_run_files(run).await;
+    if !in_order {
+        return service.store.never_began(run.id, clock::now()).await.map(drop);
+    }
     let why = format!("{NOT_LAUNCHED}the service was ended before it began");
     tracing::info!(run = %run.id, slot = %run.slot, "put back into the queue: {why}");
     service.store.put_back(run.id, &why, Some(Millis(0)), clock::now()).await?;

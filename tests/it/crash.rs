@@ -42,6 +42,20 @@ points! {
     after_the_clean_up: "cleaned", 1;
 }
 
+/// A claim that the service died of before anything was begun is no try: nobody is told of an earlier one.
+#[test]
+fn b_q_9_what_never_began_is_no_earlier_try() {
+    for point in ["claimed", "before-spawn"] {
+        let scenario = Scenario::load("agent_crashes");
+        let mut world = World::new(&scenario.setup());
+        world.crash = Some(format!("{point}:1"));
+        world.crash_once = true;
+        assert!(play(&mut world, &scenario, Mode::Crashed), "played");
+        assert_eq!(world.count("SELECT COUNT(*) FROM runs WHERE slot = 'developer'"), 3, "{point}");
+        assert_eq!(world.count("SELECT MAX(attempts) FROM jobs WHERE slot = 'developer'"), 2, "{point}");
+    }
+}
+
 /// Every place of a stop, at its first passage.
 #[test]
 fn at_every_place_of_a_stop() {

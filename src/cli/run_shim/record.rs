@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
 use tokio::time::sleep;
 
 use super::ground::Ground;
 use super::orders::vanished;
 use crate::engine::model::Millis;
 use crate::shell::process::{Alive, Exit, ShimRecord, files, names, start_time};
+use crate::shell::volume;
 
 /// A disk with less room than this, in bytes, is full: git and agents need more than that for anything.
 const LEAST: u64 = 1024 * 1024;
@@ -73,7 +73,7 @@ fn put_aside(path: &Path) -> bool {
 
 /// Whether nothing more can be written below `dir`.
 pub(super) fn full(dir: &Path) -> bool {
-    statvfs(dir).is_ok_and(|s| s.blocks_available().saturating_mul(s.fragment_size()) < LEAST)
+    volume::room(dir).is_ok_and(|room| room.free < LEAST)
 }
 
 /// Wall time, for what people see.

@@ -58,6 +58,7 @@ mod texts;
 mod tree;
 mod types;
 mod value;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -155,18 +155,15 @@ impl<'a> Draft<'a> {
     /// The human gates of the present stage that `signal` answers, directly or inside another
     /// gate, with the role each asks for.
     pub fn human_gates(&self, signal: &Name) -> Vec<(Name, Name)> {
-        let mut found = Vec::new();
-        let mut names: Vec<(&Name, u8)> = self.stage().map(|s| s.pass.iter().map(|n| (n, 0)).collect()).unwrap_or_default();
-        while let Some((name, depth)) = names.pop() {
-            match self.rules.gates.get(name).map(|g| &g.kind) {
-                Some(GateKind::Human { signal: s, from, .. }) if s == signal => found.push((name.clone(), from.clone())),
-                Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
-                    names.extend(inner.iter().map(|n| (n, depth + 1)));
-                }
-                _ => {}
-            }
-        }
-        found
+        let answers = |(name, kind): (&Name, &GateKind)| match kind {
+            GateKind::Human { signal: s, from, .. } if s == signal => Some((name.clone(), from.clone())),
+            _ => None,
+        };
+        self.rules
+            .asked_in(&self.task.control.stage)
+            .into_iter()
+            .filter_map(answers)
+            .collect()
     }
 
     pub fn visit(&self) -> u32 {

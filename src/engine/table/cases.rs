@@ -1,5 +1,7 @@
 //! How the gates of a stage can come out: one case per outcome of every gate, those before it being ok.
 
+use std::collections::BTreeSet;
+
 use crate::engine::model::Name;
 use crate::engine::rules::{Gate, GateKind, Ruleset, Stage};
 use crate::engine::scenario::answers::Said;
@@ -83,15 +85,8 @@ fn members(rules: &Ruleset, name: &Name, inner: &[Name], depth: u8, passing: &st
 
 /// The commands that the gates of a stage may run.
 pub(super) fn commands(rules: &Ruleset, stage: &Stage) -> Vec<Name> {
-    let mut found = Vec::new();
-    let mut names: Vec<(&Name, u8)> = stage.pass.iter().map(|n| (n, 0)).collect();
-    while let Some((name, depth)) = names.pop() {
-        match rules.gates.get(name).map(|g| &g.kind) {
-            Some(GateKind::Command { .. }) if !found.contains(name) => found.push(name.clone()),
-            Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => names.extend(inner.iter().map(|n| (n, depth + 1))),
-            _ => {}
-        }
-    }
-    found.sort();
-    found
+    let commands = |(_, kind): &(&Name, &GateKind)| matches!(kind, GateKind::Command { .. });
+    let gates = rules.with_members(&stage.pass);
+    let found: BTreeSet<&Name> = gates.into_iter().filter(commands).map(|(name, _)| name).collect();
+    found.into_iter().cloned().collect()
 }

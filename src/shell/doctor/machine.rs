@@ -7,6 +7,7 @@ use crate::engine::model::Name;
 use crate::engine::rules::Config;
 use crate::shell::git::{Git, GitError, NEEDED};
 use crate::shell::process::{Containment, Supervisor};
+use crate::shell::volume;
 
 use super::{Ask, Notes};
 
@@ -65,12 +66,11 @@ fn disk(notes: &mut Notes, data: &Path) {
     let Some(there) = data.ancestors().find(|p| p.is_dir()) else {
         return;
     };
-    let Ok(stat) = nix::sys::statvfs::statvfs(there) else {
+    let Ok(room) = volume::room(there) else {
         return notes.unknown("machine.disk", format!("how much room {} has cannot be told", there.display()), "");
     };
-    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
-    let what = format!("{} MiB are free for {}", free >> 20, data.display());
-    if free < LITTLE {
+    let what = format!("{} MiB are free for {}", room.free >> 20, data.display());
+    if room.free < LITTLE {
         let why = "without room nothing can be recorded, and the service stops taking work";
         return notes.warning("machine.disk", what, why, "make room, or put `data` on another disk");
     }

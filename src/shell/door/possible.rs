@@ -291,25 +291,19 @@ struct Human<'a> {
 
 /// Human gates of a stage, in the order in which they are asked, members of composed gates included.
 fn human_gates<'a>(rules: &'a Ruleset, stage: &Name) -> Vec<Human<'a>> {
-    let mut found = Vec::new();
-    let mut open: Vec<(&Name, u8)> = rules
-        .stages
-        .get(stage)
-        .map(|s| s.pass.iter().rev().map(|g| (g, 0)).collect())
-        .unwrap_or_default();
-    while let Some((gate, depth)) = open.pop() {
-        match rules.gates.get(gate).map(|g| &g.kind) {
-            Some(GateKind::Human { signal, from, quorum, .. }) => found.push(Human {
-                gate,
-                signal,
-                from,
-                quorum: *quorum,
-            }),
-            Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
-                open.extend(inner.iter().rev().map(|g| (g, depth + 1)))
-            }
-            _ => {}
-        }
-    }
-    found
+    let human = |(gate, kind)| match kind {
+        &GateKind::Human {
+            ref signal,
+            ref from,
+            quorum,
+            ..
+        } => Some(Human {
+            gate,
+            signal,
+            from,
+            quorum,
+        }),
+        _ => None,
+    };
+    rules.asked_in(stage).into_iter().filter_map(human).collect()
 }

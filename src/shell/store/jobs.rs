@@ -212,8 +212,9 @@ pub(super) fn requeue(conn: &Connection, task: TaskId, visit: u32, slot: &Name, 
         return exec(conn, sql, params![job.0, now.0]).map(|_| ());
     }
     let state = ready(back.available_at, now).as_str();
-    // What has ended stays ended, except for the very step that ends it: a try after that is a job of its own.
-    let ended = "SELECT state IN ('done', 'failed') AND ended_at < ?2 FROM jobs WHERE id = ?1";
+    // What has ended stays ended, except for the very step that ends it: a try after that is a job of its own. Not by order of
+    // times: a clock may be put back.
+    let ended = "SELECT state IN ('done', 'failed') AND ended_at <> ?2 FROM jobs WHERE id = ?1";
     if one(conn, ended, params![job.0, now.0])? {
         let sql = "INSERT INTO jobs (host, task, seq, visit, slot, kind, stage, note, entry, state, attempts, available_at, created_at, why) \
                    SELECT host, task, seq, visit, slot, kind, stage, note, entry, ?2, attempts, ?3, ?4, ?5 FROM jobs WHERE id = ?1";

@@ -26,6 +26,20 @@ impl Store {
         self.write(move |conn| back(conn, run, &why, after, now)).await
     }
 
+    /// Ends a run as lost of which no process was ever begun: whoever claims its job next is told of no try that was not
+    /// made. The rescue counts all the same. `false` when the run had ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when there is no such run.
+    pub async fn never_began(&self, run: RunId, now: Millis) -> Result<bool> {
+        self.write(move |conn| {
+            let sql = "UPDATE jobs SET attempts = MAX(attempts - 1, 0) WHERE state = 'running' AND run = ?1";
+            exec(conn, sql, [run.0])?;
+            runs::finish(conn, run, &RunEnd::Lost, None, now)
+        })
+        .await
+    }
+
     /// What was put back is due now: the service has started anew, perhaps with another key, and that is worth a try.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
-
 use crate::engine::model::{FreezeLevel, Name, Phase, Repo, StopState, Task, TaskId};
+use crate::shell::queue::in_order;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreError};
+use crate::shell::volume;
 
 use super::show::job_view;
 use super::status::{label, reasons};
@@ -77,11 +77,11 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
 }
 
 fn disk(data: &Path) -> Part<DiskView> {
-    match statvfs(data) {
-        Ok(stat) => Part::Known(DiskView {
+    match volume::room(data) {
+        Ok(room) => Part::Known(DiskView {
             path: data.display().to_string(),
-            free_bytes: stat.blocks_available().saturating_mul(stat.fragment_size()),
-            total_bytes: stat.blocks().saturating_mul(stat.fragment_size()),
+            free_bytes: room.free,
+            total_bytes: room.total,
         }),
         Err(error) => Part::Failed {
             error: format!("{}: {error}", data.display()),
@@ -207,10 +207,7 @@ async fn waiting(service: &Service, rows: &Rows) -> Result<Vec<WaitingView>, Sto
         job: job_view(job, tasks.iter().find(|t| t.id == job.task).map_or("", |t| t.item.as_str())),
         blockers: reasons.get(&job.task).cloned().unwrap_or_default(),
     };
-    let priority = |job: &JobRow| service.config().projects.get(&job.project).map_or(0, |p| p.priority);
-    let mut jobs: Vec<&JobRow> = rows.waiting.iter().collect();
-    jobs.sort_by_key(|job| (std::cmp::Reverse(priority(job)), job.id));
-    Ok(jobs.into_iter().map(view).collect())
+    Ok(in_order(service, rows).into_iter().map(view).collect())
 }
 
 async fn recent(service: &Service) -> Result<Vec<JobView>, StoreError> {

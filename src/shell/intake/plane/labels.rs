@@ -69,17 +69,9 @@ fn awaited<'r>(rules: &'r Ruleset, task: &Task) -> Vec<&'r str> {
     if task.terminal() || control.at != At::Gates || control.mode == Mode::Question || control.stop != StopState::No {
         return Vec::new();
     }
-    let stage = rules.stages.get(&control.stage);
-    let mut open: Vec<_> = stage.map(|s| s.pass.iter().map(|gate| (gate, 0)).collect()).unwrap_or_default();
-    let mut found = Vec::new();
-    while let Some((gate, depth)) = open.pop() {
-        match rules.gates.get(gate).map(|g| &g.kind) {
-            Some(GateKind::Human { auto: Some(auto), .. }) => found.extend(rules.auto.get(auto).map(|order| order.label.as_str())),
-            Some(GateKind::FirstOf(inner) | GateKind::AllOf(inner)) if depth < 16 => {
-                open.extend(inner.iter().map(|gate| (gate, depth + 1)))
-            }
-            _ => {}
-        }
-    }
-    found
+    let label = |(_, kind)| match kind {
+        &GateKind::Human { auto: Some(ref auto), .. } => rules.auto.get(auto).map(|order| order.label.as_str()),
+        _ => None,
+    };
+    rules.asked_in(&control.stage).into_iter().filter_map(label).collect()
 }

@@ -46,6 +46,21 @@ async fn a_checkout_holds_one_run_at_a_time() {
     );
 }
 
+/// A claim of which nothing was begun is no try; one that was begun is, even when it was lost.
+#[tokio::test]
+async fn b_q_9_a_claim_that_never_began_is_no_try_of_its_job() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let job = world.only_job(&task).await.id;
+    let run = world.claim(job, "c").await.unwrap();
+    assert_eq!(world.only_job(&task).await.attempts, 1);
+    assert!(world.store.never_began(run.id, at(20)).await.unwrap());
+    assert_eq!(world.only_job(&task).await.attempts, 0);
+    assert_eq!(world.store.run(run.id).await.unwrap().unwrap().end, Some(RunEnd::Lost));
+    assert!(!world.store.never_began(run.id, at(30)).await.unwrap(), "it had ended");
+    assert_eq!(world.only_job(&task).await.attempts, 0);
+}
+
 /// What was put back waits; a service that starts anew tries it at once, and only that.
 #[tokio::test]
 async fn what_was_put_back_is_due_at_a_start() {

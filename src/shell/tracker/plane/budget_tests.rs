@@ -89,10 +89,14 @@ fn a_person_is_served_at_once_while_the_service_uses_up_its_own_part() {
         for urgency in [Urgency::Ours, Urgency::Whenever, Urgency::Shown] {
             fill(&mut window, urgency, now);
         }
-        // Nine a minute are people's.
+        // Nine a minute are people's, six more their STOPs'.
         if second % 61 == 60 {
             for nth in 0..9 {
                 assert_eq!(window.wait(Urgency::Person, 1, now), None, "second {second}, request {nth}");
+                window.sent.push_back(now);
+            }
+            for nth in 0..6 {
+                assert_eq!(window.wait(Urgency::Stop, 1, now), None, "second {second}, STOP {nth}");
                 window.sent.push_back(now);
             }
             let wait = window.wait(Urgency::Ours, 3, now);
