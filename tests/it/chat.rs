@@ -96,8 +96,11 @@ fn one_card_is_edited_in_place_to_its_end() {
     let calls = telegram.calls();
     assert_eq!(taken(&calls, "sendMessage"), 1, "{calls:?}");
     assert!(calls.iter().all(|c| c.status == 200), "{calls:?}");
-    let spaced = calls.windows(2).all(|w| w[1].at - w[0].at > Duration::from_millis(900));
-    assert!(spaced, "about one a second: {calls:?}");
+    // When they arrived, not when they were sent: each may be late by itself, all of them together are not.
+    if let [first, .., last] = calls.as_slice() {
+        let least = Duration::from_secs(calls.len() as u64 - 1) - Duration::from_millis(500);
+        assert!(last.at - first.at >= least, "about one a second: {calls:?}");
+    }
     world.nothing_is_left();
     world.start();
     no_token(&mut world, &item);

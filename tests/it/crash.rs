@@ -1,6 +1,7 @@
 //! The service dies at a named place, on the whole way through orch; it starts again and comes
 //! to the same end, with nothing paid for twice.
 
+use crate::scenarios::{same_end, undisturbed};
 use crate::world::{Mode, Scenario, World, check, play};
 
 /// Plays the main scenario with the service dying at the `nth` passage of `point`.
@@ -14,6 +15,13 @@ fn dies_at(point: &str, nth: u32) {
     check(&scenario, &outcome, &world);
     assert_eq!(world.starts, 2, "it dies once at {point}");
     world.nothing_is_left();
+    let log = world.log();
+    same_end(
+        &undisturbed("orch_whole_way").0,
+        &outcome,
+        &format!("orch_whole_way, dead at {point}"),
+        &log,
+    );
 }
 
 macro_rules! points {
@@ -59,7 +67,7 @@ fn b_q_9_what_never_began_is_no_earlier_try() {
 /// Every place of a stop, at its first passage.
 #[test]
 fn at_every_place_of_a_stop() {
-    for point in ["processes-gone", "cleaned", "effect"] {
+    for point in ["processes-gone", "branch-gone", "cleaned", "effect"] {
         let scenario = Scenario::load("stop_running");
         let mut world = World::new(&scenario.setup());
         world.crash = Some(format!("{point}:1"));
@@ -68,6 +76,13 @@ fn at_every_place_of_a_stop() {
         let outcome = world.outcome();
         check(&scenario, &outcome, &world);
         world.nothing_is_left();
+        let log = world.log();
+        same_end(
+            &undisturbed("stop_running").0,
+            &outcome,
+            &format!("stop_running, dead at {point}"),
+            &log,
+        );
     }
 }
 

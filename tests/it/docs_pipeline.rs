@@ -4,8 +4,12 @@ use signalbox::engine::model::{At, Body, Millis, Name, Phase, SlotState, Task};
 
 use super::house::House;
 
-/// The reviewer of style asks for changes once; both take a moment.
-const ONE_CHANGE: &str = "[agents.style]\ndo = [\"changes\", \"slow:300\"]\n[agents.accuracy]\ndo = [\"slow:300\"]\n";
+/// The reviewer of style asks for changes once. Where both are to be seen at work together they take their time, for one
+/// may begin long after the other.
+fn one_change(at_a_time: u32) -> String {
+    let ms = if at_a_time > 1 { 2500 } else { 50 };
+    format!("[agents.style]\ndo = [\"changes\", \"slow:{ms}\"]\n[agents.accuracy]\ndo = [\"slow:{ms}\"]\n")
+}
 
 fn done(task: &Task) -> bool {
     task.control.phase == Phase::Done
@@ -37,7 +41,7 @@ fn overlapped(house: &House) -> bool {
 
 /// One request for changes by one of two reviewers, a restart while it cools down; then published.
 async fn all_the_way(at_a_time: u32) -> House {
-    let house = house(at_a_time, "3s", ONE_CHANGE);
+    let house = house(at_a_time, "3s", &one_change(at_a_time));
     let running = house.start().await;
     let item = running.new_task("Say how to begin").await;
     let task = running.until(&item, "cooling down", cooling).await;

@@ -1,6 +1,5 @@
 //! The service on a Gitea: the real binary, real git over HTTP, real signatures, a fake API.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,12 +42,7 @@ impl Site {
     fn with(version: Version, pipeline: &str, set: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let gitea = Gitea::start(dir.path(), version, FILES);
-        // Free now, and asked for again in a moment.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .expect("a port")
-            .local_addr()
-            .expect("an address")
-            .port();
+        let port = crate::world::free().port();
         let mut config = toml::Table::new();
         config.insert("listen".into(), format!("127.0.0.1:{port}").into());
         let world = World::new(&Setup {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 /// Longest wait for anything.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 
 /// The folder of a service.
 pub struct House {

@@ -8,7 +8,7 @@ mod relations;
 mod start;
 mod stopping;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use serde_json::{Value as Json, json};
 
@@ -28,15 +28,10 @@ fn login() -> String {
     user.ok().flatten().expect("a user").name
 }
 
-/// An address that nobody listens on.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address")
-}
-
 impl Ground {
     /// A board, and a service that is not started yet.
     fn laid_out(pipeline: &str, agents: &str) -> Self {
-        let (plane, hook) = (Plane::new(&STATES), free());
+        let (plane, hook) = (Plane::new(&STATES), crate::world::free());
         let tracker = format!(
             "kind = 'plane'\nurl = '{}'\nworkspace = '{WORKSPACE}'\nproject = '{PROJECT}'\ntoken = {{ file = 'plane.key' }}\n\
              secret = {{ file = 'plane.secret' }}\nagents = {{ analyst = {{ token = {{ file = 'analyst.key' }} }} }}",
@@ -126,6 +121,9 @@ impl Ground {
         let body = format!("{{\"event\": \"{marker}\", \"action\": \"created\", \"data\": {{}}}}");
         self.deliver(&marker, &body);
         self.until_log(&format!("{marker} create is nothing"));
+        let open = "SELECT (SELECT COUNT(*) FROM inbox WHERE state = 'pending') \
+                    + (SELECT COUNT(*) FROM outbox WHERE state = 'open' AND attempts = 0 AND kind <> 'clean_up')";
+        self.world.until("what follows is done", || self.world.count(open) == 0);
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
 

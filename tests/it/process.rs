@@ -16,7 +16,7 @@ use signalbox::shell::process::{
 };
 
 const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 
 /// A data directory with one run in it; whatever the test leaves running is found and ended.
 struct World {
@@ -191,7 +191,11 @@ async fn one_that_ended_in_the_gap_is_known() {
 async fn the_shim_outlives_hangup_interrupt_and_its_terminal() {
     let world = World::new();
     let alive = world
-        .spawn(&world.sh(&format!("echo $$ > {}; sleep 0.3; exit 5", world.path("pid").display())))
+        .spawn(&world.sh(&format!(
+            "echo $$ > {}; while ! test -e {}; do sleep 0.02; done; exit 5",
+            world.path("pid").display(),
+            world.path("go").display()
+        )))
         .await;
     let agent = pid_in(&world.path("pid")).await;
     let sessions = [alive.pid, agent, std::process::id().cast_signed()].map(|p| nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(p))));
@@ -200,6 +204,7 @@ async fn the_shim_outlives_hangup_interrupt_and_its_terminal() {
     for s in [nix::sys::signal::SIGHUP, nix::sys::signal::SIGINT, nix::sys::signal::SIGQUIT] {
         signal(alive.pid, s);
     }
+    fs::write(world.path("go"), "").expect("go");
     assert_eq!(world.exit(&alive).await.code, Some(5));
 }
 

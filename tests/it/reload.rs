@@ -339,7 +339,7 @@ impl<'h> Program<'h> {
 
     /// Waits until the log says so, so many times.
     fn until_logged(&self, words: &str, times: usize) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let log = fs::read_to_string(self.house.path("serve.log")).unwrap();
             if log.matches(words).count() >= times {

@@ -15,13 +15,13 @@ fn once(scenario: &Scenario, mode: Mode) -> Option<(World, Outcome)> {
     played.then_some((world, outcome))
 }
 
-/// How each scenario ends undisturbed, with its transcript: played once, compared with thrice.
 /// What came of a scenario, and its transcript; played once.
 type Played = Arc<OnceLock<(Outcome, String)>>;
 
 static UNDISTURBED: Mutex<BTreeMap<&'static str, Played>> = Mutex::new(BTreeMap::new());
 
-fn undisturbed(name: &'static str) -> (Outcome, String) {
+/// How a scenario ends undisturbed, with its transcript: played once, compared with many times.
+pub fn undisturbed(name: &'static str) -> (Outcome, String) {
     let slot = Arc::clone(UNDISTURBED.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
     slot.get_or_init(|| {
         let scenario = Scenario::load(name);
@@ -45,7 +45,7 @@ fn plain(name: &'static str) {
 
 fn disturbed(name: &'static str, mode: Mode) {
     let scenario = Scenario::load(name);
-    let Some((mut world, outcome)) = (0..5).find_map(|_| once(&scenario, mode)) else {
+    let Some((mut world, outcome)) = (0..20).find_map(|_| once(&scenario, mode)) else {
         panic!("every try was another story")
     };
     check(&scenario, &outcome, &world);
@@ -59,7 +59,10 @@ fn disturbed(name: &'static str, mode: Mode) {
 }
 
 pub fn same_end(expected: &Outcome, found: &Outcome, name: &str, log: &str) {
-    let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
+    // A prompt is longer by a digit where it names a run and a kill has used up numbers before.
+    let size = regex::Regex::new(r"I was given \d+ characters").expect("a pattern");
+    let plain = |outcome: &Outcome| size.replace_all(&format!("{outcome:#?}"), "I was given N characters").into_owned();
+    let (expected, found) = (plain(expected), plain(found));
     if expected == found {
         return;
     }

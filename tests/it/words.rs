@@ -9,7 +9,7 @@ use super::house::{House, Running, boss};
 /// What an agent that is held waits for: beside the agents' record.
 const GO: &str = "go";
 /// Longest wait for an agent.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 /// The analyst asks; its second run waits for a file `go`.
 const ASKS: &str = "[agents.analyst]\ndo = [\"questions\", \"held\"]\n";
 

@@ -126,6 +126,10 @@ impl Model {
         let run = &mut self.runs[index(id.0)];
         (run.state, run.end, run.ended_at) = (RunState::Ended, Some(end), Some(now));
         self.weather(&row, &RunEnd::Lost, now);
+        if row.kind == JobKind::Agent {
+            self.spent.entry(row.task).or_default().0.runs -= 1;
+            self.days.entry(day(row.claimed_at)).or_default().runs -= 1;
+        }
         let job = &mut self.jobs[index(row.job.0)];
         let own = job.state == JobState::Running && job.run == Some(id);
         if own {

@@ -195,7 +195,7 @@ fn hopeless(dir: &Path, what: &str) -> String {
         }
     }
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(20), "{what} took {took:?}");
+    assert!(took < Duration::from_secs(120), "{what} took {took:?}");
     human
 }
 

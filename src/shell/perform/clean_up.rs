@@ -81,6 +81,8 @@ struct Progress {
     tip: Option<Option<String>>,
     archived: Option<Vec<String>>,
     removed: bool,
+    /// The branch is about to be deleted: when it is gone later, it was we who did it.
+    deleting: bool,
     branch: Option<String>,
 }
 
@@ -117,7 +119,13 @@ async fn steps(service: &Service, row: &OutboxRow, it: &Cleaning<'_>) -> Result<
             Some(tip) => foreign(service, it, tip).await?,
             None => None,
         };
-        done.branch = Some(delete_branch(it.project, it.rules, it.task, tip.as_deref(), foreign.as_deref()).await?);
+        let ours = done.deleting;
+        if !ours {
+            done.deleting = true;
+            keep(&done).await?;
+        }
+        done.branch = Some(delete_branch(it, tip.as_deref(), foreign.as_deref(), ours).await?);
+        crash::point("branch-gone");
         keep(&done).await?;
     }
     let mut report = vec!["processes gone".to_owned()];
@@ -258,13 +266,8 @@ async fn remove(dir: &Path) -> Result<(), Failure> {
 }
 
 /// The remote task branch, only at the commit recorded for it.
-async fn delete_branch(
-    project: &Project,
-    rules: &Ruleset,
-    task: &Task,
-    sha: Option<&str>,
-    foreign: Option<&str>,
-) -> Result<String, Failure> {
+async fn delete_branch(it: &Cleaning<'_>, sha: Option<&str>, foreign: Option<&str>, again: bool) -> Result<String, Failure> {
+    let Cleaning { project, rules, task, .. } = *it;
     let who = task.ledger.stop.as_ref().map(|(who, ..)| who.as_str()).unwrap_or_default();
     let words = Words {
         item: &task.item,
@@ -297,6 +300,7 @@ async fn delete_branch(
     }
     Ok(match project.vault.delete_branch(&branch, sha).await? {
         Deleted::Done => format!("branch {} deleted at {sha}", task.branch),
+        Deleted::Gone if again => format!("branch {} deleted at {sha}", task.branch),
         Deleted::Gone => format!("branch {} was gone already", task.branch),
         Deleted::Moved { now } => format!("branch {} is at {now}, not at {sha}: left alone", task.branch),
         Deleted::Refused { why } => format!("the forge keeps branch {}: {why}", task.branch),

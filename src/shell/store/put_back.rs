@@ -27,12 +27,17 @@ impl Store {
     }
 
     /// Ends a run as lost of which no process was ever begun: whoever claims its job next is told of no try that was not
-    /// made. The rescue counts all the same. `false` when the run had ended.
+    /// made, and no budget is used. The rescue counts all the same. `false` when the run had ended.
     ///
     /// # Errors
     /// [`StoreError::Gone`] when there is no such run.
     pub async fn never_began(&self, run: RunId, now: Millis) -> Result<bool> {
         self.write(move |conn| {
+            let row = runs::by_id(conn, run)?.ok_or(StoreError::Gone)?;
+            if row.state == RunState::Ended {
+                return Ok(false);
+            }
+            spending::unbegun(conn, &row)?;
             let sql = "UPDATE jobs SET attempts = MAX(attempts - 1, 0) WHERE state = 'running' AND run = ?1";
             exec(conn, sql, [run.0])?;
             runs::finish(conn, run, &RunEnd::Lost, None, now)
@@ -72,7 +77,7 @@ fn back(conn: &Connection, run: RunId, why: &str, after: Option<Millis>, now: Mi
     };
     let sql = "UPDATE runs SET state = 'ended', \"end\" = ?2, ended_at = ?3 WHERE id = ?1";
     exec(conn, sql, params![run.0, json(&end)?, now.0])?;
-    spending::ended(conn, &row, 0.0, now)?;
+    spending::unbegun(conn, &row)?;
     // As one that was lost: it says nothing about the command.
     breakers::after(conn, &row, &RunEnd::Lost, runs::cause(conn, row.job)?, now)?;
     let sql = "UPDATE jobs SET state = 'scheduled', available_at = ?3, why = ?4, run = NULL, attempts = MAX(attempts - 1, 0) \

@@ -158,6 +158,16 @@ pub(super) fn begun(conn: &Connection, task: TaskId, kind: JobKind, project: &Na
     exec(conn, sql, params![project.as_str(), day(now)]).map(|_| ())
 }
 
+/// Takes back that a run was counted of which nothing was begun.
+pub(super) fn unbegun(conn: &Connection, run: &RunRow) -> Result<()> {
+    if run.kind != JobKind::Agent {
+        return Ok(());
+    }
+    exec(conn, "UPDATE spent_tasks SET runs = MAX(runs - 1, 0) WHERE task = ?1", [run.task.0])?;
+    let sql = "UPDATE spent_days SET runs = MAX(runs - 1, 0) WHERE project = ?1 AND day = ?2";
+    exec(conn, sql, params![run.project.as_str(), day(run.claimed_at)]).map(|_| ())
+}
+
 /// Counts what a run cost that ended.
 pub(super) fn ended(conn: &Connection, run: &RunRow, usd: f64, now: Millis) -> Result<()> {
     if run.kind != JobKind::Agent || !usd.is_finite() || usd <= 0.0 {

@@ -76,7 +76,7 @@ fn a_commit_that_fails_costs_nothing_wherever_it_comes() {
     world.start();
     let (plain, met) = task(&mut world, "full", 1_000_000);
     assert!(!met);
-    for (kind, nth) in [("full", 1), ("ioerr", 9), ("corrupt", 17), ("nomem", 26)] {
+    for (kind, nth) in [("full", 1), ("ioerr", 7), ("corrupt", 13), ("nomem", 19)] {
         let (end, met) = task(&mut world, kind, nth);
         assert!(met, "{kind}:{nth} was met");
         assert_eq!(end, plain, "{kind}:{nth}");

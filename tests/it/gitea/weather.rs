@@ -17,12 +17,7 @@ fn a_start_needs_no_server() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(site.world.get("/status").is_object(), "it answers meanwhile");
     site.gitea.up();
-    for _ in 0..6 {
-        if site.world.show(&item)["task"]["mode"] == "escalated" || site.world.show(&item)["blockers"].to_string().contains("RUN_FAILED") {
-            site.act(&item, "retry", &json!({}));
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    // By itself: an outage is nobody's failure.
     site.world.wait_blocker(&item, "APPROVAL_WAIT");
 }
 

@@ -196,6 +196,8 @@ fn an_outage_at_a_launch_uses_up_nothing() {
         ground.until_stage("ORCH-001", "deploy");
         assert_eq!(ground.runs("architect"), 1);
         assert_eq!(ground.world.count("SELECT COUNT(*) FROM jobs WHERE attempts > 1"), 0);
+        let counted = ground.world.count("SELECT runs FROM spent_tasks");
+        assert_eq!(counted, ground.world.begun().len() as i64, "no run of a budget is used up either");
     }
 }
 

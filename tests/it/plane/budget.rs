@@ -33,7 +33,7 @@ fn deliveries_about_one_card_that_wait_together_are_served_by_one_look() {
     }
     ground.plane.person("alice").moves(&issue, "STOP");
     let held = ground.plane.deliveries().split_off(from);
-    let slow = Kind::Slow(Duration::from_secs(2));
+    let slow = Kind::Slow(Duration::from_secs(6));
     ground.plane.fault(Fault::once("GET", "/work-items/", slow));
     for (nth, (event, body)) in held.iter().enumerate() {
         ground.deliver(event, body);

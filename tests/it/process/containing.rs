@@ -194,7 +194,7 @@ async fn b_run_3_what_is_left_behind_is_counted_and_a_deadline_holds_at_every_le
         assert_eq!((exit.code, exit.killed, exit.survivors), (Some(0), None, 1), "{level:?}");
         let held = Held::at(level);
         let mut spec = held.world.scripted("deaf");
-        (spec.deadline_ms, spec.grace_ms) = (300, 100);
+        (spec.deadline_ms, spec.grace_ms) = (2000, 100);
         let alive = held.spawn(&spec).await;
         let exit = held.world.exit(&alive).await;
         assert_eq!((exit.killed, exit.signal), (Some(Kill::Deadline), Some(9)), "{level:?}");

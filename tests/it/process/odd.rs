@@ -73,7 +73,7 @@ async fn a_stopped_shim_that_stays_stopped_is_given_up_and_nothing_of_it_comes_l
 async fn an_agent_that_prints_for_ever_meets_its_deadline() {
     let world = World::new();
     let mut spec = world.sh("trap '' TERM; while :; do echo still at it; done");
-    (spec.deadline_ms, spec.grace_ms, spec.log_max_bytes) = (500, 100, 64 * 1024);
+    (spec.deadline_ms, spec.grace_ms, spec.log_max_bytes) = (2000, 100, 64 * 1024);
     let alive = world.spawn(&spec).await;
     let exit = world.exit(&alive).await;
     assert_eq!((exit.killed, exit.signal), (Some(Kill::Deadline), Some(9)));

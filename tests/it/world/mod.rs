@@ -13,10 +13,12 @@ mod transcript;
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -30,11 +32,29 @@ pub use transcript::transcript;
 
 pub const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 /// Longest time anything that is waited for may take.
-pub const LONG: Duration = Duration::from_secs(90);
+pub const LONG: Duration = Duration::from_secs(300);
 /// Starts after crashes that one scenario may need at most, unless it says so.
 const MAX_STARTS: u32 = 400;
 /// The project's own test command: what is in `src/` must not say BROKEN.
 const TEST: &str = "#!/bin/sh\nset -eu\nif grep -rl BROKEN src; then echo 'it is broken' >&2; exit 1; fi\necho 'all good'\n";
+
+/// The last address that was given away.
+static GIVEN: AtomicU16 = AtomicU16::new(0);
+
+/// An address that nobody listens on, for a service that is started, and started again, later: none that the system gives
+/// away by itself meanwhile, and each once.
+pub fn free() -> SocketAddr {
+    // Other runs of these tests begin elsewhere.
+    let first = 12_000 + u16::try_from(std::process::id() % 16_000).unwrap_or(0);
+    loop {
+        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(nth < 4000, "no port is free");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first + nth));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
 
 /// What a world is made of.
 #[derive(Default)]

@@ -159,7 +159,7 @@ async fn a_refusal_closes_it_for_as_long_as_the_server_says() {
     sent.refused(Duration::from_secs(30));
     drop(sent);
     let left = budget.take(Haste::PERSON).await.err().unwrap();
-    assert!((29..=30).contains(&left.as_secs()), "{left:?}");
+    assert!((20..=30).contains(&left.as_secs()), "{left:?}");
     let after = Instant::now() + Duration::from_secs(31);
     assert_eq!(lock(&budget.window).wait(Urgency::Person, 1, after), None);
 }

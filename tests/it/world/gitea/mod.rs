@@ -277,7 +277,7 @@ impl Gitea {
     pub fn wait_delivered(&self, event: &str, count: usize) {
         let begun = Instant::now();
         while self.delivered().iter().filter(|(e, _)| e == event).count() < count {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{event}: {:?}", self.delivered());
+            assert!(begun.elapsed() < Duration::from_secs(300), "{event}: {:?}", self.delivered());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

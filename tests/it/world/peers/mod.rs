@@ -5,7 +5,7 @@ mod courier;
 mod outcome;
 mod play;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use serde_json::{Value as Json, json};
 
@@ -43,7 +43,7 @@ impl Town {
         let plane = Plane::new(&states);
         let dir = tempfile::tempdir().expect("a folder");
         let gitea = Gitea::start(dir.path(), Version::V1_25, FILES);
-        let hook = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address");
+        let hook = super::free();
         let tracker = format!(
             "kind = 'plane'\nurl = '{}'\nworkspace = '{WORKSPACE}'\nproject = '{PROJECT}'\ntoken = {{ file = 'plane.key' }}\n\
              secret = {{ file = 'plane.secret' }}\nagents = {{ analyst = {{ token = {{ file = 'analyst.key' }} }} }}",

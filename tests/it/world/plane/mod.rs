@@ -52,7 +52,7 @@ pub const STATES: [&str; 16] = [
     "STOP",
 ];
 /// Longest wait for anything.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 
 /// A running server. Dropped, it is gone.
 pub struct Plane {
