@@ -110,6 +110,7 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
                 prover: Prover {
                     cache: (!args.no_cache).then(proof::cache_dir).flatten(),
                     patience: std::time::Duration::from_secs(args.proof_time),
+                    again: true,
                 },
                 explain: args.explain.as_deref(),
             };

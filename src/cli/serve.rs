@@ -40,7 +40,7 @@ pub fn run(global: &Global, args: &Serve) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&Failure::other(format!("the runtime cannot start: {error}"))),
     };
-    let prover = (!args.no_proof).then(Prover::default);
+    let prover = (!args.no_proof).then(prover);
     match runtime.block_on(serve(settings, prover, args.drain)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => refuse(&failure),
@@ -84,9 +84,17 @@ fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
     })
 }
 
+/// A service that starts again does not wait again for what came to no end: `validate` tries that anew.
+fn prover() -> Prover {
+    Prover {
+        again: false,
+        ..Prover::default()
+    }
+}
+
 /// Proves what was loaded, as `validate` does: what it refuses is not started.
 fn prove(loaded: &Loaded, files: &Files) -> Result<(), ExitCode> {
-    let proofs = Prover::default().all(loaded, &BTreeSet::new(), &|words| anstream::eprintln!("{words}"));
+    let proofs = prover().all(loaded, &BTreeSet::new(), &|words| anstream::eprintln!("{words}"));
     let found = proof::found(&proofs, files);
     if found.is_empty() {
         return Ok(());

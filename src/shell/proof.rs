@@ -16,7 +16,7 @@ use crate::engine::model::Name;
 use crate::engine::rules::{Diagnostic, Files, Loaded, Origins, Ruleset};
 
 /// Raised whenever a proof means something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The proof of one ruleset.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Prover {
     pub cache: Option<PathBuf>,
     /// How long one may take: what is not decided by then is skipped, with a warning.
     pub patience: Duration,
+    /// Whether one that was given up before is tried again.
+    pub again: bool,
 }
 
 /// How long a proof may take, where nobody says otherwise.
@@ -49,6 +51,7 @@ impl Default for Prover {
         Self {
             cache: cache_dir(),
             patience: PATIENCE,
+            again: true,
         }
     }
 }
@@ -59,6 +62,8 @@ impl Default for Prover {
 struct Kept {
     key: String,
     proof: Proof,
+    /// It came to no end in so many milliseconds.
+    gave_up_after: Option<u64>,
 }
 
 /// The folder of proofs: `$XDG_CACHE_HOME/signalbox/proof`, else below `~/.cache`.
@@ -123,7 +128,11 @@ impl Prover {
         );
         let path = self.cache.as_ref().map(|dir| dir.join(file(&key)));
         if let Some(kept) = path.as_deref().and_then(|p| read(p, &key)) {
-            return kept;
+            // One that was given up depends on the machine's mood, and is as good as what would be found now at the least.
+            let enough = |ms| !self.again && u128::from(ms) >= self.patience.as_millis();
+            if kept.gave_up_after.is_none_or(enough) {
+                return kept.proof;
+            }
         }
         let (began, told) = (Instant::now(), std::cell::Cell::new(Instant::now()));
         let go_on = |states: usize| {
@@ -134,11 +143,18 @@ impl Prover {
             began.elapsed() < self.patience
         };
         let proof = prove_while(rules, origins, LIMIT, &go_on);
-        // One that was given up depends on the machine's mood.
         let given_up = proof.states < LIMIT && proof.properties.iter().any(|p| p.verdict == Verdict::Skipped);
-        if let Some(path) = path.filter(|_| !given_up) {
+        let gave_up_after = given_up.then(|| u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
+        if let Some(path) = path {
             // A cache that cannot be written costs time, nothing else.
-            let _ = write(&path, &key, &proof);
+            let _ = write(
+                &path,
+                &Kept {
+                    key,
+                    proof: proof.clone(),
+                    gave_up_after,
+                },
+            );
         }
         proof
     }
@@ -155,20 +171,16 @@ fn file(key: &str) -> String {
     format!("{}.json", hex::encode(Sha256::digest(key.as_bytes())))
 }
 
-fn read(path: &Path, key: &str) -> Option<Proof> {
+fn read(path: &Path, key: &str) -> Option<Kept> {
     let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    (kept.key == key).then_some(kept.proof)
+    (kept.key == key).then_some(kept)
 }
 
-fn write(path: &Path, key: &str, proof: &Proof) -> std::io::Result<()> {
+fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
     let Some(dir) = path.parent() else { return Ok(()) };
     std::fs::create_dir_all(dir)?;
-    let kept = Kept {
-        key: key.to_owned(),
-        proof: proof.clone(),
-    };
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(&serde_json::to_vec(&kept)?)?;
+    file.write_all(&serde_json::to_vec(kept)?)?;
     file.persist(path)?;
     Ok(())
 }

@@ -338,11 +338,14 @@ impl Settling<'_> {
             }
         };
         let mut target = head.to_owned();
+        if now != head && now != start {
+            // Somebody's commit, which is not here yet.
+            vault.fetch().await?;
+        }
         if now != head && vault.is_ancestor(head, &now).await? {
             // Pushed before a crash, by itself or joined.
             target.clone_from(&now);
         } else if now != start && !vault.is_ancestor(&now, head).await? {
-            vault.fetch().await?;
             if vault.subject(&now, folder).await? != vault.subject(start, folder).await? {
                 let detail = format!("the branch moved to {now} with other code while the run was at work");
                 return Ok(Err(RunEnd::Permanent { detail }));

@@ -120,6 +120,7 @@ scenarios! {
     conflict
     depends_stop
     depends_text
+    documents_pushed_while_at_work
     enduro_whole_way
     entry_check
     forged_verdict
@@ -131,6 +132,7 @@ scenarios! {
     orch_whole_way
     out_of_scope
     person_pushes
+    pushed_while_at_work
     questions
     rate_limit
     reject_at_review

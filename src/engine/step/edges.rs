@@ -93,14 +93,17 @@ fn stay(draft: &mut Draft<'_>, edge: &Edge, key: &Name, answer: &Answer) {
     }
     if edge.escalate {
         draft.escalate(&format!("{key}: {}", answer.detail));
-        draft.comment(
-            "escalated",
-            Say {
-                outcome: key,
-                detail: &answer.detail,
-                ..Say::default()
-            },
-        );
+        // Its reason is told once.
+        if edge.comment.is_none() {
+            draft.comment(
+                "escalated",
+                Say {
+                    outcome: key,
+                    detail: &answer.detail,
+                    ..Say::default()
+                },
+            );
+        }
     }
 }
 

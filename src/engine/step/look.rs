@@ -29,6 +29,8 @@ pub(super) fn again(draft: &mut Draft<'_>) {
 /// unwritten is then its failure, with tries of its own, before any edge is taken.
 pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
     let Some(stage) = draft.stage() else { return };
+    // Passed before, and waiting for the merge lease or the end of a freeze.
+    let begun = matches!(draft.task.control.at, At::Action { .. });
     draft.task.control.at = At::Gates;
     if draft.reads_anew() {
         return;
@@ -63,8 +65,27 @@ pub(super) fn ask(draft: &mut Draft<'_>, after_run: bool) {
     if stage.actions.is_empty() {
         start::advance(draft);
     } else {
+        if !begun {
+            waited(draft, stage);
+        }
         draft.task.control.at = At::Action { index: 0, running: false };
         actions::begin(draft);
+    }
+}
+
+/// Nobody is waited for any more: where the board says that somebody is, it shows the stage again.
+fn waited(draft: &mut Draft<'_>, stage: &Stage) {
+    let reported = draft.task.control.reported.clone();
+    let Some((gate, outcome)) = reported.as_deref().and_then(|key| key.split_once('.')) else {
+        return;
+    };
+    let edge = edges::find(draft.rules, &draft.task.control.stage, gate, gate, outcome);
+    let shown = edge.and_then(|(_, edge)| edge.status.as_ref());
+    if let (Some(own), Some(shown)) = (&stage.status, shown)
+        && own != shown
+        && stage.pass.iter().any(|name| name == gate)
+    {
+        draft.status(own);
     }
 }
 

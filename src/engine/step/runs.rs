@@ -3,7 +3,7 @@
 use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
 use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns, Ruleset};
 
-use super::draft::{Draft, Say};
+use super::draft::{Draft, Say, clip};
 use super::gates::{Answer, Outcome};
 use super::{edges, look};
 
@@ -175,9 +175,17 @@ fn lost(draft: &mut Draft<'_>, report: &RunReport) {
 
 /// A try is used up.
 fn failed(draft: &mut Draft<'_>, report: &RunReport) {
-    draft.task.ledger.failure = Some(report.end.detail());
-    if !another_try(draft, &report.slot, &report.end.detail()) {
-        give_up(draft, report);
+    let mut detail = report.end.detail();
+    // One that leaves everything as it was says nothing of what is wrong with it: the try before it does.
+    let before = draft.task.ledger.failure.take();
+    if let (RunEnd::NoOutput, Some(before)) = (&report.end, before)
+        && before.starts_with("no_output: gate")
+    {
+        detail = format!("{detail}; the try before it: {before}");
+    }
+    draft.task.ledger.failure = Some(detail.clone());
+    if !another_try(draft, &report.slot, &detail) {
+        give_up_for(draft, report, detail);
     }
 }
 
@@ -257,12 +265,12 @@ fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
                 ..Say::default()
             };
             draft.alert("run_failed", say);
-            draft.comment("run_failed", say);
             edges::follow(
                 draft,
                 &Edge {
                     stay: true,
                     escalate: true,
+                    comment: Some(Name::new("run_failed")),
                     ..Edge::default()
                 },
                 &key,
@@ -293,6 +301,10 @@ pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -
     let again = another_try(draft, &agent, &detail);
     if again {
         draft.task.control.at = At::Work;
+        // It wrote something, and not what was due: only told what was missing it will do otherwise.
+        let visit = draft.visit();
+        let words = vec![format!("Your last try left undone what was due: {}", clip(&answer.detail, 500))];
+        draft.decide(Decision::Tell { visit, words });
     } else {
         edges::one_more_failure(draft, &agent, &detail);
     }

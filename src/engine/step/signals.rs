@@ -116,6 +116,18 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
     if signal.name == "reject" && !(draft.event.actor.holds(Role::Approver) || draft.event.actor.holds(Role::Operator)) {
         return not_allowed(draft, signal);
     }
+    if signal.name == "reject" && heard_late(draft, signal) {
+        draft.because("rejected before what it stands at was shown: it does not count for that");
+        return draft.comment(
+            "gate_reason",
+            Say {
+                outcome: &key,
+                who: &draft.event.actor.label(),
+                detail: "the rejection was made before this was shown and does not count for it; reject again if it is meant for what is shown now",
+                ..Say::default()
+            },
+        );
+    }
     if irreversible(draft) {
         draft.because("an irreversible step is under way: the signal comes too late for it");
         let who = draft.event.actor.label();
@@ -156,6 +168,14 @@ fn by_edge(draft: &mut Draft<'_>, signal: &Signal) {
     edges::follow(draft, &edge, &key, &answer);
 }
 
+/// Whether what is shown now was shown after the signal was given: it was said of what was before.
+fn heard_late(draft: &Draft<'_>, signal: &Signal) -> bool {
+    let ledger = &draft.task.ledger;
+    let asked = ledger.question.as_ref().map(|(_, since)| *since);
+    let shown = ledger.cards.values().map(|card| card.at).chain(asked);
+    shown.into_iter().any(|shown| signal.acted_at < shown)
+}
+
 /// `start` on a task that exists (B-START 3 and 4).
 fn restart(draft: &mut Draft<'_>, signal: &Signal) {
     let first = draft
@@ -172,16 +192,7 @@ fn restart(draft: &mut Draft<'_>, signal: &Signal) {
         if active {
             return draft.because("started again while it is at work: nothing to do");
         }
-        // Heard late: it was said while the agent was at work on what is shown now.
-        let ledger = &draft.task.ledger;
-        let asked = ledger.question.as_ref().map(|(_, since)| *since);
-        if ledger
-            .cards
-            .values()
-            .map(|card| card.at)
-            .chain(asked)
-            .any(|shown| signal.acted_at < shown)
-        {
+        if heard_late(draft, signal) {
             return draft.because("started again before what it has done was shown: nothing to do");
         }
         let Some(agent) = draft.stage().and_then(|s| s.work.first()).cloned() else {

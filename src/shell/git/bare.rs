@@ -167,7 +167,7 @@ impl Bare {
         let call = self
             .call("log")
             .arg(format!("--max-count={max}"))
-            .args(["-z", "--format=%h %s"])
+            .args(["-z", "--topo-order", "--format=%h %s"])
             .end();
         let out = call.arg(range).cap(LISTING).ok().await?;
         Ok(split(&out).map(|line| String::from_utf8_lossy(line).into_owned()).collect())

@@ -25,6 +25,8 @@ const PAUSE_MAX: i64 = 300_000;
 /// A delivery is given up after so many tries, most of a day: the source is down, and what it
 /// knows is read when it is back.
 const TRIES: u32 = 300;
+/// Tries that may be needed where nothing is wrong.
+const SOON: u32 = 4;
 
 /// What came of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,13 +121,13 @@ async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), Store
                 .await?;
         }
         Understood::Later(why) => {
-            tracing::warn!(
-                delivery = id,
-                peer,
-                event,
-                attempts = delivery.attempts,
-                "a delivery is tried again: {why}"
-            );
+            // A source that is a moment behind what it tells is no occasion for concern.
+            let attempts = delivery.attempts;
+            if attempts < SOON {
+                tracing::info!(delivery = id, peer, event, attempts, "a delivery is tried again: {why}");
+            } else {
+                tracing::warn!(delivery = id, peer, event, attempts, "a delivery is tried again: {why}");
+            }
             let pause = 500_i64.saturating_mul(1 << delivery.attempts.min(20)).min(PAUSE_MAX);
             service.store.delivery_later(id, &why, now.plus(Millis(pause))).await?;
         }

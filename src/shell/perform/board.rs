@@ -116,14 +116,22 @@ async fn look_back(service: &Arc<Service>, project: &Project, row: &OutboxRow, s
     Ok(service.store.effect_done(row.id, None, clock::now()).await?)
 }
 
-/// Whether the board shows the stop that ended the task: what the task had to show before is out of date.
+/// Whether the board shows the stop that ended the task, or the start that is taken up when that stop is complete: what the
+/// task had to show before is out of date.
 async fn stopped_there(service: &Service, project: &Project, row: &OutboxRow, known: &Projection, shows: &str) -> Result<bool, Failure> {
-    let stop = project.rules().signals.status.get(shows).is_some_and(|signal| signal == "stop");
-    let Some(task) = row.target.task.filter(|_| stop && known.consumed.as_deref() == Some(shows)) else {
+    let rules = project.rules();
+    let signal = rules.signals.status.get(shows).map(|signal| signal.as_str());
+    let (Some(id), Some("stop" | "start")) = (row.target.task.filter(|_| known.consumed.as_deref() == Some(shows)), signal) else {
         return Ok(false);
     };
-    let task = service.store.task(task).await?;
-    Ok(task.is_some_and(|t| t.control.phase == Phase::Cancelled || t.control.stop == StopState::Cleaning))
+    let Some(task) = service.store.task(id).await? else {
+        return Ok(false);
+    };
+    let cleaning = task.control.stop == StopState::Cleaning;
+    Ok(match signal {
+        Some("stop") => cleaning || task.control.phase == Phase::Cancelled,
+        _ => cleaning && task.ledger.restart.is_some(),
+    })
 }
 
 pub(super) async fn comment(service: &Service, row: &OutboxRow, said: &Said<'_>) -> Result<(), Failure> {
