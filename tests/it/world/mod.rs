@@ -30,7 +30,7 @@ pub use transcript::transcript;
 
 pub const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 /// Longest time anything that is waited for may take.
-pub const LONG: Duration = Duration::from_secs(90);
+pub const LONG: Duration = Duration::from_secs(300);
 /// Starts after crashes that one scenario may need at most, unless it says so.
 const MAX_STARTS: u32 = 400;
 /// The project's own test command: what is in `src/` must not say BROKEN.
