@@ -201,3 +201,6 @@ pub fn look(service: &Arc<Service>, known: &Known) {
         service.wake();
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::engine::model::{Issue, JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
+use crate::shell::forge::{ForgeError, HubError};
 use crate::shell::git::{Expected, GitError, Push, no_room};
 use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, environment};
 use crate::shell::refused::{self, Peer};
@@ -36,7 +37,7 @@ pub enum LaunchError {
     Git(#[from] GitError),
     /// The forge.
     #[error(transparent)]
-    Forge(#[from] crate::shell::forge::HubError),
+    Forge(#[from] HubError),
     /// The tracker.
     #[error(transparent)]
     Tracker(#[from] TrackerError),
@@ -63,7 +64,10 @@ impl LaunchError {
         match self {
             Self::Tracker(TrackerError::Limited(after)) => Some(Some(*after)),
             Self::Tracker(TrackerError::Unreachable(_) | TrackerError::Denied(_))
-            | Self::Git(GitError::Remote { .. } | GitError::Denied { .. }) => Some(None),
+            | Self::Git(GitError::Remote { .. } | GitError::Denied { .. })
+            | Self::Forge(HubError::Gitea(_) | HubError::Forge(ForgeError::Git(GitError::Remote { .. } | GitError::Timeout { .. }))) => {
+                Some(None)
+            }
             Self::Store(_) | Self::Withdrawn(_) => None,
             // Ours, whoever met it first: the file system, git, or the shim.
             other => no_room(&other.to_string()).then_some(None),
@@ -385,10 +389,6 @@ async fn failed(service: &Arc<Service>, run: &RunRow, error: LaunchError) {
             tracing::error!(run = %run.id, %error, "a run could not be launched; it is looked at again at the next start");
             return;
         }
-        LaunchError::Forge(error) => RunEnd::Transient {
-            detail: error.to_string(),
-            retry_after: Some(Millis::secs(5)),
-        },
         other => RunEnd::Permanent {
             detail: format!("it could not be launched: {other}"),
         },
@@ -480,7 +480,14 @@ mod tests {
         assert_eq!(of(TrackerError::Gone("7".to_owned())), None);
         assert_eq!(of(TrackerError::Refused("no".to_owned())), None);
         let (remote, why) = ("https://git.example/r.git".to_owned(), "timed out".to_owned());
-        assert_eq!(LaunchError::Git(GitError::Remote { remote, why }).weather(), Some(None));
+        let away = || GitError::Remote {
+            remote: remote.clone(),
+            why: why.clone(),
+        };
+        assert_eq!(LaunchError::Git(away()).weather(), Some(None));
+        assert_eq!(LaunchError::Forge(HubError::Forge(away().into())).weather(), Some(None));
+        let missing = HubError::Forge(ForgeError::SourceMissing("/srv/shop".into()));
+        assert_eq!(LaunchError::Forge(missing).weather(), None, "that does not pass by itself");
         assert_eq!(LaunchError::Refused("its job is gone".to_owned()).weather(), None);
         let (path, error) = (PathBuf::from("runs/1/home"), std::io::Error::from_raw_os_error(28));
         assert_eq!(

@@ -357,3 +357,6 @@ impl Line {
         tracing::info!(task = %self.item, stage = %self.stage, event = event.body.kind(), seq = event.seq.0, "{}", self.why);
     }
 }
+
+#[cfg(test)]
+mod tests;

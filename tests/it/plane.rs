@@ -1,6 +1,7 @@
 //! A project on a Plane board: the real client, the real webhook, a server that remembers.
 
 mod adversity;
+mod at_once;
 mod budget;
 mod deliveries;
 mod people;

@@ -118,8 +118,12 @@ impl LocalForge {
     /// only read. Four to seven processes; none without a source.
     ///
     /// # Errors
-    /// The source cannot be read or lacks the branch; git failed.
+    /// The source cannot be read or lacks the branch; the forge's own repository is gone; git failed.
     pub async fn sync(&self) -> Result<Synced, ForgeError> {
+        // git would only say that something is no repository, and not which of the two.
+        if !self.bare.dir().join("HEAD").exists() {
+            return Err(ForgeError::Gone(self.bare.dir().to_owned()));
+        }
         let Some(theirs) = self.fetch_source().await? else {
             return Ok(Synced::Same);
         };
@@ -171,6 +175,8 @@ impl LocalForge {
                 branch: self.default_branch().to_owned(),
                 path,
             }
+        } else if why.contains("does not appear to be a git repository") {
+            ForgeError::NotARepository { path, why }
         } else {
             ForgeError::Git(source.failed(stderr))
         }

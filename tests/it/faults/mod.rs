@@ -12,7 +12,7 @@
 //! | hung agent that still prints | `process::odd::an_agent_that_prints_for_ever_*` |
 //! | restart with N live agents, one ended in the gap | `kill::five_runs_*`, `kill::a_run_that_ended_while_*`, `chaos::chaos_two_hundred_runs_are_adopted` (ignored) |
 //! | drain, second signal, upgrade | `kill::a_service_that_drains_*`, `kill::a_second_signal_*`, `faults::processes::an_upgrade_*` |
-//! | deliveries: duplicate, re-ordered, lost, forged, oversized | `plane::deliveries::*`, `peers::lost`, `peers::forged`, `gitea::hooks` |
+//! | deliveries: duplicate, re-ordered, lost, forged, oversized | `plane::deliveries::*`, `plane::at_once::*` (50 at once, and after a restart), `peers::lost`, `peers::forged`, `gitea::hooks` |
 //! | STOP in every stage and state, × crash, × late completion | unit: `store::tests::matrix`, `crash::at_every_place_of_a_stop`, `kill::a_stop_asked_for_*` |
 //! | deaf, double-forking, fork-bombing agents; closed stdout; no newline | `process::killing::*`, `process::a_log_is_bounded_*`, `process::odd::ten_gigabytes_*` (ignored), unit: `run_shim::log_cap`, `run_shim::output` |
 //! | pid used again | `process::killing::a_wrong_start_time_is_not_trusted`, `faults::processes::a_pid_that_was_used_again_*` |
@@ -24,12 +24,14 @@
 //! | external reader or writer | `faults::disk::another_program_*`, unit: `store::tests::durability::another_program_*` |
 //! | breaker survives a restart, one probe | `breaker::b_q_8_*` |
 //! | Retry-After in every form | unit: `process::retry_after`, `step::tests::runs::b_q_4_retry_after_*`, `chat`, `plane::client_tests` |
-//! | tracker or forge down, slow, 5xx, 429, malformed | `plane::adversity`, `gitea::weather`, `chat` |
+//! | tracker or forge down, slow, 5xx, 429, malformed | `plane::adversity`, `gitea::weather`, `gitea::settling` (while work is taken over), `chat` |
 //! | migration interrupted at each statement, old data directory | unit: `store::tests::migrating::*`, `faults::database::*` |
 //! | STOP while a start cannot be recorded; what cannot be ended; withdrawn work; planned ends; money of killed runs | `faults::runs::*` |
 //! | an exit record of the agent's own | `process::odd::a_forged_exit_record_*` |
 //! | poison: a job that ends the service each time | `faults::processes::{a_job,what_a_run_leaves}_that_ends_the_service_*`, unit: `b_q_9_*` |
 //! | degraded mode: claims, agents, restart, webhooks, who is told | `faults::disk::while_the_database_*`, `plane::adversity::a_delivery_that_finds_the_disk_full_*` |
+//! | runs without a follower, no restart (B-Q 10) | unit: `run::tests::b_q_10_*` |
+//! | repository missing at a launch (B-Q 6) | `queue::b_q_6_*` |
 //! | bad input | `faults::input::*`, `breaker::b_q_6_*`, `breaker::b_q_7_*`, `hostile::*`, `process::odd::*` |
 
 mod clock;

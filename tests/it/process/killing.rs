@@ -70,6 +70,29 @@ async fn a_listener_ends_at_once_and_the_reason_is_kept() {
         .expect("late order");
 }
 
+/// An order that comes between an agent's end and its record: the shim is stopped for just so long.
+#[tokio::test]
+async fn b_run_3_who_was_gone_when_the_order_came_keeps_his_own_exit() {
+    let world = World::new();
+    let (pid, go) = (world.path("pid"), world.path("go"));
+    let script = format!(
+        "echo $$ > {}; while ! test -e {}; do sleep 0.02; done; exit 5",
+        pid.display(),
+        go.display()
+    );
+    let alive = world.spawn(&world.sh(&script)).await;
+    let agent = pid_in(&pid).await;
+    signal(alive.pid, nix::sys::signal::Signal::SIGSTOP);
+    fs::write(go, "").expect("go");
+    until("its end", || start_time(agent).is_none().then_some(())).await;
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Stop, Some(LONG))
+        .await
+        .expect("ordered");
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.signal, exit.killed), (Some(5), None, None));
+}
+
 #[tokio::test]
 async fn a_second_sigterm_ends_the_grace() {
     let world = World::new();

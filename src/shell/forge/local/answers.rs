@@ -40,6 +40,9 @@ pub enum ForgeError {
         /// The rule it breaks.
         why: &'static str,
     },
+    /// The service's own repository is gone from the data directory.
+    #[error("the local forge's repository {} is gone: put it back from a backup (`signalbox restore`), or restart the service, which makes it anew without the branches that were in it", .0.display())]
+    Gone(PathBuf),
     /// git failed.
     #[error(transparent)]
     Git(#[from] GitError),

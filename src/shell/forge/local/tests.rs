@@ -204,8 +204,12 @@ async fn sync_only_moves_forward_and_only_here() {
     );
     let merged = sh(person, &["rev-parse", "HEAD"]);
     assert_eq!(forge.sync().await.unwrap(), Synced::Forwarded { from: ours, to: merged });
+    std::fs::rename(person.join(".git"), world.tmp.path().join("git")).unwrap();
+    assert!(matches!(forge.sync().await, Err(ForgeError::NotARepository { .. })));
     std::fs::rename(person, world.tmp.path().join("away")).unwrap();
     assert!(matches!(forge.sync().await, Err(ForgeError::SourceMissing(_))));
+    std::fs::remove_dir_all(world.tmp.path().join("forge/p.git")).unwrap();
+    assert!(matches!(forge.sync().await, Err(ForgeError::Gone(_))));
 }
 
 #[tokio::test]

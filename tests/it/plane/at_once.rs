@@ -1,0 +1,58 @@
+//! One delivery, told by many at the same time.
+
+use super::*;
+use crate::world::plane::{post, sign};
+
+/// Posts the very same delivery fifty times at once.
+fn fifty(ground: &Ground, event: &str, body: &str) {
+    ground
+        .world
+        .until("its webhook", || std::net::TcpStream::connect(ground.hook).is_ok());
+    let (to, signature) = (ground.hook, sign(SECRET, body.as_bytes()));
+    let together = std::sync::Barrier::new(50);
+    std::thread::scope(|scope| {
+        let one = || {
+            together.wait();
+            post(to, event, body, Some(&signature)).expect("an answer")
+        };
+        let all: Vec<_> = (0..50).map(|_| scope.spawn(one)).collect();
+        for answered in all {
+            assert_eq!(answered.join().expect("a status"), 200);
+        }
+    });
+}
+
+/// ★ I7: the same delivery fifty times at once, and again after a restart, is one event.
+#[test]
+fn the_same_delivery_fifty_times_at_once_and_after_a_restart_is_one_event() {
+    let mut ground = Ground::new("orch", "");
+    let issue = ground.asked("Add a greeting");
+    ground.still();
+    let from = ground.plane.deliveries().len();
+    ground.plane.hooks(Hooks::Lost);
+    ground.plane.person("alice").moves(&issue, "Approved");
+    let mut made = ground.plane.deliveries().split_off(from);
+    assert_eq!(made.len(), 1, "{made:?}");
+    let (event, body) = made.remove(0);
+    let digest = ground.world.count("SELECT COALESCE(MAX(id), 0) FROM deliveries");
+    let taken = |ground: &Ground| {
+        let sql = format!("SELECT COUNT(*) FROM deliveries WHERE id > {digest} AND CAST(body AS TEXT) LIKE '%Approved%'");
+        ground.world.count(&sql)
+    };
+    let acts = |ground: &Ground| ground.world.count("SELECT COUNT(*) FROM inbox WHERE actor LIKE '{\"person\"%'");
+    let before = acts(&ground);
+    fifty(&ground, &event, &body);
+    ground.until_stage("ORCH-001", "deploy");
+    ground.plane.until_status(&issue, "Awaiting Deploy");
+    ground.still();
+    assert_eq!((taken(&ground), acts(&ground) - before), (1, 1));
+    let (begun, events) = (ground.world.begun().len(), ground.world.count("SELECT COUNT(*) FROM inbox"));
+    ground.world.kill();
+    ground.world.start();
+    fifty(&ground, &event, &body);
+    ground.still();
+    assert_eq!((taken(&ground), acts(&ground) - before), (1, 1), "after a restart, too");
+    assert_eq!(ground.world.begun().len(), begun);
+    assert_eq!(ground.world.count("SELECT COUNT(*) FROM inbox"), events);
+    assert_eq!(ground.stage("ORCH-001"), "deploy");
+}
