@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::clock;
-use super::store::{OpenError, check_database, copy_database, keep_out, pass_over_runs};
+use super::store::{OpenError, REPLACED, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
 
 mod old_runs;
 mod sparse;
 
-pub use old_runs::AtWork;
+pub use super::store::AtWork;
 
 /// The manifest's name.
 const MANIFEST: &str = "backup.json";
@@ -68,7 +68,7 @@ pub enum BackupError {
     #[error("{} holds a database: `--replace` moves what is there aside and restores", .0.display())]
     Occupied(PathBuf),
     /// Agents are at work in what would be replaced.
-    #[error("agents are still at work in {}, which outlive the service: {}", data.display(), old_runs::told(runs))]
+    #[error("agents are still at work in {}, which outlive the service: {}", data.display(), told(runs))]
     AtWork {
         /// The data directory.
         data: PathBuf,
@@ -170,11 +170,12 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Opt
     for part in &parts {
         copy(&from.join(part), &fresh.join(part), &mut tally).inspect_err(|_| give_up())?;
     }
-    if let Some(last) = old_runs::highest(data)? {
+    // A copy holds runs that began after its database was copied, too.
+    if let Some(last) = highest_run(data).max(highest_run(&fresh)) {
         // A number is given once: by it, what comes late from a run of then is told from a run of now.
         pass_over_runs(&fresh.join(DATABASE), last).inspect_err(|_| give_up())?;
     }
-    let aside = data.join(format!("{}{}", old_runs::REPLACED, clock::now().0));
+    let aside = data.join(format!("{}{}", REPLACED, clock::now().0));
     if !old.is_empty() {
         fs::create_dir_all(&aside).map_err(failed(&aside))?;
     }

@@ -10,12 +10,12 @@ use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::forge::{ForgeError, HubError};
 use crate::shell::git::{Expected, GitError, Push, no_room};
-use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, environment};
+use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, SpawnError, environment};
 use crate::shell::refused::{self, Peer};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{JobRow, NOT_LAUNCHED, ProcessId, RunRow, RunState, StoreError};
 use crate::shell::tracker::TrackerError;
-use crate::shell::{clock, crash, credentials, degraded, settle};
+use crate::shell::{clock, crash, credentials, degraded, older, settle};
 
 /// Most that is kept of a run's log, in bytes.
 const LOG_MAX: u64 = 64 * 1024 * 1024;
@@ -49,6 +49,9 @@ pub enum LaunchError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Its number was another run's: the next try has a number of its own.
+    #[error("{0}")]
+    Taken(String),
     /// Anything that trying again does not mend.
     #[error("{0}")]
     Refused(String),
@@ -68,6 +71,7 @@ impl LaunchError {
             | Self::Forge(HubError::Gitea(_) | HubError::Forge(ForgeError::Git(GitError::Remote { .. } | GitError::Timeout { .. }))) => {
                 Some(None)
             }
+            Self::Taken(_) => Some(Some(Millis(0))),
             Self::Store(_) | Self::Withdrawn(_) => None,
             // Ours, whoever met it first: the file system, git, or the shim.
             other => no_room(&other.to_string()).then_some(None),
@@ -123,21 +127,26 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
         .checkout(&checkout, &start, &task.branch, &project.agent_identity(&run.slot))
         .await?;
     let dir = service.run_dir(run.id);
+    // Before anything is written there: an agent may be at work in it.
+    service.supervisor.free(&dir).await.map_err(spawning)?;
     let spec = prepare(service, project, &rules, &task, run, &checkout, &dir, &start).await?;
     refused::accepted(service, &task.project, run.kind).await?;
     withdrawn(service, run).await?;
     service.store.run_prepared(run.id, &start).await?;
     crash::point("before-spawn");
-    let alive = service
-        .supervisor
-        .spawn(&dir, &spec)
-        .await
-        .map_err(|e| LaunchError::Refused(e.to_string()))?;
+    let alive = service.supervisor.spawn(&dir, &spec).await.map_err(spawning)?;
     crash::point("spawned");
     crash::hold("spawned").await;
     started(service, run, &alive, Some(start)).await?;
     tracing::info!(task = %task.item, run = %run.id, slot = %run.slot, pid = alive.pid, "started");
     Ok(alive)
+}
+
+fn spawning(error: SpawnError) -> LaunchError {
+    match error {
+        SpawnError::Taken { .. } => LaunchError::Taken(error.to_string()),
+        other => LaunchError::Refused(other.to_string()),
+    }
 }
 
 /// A stop may have come between claim and spawn: nothing is started for it.
@@ -455,7 +464,15 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
     }
     let detail = format!("{NOT_LAUNCHED}{why}");
     tracing::warn!(run = %run.id, slot = %run.slot, "put back into the queue: {detail}");
-    service.forget_run_files(run).await;
+    match error {
+        // What lies there is not ours to remove.
+        LaunchError::Taken(_) => {
+            if let Err(error) = older::pass_over(&service.store).await {
+                tracing::warn!(run = %run.id, %error, "numbers of other runs could not be passed over");
+            }
+        }
+        _ => service.forget_run_files(run).await,
+    }
     let mut recorded = service.store.put_back(run.id, &detail, after, clock::now()).await;
     while let Err(StoreError::Degraded { .. }) = recorded {
         tokio::time::sleep(degraded::PAUSE).await;
@@ -489,6 +506,12 @@ mod tests {
         let missing = HubError::Forge(ForgeError::SourceMissing("/srv/shop".into()));
         assert_eq!(LaunchError::Forge(missing).weather(), None, "that does not pass by itself");
         assert_eq!(LaunchError::Refused("its job is gone".to_owned()).weather(), None);
+        let dir = PathBuf::from("runs/1");
+        let taken = spawning(SpawnError::Taken { dir });
+        assert!(
+            taken.weather().is_some() && !taken.to_string().contains("free disk space"),
+            "{taken}"
+        );
         let (path, error) = (PathBuf::from("runs/1/home"), std::io::Error::from_raw_os_error(28));
         assert_eq!(
             LaunchError::File { path, error }.weather(),

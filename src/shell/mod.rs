@@ -26,6 +26,7 @@ mod launch;
 mod left;
 pub mod loops;
 pub mod mask;
+mod older;
 mod perform;
 pub mod process;
 pub mod proof;

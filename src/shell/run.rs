@@ -79,6 +79,7 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     tokio::select! {
         () = service.bell().attend(&stop, look, tokio::time::sleep) => {}
         () = trouble_rings(&service) => {}
+        () = files_are_watched(&service) => {}
     }
 }
 
@@ -94,6 +95,19 @@ async fn trouble_rings(service: &Service) {
         service.wake();
     }
     std::future::pending::<()>().await;
+}
+
+/// A service without anything to commit notices as well that its database was moved away or replaced.
+async fn files_are_watched(service: &Service) {
+    let trouble = service.store.trouble();
+    loop {
+        tokio::time::sleep(degraded::PAUSE).await;
+        // While something is wrong it is tried again anyway whether all is well.
+        let known = trouble.borrow().is_some();
+        if !known && let Err(error) = service.store.watch_files().await {
+            tracing::debug!(%error, "the loop is told of it");
+        }
+    }
 }
 
 /// What one look leaves to the next.

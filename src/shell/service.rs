@@ -30,7 +30,7 @@ use crate::shell::store::{Integrity, OpenError, Peer, RunRow, Store, StoreError}
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
-use crate::shell::{chat, clock, intake, left, queue, rescue, run, timekeeping};
+use crate::shell::{chat, clock, intake, left, older, queue, rescue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -235,8 +235,13 @@ impl Service {
         let data = settings.dir.join(&config.data);
         let host = hostname();
         let first = FirstStart::look(&data);
-        let store = Store::open(&data, &host)?;
-        let (projects, rules) = match open_projects(&git, &store, &config, &settings, &data).await {
+        let store = Store::open_beside(&data, &host, &older::at_work)?;
+        let opened = open_projects(&git, &store, &config, &settings, &data).await;
+        let begun = match opened {
+            Ok(opened) => older::begin(&store, &supervisor).await.map(|()| opened).map_err(StartError::from),
+            Err(error) => Err(error),
+        };
+        let (projects, rules) = match begun {
             Ok(opened) => opened,
             Err(error) => {
                 store.close().await;

@@ -6,21 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Result, entries};
 use crate::engine::model::RunId;
-use crate::shell::process::{Alive, Owner, files, names, own};
-
-/// Folders of earlier restores, as they are called.
-pub(super) const REPLACED: &str = "replaced-";
-
-/// A run whose shim is at work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AtWork {
-    /// Its number.
-    pub run: RunId,
-    /// Its folder.
-    pub dir: PathBuf,
-    /// Its shim.
-    pub shim: Alive,
-}
+use crate::shell::process::{Owner, files, names, own};
+use crate::shell::store::AtWork;
 
 /// Runs of a data directory whose shims are at work, by number. One that has not begun yet never will.
 pub(super) fn at_work(data: &Path) -> Result<Vec<AtWork>> {
@@ -32,45 +19,14 @@ pub(super) fn at_work(data: &Path) -> Result<Vec<AtWork>> {
         }
         match files::read_json::<Owner>(&dir.join(names::OWNER)) {
             // Its last act comes before its end: who has written it does nothing more.
-            Ok(Some(Owner::Shim(shim))) if shim.alive() && !dir.join(names::EXIT).exists() => found.push(AtWork { run, dir, shim }),
+            Ok(Some(Owner::Shim(shim))) if shim.alive() && !dir.join(names::EXIT).exists() => {
+                let pid = shim.pid;
+                found.push(AtWork { run, dir, pid });
+            }
             _ => {}
         }
     }
     Ok(found)
-}
-
-/// The highest number that a run of this data directory ever had, as far as its folders tell, with those that earlier
-/// restores moved aside.
-pub(super) fn highest(data: &Path) -> Result<Option<RunId>> {
-    let aside = entries(data)?.into_iter().filter(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(REPLACED)
-    });
-    let mut highest = None;
-    for folder in aside.chain([data.to_owned()]) {
-        let last = numbered(&folder.join("runs"))?.last().map(|(run, _)| *run);
-        highest = highest.max(last);
-    }
-    Ok(highest)
-}
-
-/// What the operator is told: which they are, and how they are ended.
-pub(super) fn told(runs: &[AtWork]) -> String {
-    let names: Vec<String> = runs
-        .iter()
-        .map(|r| format!("run {} (its shim is process {})", r.run, r.shim.pid))
-        .collect();
-    let orders: Vec<String> = runs.iter().map(|r| quoted(&r.dir.join(names::ABANDON))).collect();
-    format!(
-        "{}. To end them: touch {}    # each within its `grace`; then try again",
-        names.join(", "),
-        orders.join(" ")
-    )
-}
-
-fn quoted(path: &Path) -> String {
-    let plain = path.display().to_string();
-    shlex::try_quote(&plain).map_or_else(|_| plain.clone(), std::borrow::Cow::into_owned)
 }
 
 /// Folders that are called by a number, by that number.
@@ -87,6 +43,8 @@ fn numbered(dir: &Path) -> Result<Vec<(RunId, PathBuf)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::process::Alive;
+    use crate::shell::store::told;
 
     fn dir(data: &Path, name: &str) -> PathBuf {
         let dir = data.join(name);
@@ -119,16 +77,5 @@ mod tests {
             said.contains("run 9") && said.contains("touch ") && said.contains("runs/9/abandon"),
             "{said}"
         );
-    }
-
-    #[test]
-    fn numbers_count_that_were_moved_aside_and_other_names_do_not() {
-        let data = tempfile::tempdir().unwrap();
-        let data = data.path();
-        assert_eq!(highest(data).unwrap(), None);
-        for name in ["runs/9", "runs/notes", "runs/10", "replaced-5/runs/31", "elsewhere/runs/99"] {
-            dir(data, name);
-        }
-        assert_eq!(highest(data).unwrap(), Some(RunId(31)));
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::sweep::scope;
 use super::{Evidence, Exit, Owner, files, names, own};
 
-pub(super) fn look(dir: &Path) -> Evidence {
+/// What is known of a run by its directory. One whose shim has not taken it yet is taken from it.
+pub(crate) fn look(dir: &Path) -> Evidence {
     // Before the exit record: an agent can write one as well, and go on. A shim that lives has not said its last word.
     let owner = || files::read_json::<Owner>(&dir.join(names::OWNER)).ok().flatten();
     if let Some(Owner::Shim(shim)) = owner().filter(|o| matches!(o, Owner::Shim(shim) if shim.alive())) {

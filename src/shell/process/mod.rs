@@ -38,6 +38,7 @@ mod wait;
 pub use crate::engine::model::Containment;
 pub use classify::{TAIL, classify, tail};
 pub use environment::environment;
+pub(crate) use evidence::look as evidence;
 pub(crate) use handover::Handover;
 pub use identity::{Alive, boot_id, start_time};
 pub(crate) use identity::{Stat, handle, signal, stat};

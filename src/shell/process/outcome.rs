@@ -48,6 +48,15 @@ pub enum SpawnError {
         /// Why.
         source: io::Error,
     },
+    /// The directory is another run's. Nothing of it was touched.
+    #[error(
+        "{dir} is there already, of a run that the database does not know: was an older database put in its place? Nothing is wrong \
+         with disk or task; its number is passed over"
+    )]
+    Taken {
+        /// The run directory.
+        dir: PathBuf,
+    },
     /// The service's own binary could not be started.
     #[error("cannot start the run shim {exe}: {source}; is the binary still where the service was started from?")]
     Start {

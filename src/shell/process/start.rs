@@ -1,7 +1,6 @@
 //! Starting a shim, and making sure of it.
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,10 +27,7 @@ pub(super) fn start(exe: &Path, dir: &Path, mut spec: RunSpec) -> Result<(PathBu
     private(dir).map_err(prepare)?;
     let dir = fs::canonicalize(dir).map_err(prepare)?;
     if dir.join(names::OWNER).exists() {
-        return Err(prepare(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "this run was started before; run ids are never reused",
-        )));
+        return Err(SpawnError::Taken { dir });
     }
     let tmp = dir.join(names::TMP);
     private(&tmp).map_err(prepare)?;

@@ -71,6 +71,18 @@ impl Supervisor {
         Some(read.ok()?.ok()??.containment)
     }
 
+    /// Whether a run was ever started, or given up, in this directory: no other may be.
+    ///
+    /// # Errors
+    /// [`SpawnError::Taken`] where it was.
+    pub async fn free(&self, dir: &Path) -> Result<(), SpawnError> {
+        match tokio::fs::symlink_metadata(dir.join(names::OWNER)).await {
+            Ok(_) => Err(SpawnError::Taken { dir: dir.to_owned() }),
+            // Whatever else is wrong with it is told when it is prepared.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Starts a run: writes its `spec.json` and starts a shim that survives the service. Returns
     /// once the shim has taken the run; an agent that cannot be started shows in its [`Exit`].
     ///

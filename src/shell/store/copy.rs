@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock::Lock;
 use super::open::{FILE, ours, refused};
-use super::{OpenError, migrations};
+use super::{OpenError, beside, migrations};
 use crate::engine::model::RunId;
 
 /// Copies the database of a data directory to `to`, as of one moment; whoever uses it is not disturbed.
@@ -59,13 +59,7 @@ pub fn check_database(path: &Path) -> Result<i64, OpenError> {
 pub fn pass_over_runs(path: &Path, run: RunId) -> Result<(), OpenError> {
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(refuse)?;
-    let raised = "UPDATE sqlite_sequence SET seq = MAX(seq, ?1) WHERE name = 'runs'";
-    if conn.execute(raised, [run.0]).map_err(refuse)? == 0 {
-        // Before the first run there is no row.
-        let first = "INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)";
-        conn.execute(first, [run.0]).map_err(refuse)?;
-    }
-    Ok(())
+    beside::pass_over(&conn, run).map_err(refuse)
 }
 
 /// Keeps every service out of a data directory until it is dropped.

@@ -1,12 +1,16 @@
 //! What can go wrong, one variant per reaction of the caller.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use super::beside::{AtWork, last, quoted, told};
+
 /// What is to be done about a damaged file; it is known again by these words.
 pub(super) const DAMAGED: &str = "end the service and put a back-up in its place";
+/// What keeps a database from being used that somebody else holds; who it is follows where its path is known.
+const HELD: &str = "another program holds the database";
 
 /// A request to the store failed; nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +54,16 @@ impl StoreError {
     pub(super) fn refused(why: impl Into<String>) -> Self {
         Self::Refused { why: why.into() }
     }
+
+    /// The same of the database at this path: its words say how to find who holds it.
+    pub(super) fn of(self, database: &Path) -> Self {
+        match self {
+            Self::Degraded { why } if why.ends_with(HELD) => Self::Degraded {
+                why: format!("{why}: end it (`fuser {}` names it)", quoted(database)),
+            },
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -73,7 +87,7 @@ fn from_sqlite(cause: ffi::Error, e: &rusqlite::Error) -> StoreError {
             StoreError::refused(e.to_string())
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Degraded {
-            why: format!("{e}: another program holds the database; end it (see `fuser signalbox.db`)"),
+            why: format!("{e}: {HELD}"),
         },
         ErrorCode::DiskFull => StoreError::Degraded {
             why: format!("{e}: free some space on the disk of the data directory"),
@@ -189,6 +203,23 @@ pub enum OpenError {
         path: PathBuf,
         /// The data directory.
         data: PathBuf,
+    },
+    /// The database is older than runs beside it, and in some of those somebody is at work.
+    #[error(
+        "{} is older than the runs beside it: {}, and agents are at work in later ones, which nobody would \
+         follow or stop. Nothing was started. Bring the newer database back with its -wal, and they are adopted. Or go on with this one \
+         without them: {}",
+        path.display(),
+        last(*known),
+        told(runs)
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The highest number that it has given to a run.
+        known: i64,
+        /// Those that are at work.
+        runs: Vec<AtWork>,
     },
     /// This build or system cannot run the store.
     #[error("the database {} cannot be set up ({why})", path.display())]

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+mod beside;
 mod breakers;
 mod chat;
 mod check;
@@ -38,6 +39,7 @@ mod notices;
 mod open;
 mod outbox;
 mod past;
+mod place;
 mod projection;
 mod put_back;
 mod reader;
@@ -57,6 +59,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use beside::{Asked, AtWork, REPLACED, highest_run, told};
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
 pub use check::Integrity;
@@ -92,6 +95,7 @@ struct Inner {
     news: writer::News,
     in_flight: outbox::InFlight,
     check: check::Checking,
+    place: Arc<place::Place>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Whether whoever used it last ended in good order.
     in_order: bool,
@@ -104,9 +108,19 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; whatever it is, nothing was changed.
     pub fn open(data: &Path, host: &str) -> Result<Self, OpenError> {
-        let opened = open::open(data, reader::READERS)?;
+        Self::open_beside(data, host, &|_| None)
+    }
+
+    /// Like [`Store::open`]; of each run's folder that the database does not know of it is asked who is `at_work` there.
+    ///
+    /// # Errors
+    /// [`OpenError::Older`] besides, where somebody is.
+    pub fn open_beside(data: &Path, host: &str, at_work: Asked<'_>) -> Result<Self, OpenError> {
+        let opened = open::open(data, reader::READERS, at_work)?;
         let check = check::Checking::new(data, opened.whole);
-        let (writer, news, thread) = writer::Writer::start(opened.writer, opened.lock, data).map_err(|e| OpenError::Unsupported {
+        let place = Arc::new(opened.place);
+        let started = writer::Writer::start(opened.writer, opened.lock, data, Arc::clone(&place));
+        let (writer, news, thread) = started.map_err(|e| OpenError::Unsupported {
             path: data.to_owned(),
             why: format!("no thread can be started: {e}"),
         })?;
@@ -117,6 +131,7 @@ impl Store {
             news,
             in_flight: outbox::InFlight::default(),
             check,
+            place,
             thread: Mutex::new(Some(thread)),
             in_order: opened.in_order,
         })))
@@ -179,7 +194,7 @@ impl Store {
         T: Send + 'static,
     {
         self.sound()?;
-        self.0.writer.run((), work).await
+        self.0.writer.run((), work).await.map_err(|e| e.of(&self.0.place.database))
     }
 
     /// Like [`Store::write`], for the outcome of an effect: afterwards it is no longer being carried out.
@@ -190,7 +205,8 @@ impl Store {
     {
         self.sound()?;
         let landing = effect.map(|id| self.0.in_flight.landing(id));
-        self.0.writer.run(landing, work).await
+        let outcome = self.0.writer.run(landing, work).await;
+        outcome.map_err(|e| e.of(&self.0.place.database))
     }
 
     /// A database that is known to be damaged is left as it is.
@@ -203,6 +219,6 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.0.readers.run(work).await
+        self.0.readers.run(work).await.map_err(|e| e.of(&self.0.place.database))
     }
 }

@@ -26,15 +26,7 @@ impl Store {
     /// [`StoreError::Gone`] when there is no such task.
     pub async fn raise(&self, key: &str, task: TaskId, text: &str, now: Millis) -> Result<bool> {
         let (key, text) = (key.to_owned(), text.to_owned());
-        self.write(move |conn| {
-            let sql = "INSERT INTO notices (key, task, text, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
-            if exec(conn, sql, params![key, task.0, text, now.0])? == 0 {
-                return Ok(false);
-            }
-            tell(conn, task, format!("{key}-{}", now.0), text, now)?;
-            Ok(true)
-        })
-        .await
+        self.write(move |conn| raise(conn, &key, task, &text, now)).await
     }
 
     /// It is over; with a `text` whoever was told that it is wrong is told so. Whether it was wrong.
@@ -43,17 +35,7 @@ impl Store {
     /// As all of the store.
     pub async fn lower(&self, key: &str, text: Option<&str>, now: Millis) -> Result<bool> {
         let (key, text) = (key.to_owned(), text.map(str::to_owned));
-        self.write(move |conn| {
-            let Some(row) = first(conn, "SELECT * FROM notices WHERE key = ?1", [&key], decode)? else {
-                return Ok(false);
-            };
-            exec(conn, "DELETE FROM notices WHERE key = ?1", [&key])?;
-            if let Some(text) = text {
-                tell(conn, row.task, format!("{key}-over-{}", now.0), text, now)?;
-            }
-            Ok(true)
-        })
-        .await
+        self.write(move |conn| lower(conn, &key, text, now)).await
     }
 
     /// All that is wrong now, by key.
@@ -63,6 +45,28 @@ impl Store {
     pub async fn notices(&self) -> Result<Vec<NoticeRow>> {
         self.read(all).await
     }
+}
+
+/// As [`Store::raise`].
+pub(super) fn raise(conn: &Connection, key: &str, task: TaskId, text: &str, now: Millis) -> Result<bool> {
+    let sql = "INSERT INTO notices (key, task, text, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
+    if exec(conn, sql, params![key, task.0, text, now.0])? == 0 {
+        return Ok(false);
+    }
+    tell(conn, task, format!("{key}-{}", now.0), text.to_owned(), now)?;
+    Ok(true)
+}
+
+/// As [`Store::lower`].
+pub(super) fn lower(conn: &Connection, key: &str, text: Option<String>, now: Millis) -> Result<bool> {
+    let Some(row) = first(conn, "SELECT * FROM notices WHERE key = ?1", [key], decode)? else {
+        return Ok(false);
+    };
+    exec(conn, "DELETE FROM notices WHERE key = ?1", [key])?;
+    if let Some(text) = text {
+        tell(conn, row.task, format!("{key}-over-{}", now.0), text, now)?;
+    }
+    Ok(true)
 }
 
 /// All that is wrong now, by key.

@@ -10,8 +10,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::lock::{Lock, unusable};
+use super::place::Place;
 use super::witness::Witness;
-use super::{OpenError, check, migrations};
+use super::{OpenError, beside, check, migrations};
 
 /// The database's name in the data directory.
 pub(super) const FILE: &str = "signalbox.db";
@@ -27,14 +28,16 @@ pub(super) struct Opened {
     pub lock: Lock,
     pub writer: Connection,
     pub readers: Vec<Connection>,
+    /// Which files these are.
+    pub place: Place,
     /// Whether every page of it was read.
     pub whole: bool,
     /// Whether whoever used it last ended in good order.
     pub in_order: bool,
 }
 
-/// Opens or creates the database of a data directory.
-pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
+/// Opens or creates the database of a data directory. Of runs that it does not know it is asked who is at work in them.
+pub(super) fn open(data: &Path, readers: usize, at_work: beside::Asked<'_>) -> Result<Opened, OpenError> {
     let path = data.join(FILE);
     if rusqlite::version_number() < OLDEST_SQLITE {
         let why = format!(
@@ -48,17 +51,23 @@ pub(super) fn open(data: &Path, readers: usize) -> Result<Opened, OpenError> {
     let lock = Lock::take(data)?;
     let fresh = sniff(&path)?;
     if fresh || fs::metadata(&path).is_ok_and(|found| found.len() == 0) {
-        orphaned(data, &path)?;
+        beside::orphaned(data, &path)?;
     }
     let witness = Witness::look(data, &path)?;
     let whole = check::at_once(&path);
-    let opened =
-        set_up(&path, &witness, whole).and_then(|writer| Ok((writer, (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?)));
+    let later = |conn: &Connection| beside::look(conn, &path, data, at_work);
+    let opened = set_up(&path, &witness, whole, &later).and_then(|writer| {
+        let readers = (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?;
+        // It has been written to: log and all are there.
+        let place = Place::of(&path).map_err(|e| unusable(&path, &e))?;
+        Ok((writer, readers, place))
+    });
     match opened {
-        Ok((writer, readers)) => Ok(Opened {
+        Ok((writer, readers, place)) => Ok(Opened {
             lock,
             writer,
             readers,
+            place,
             whole,
             in_order: witness.in_order,
         }),
@@ -96,21 +105,6 @@ fn local(data: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Refuses to begin anew beside what a database that is gone once led to: its numbers would be given out again.
-fn orphaned(data: &Path, path: &Path) -> Result<(), OpenError> {
-    let Ok(entries) = fs::read_dir(data.join("runs")) else {
-        return Ok(());
-    };
-    let numbered = |name: &str| name.split('.').next().is_some_and(|n| n.parse::<u64>().is_ok());
-    if entries.flatten().any(|entry| numbered(&entry.file_name().to_string_lossy())) {
-        return Err(OpenError::Gone {
-            path: path.to_owned(),
-            data: data.to_owned(),
-        });
-    }
-    Ok(())
-}
-
 /// Whether there is no database yet; refuses a file that is none.
 fn sniff(path: &Path) -> Result<bool, OpenError> {
     let mut head = Vec::new();
@@ -128,7 +122,10 @@ fn sniff(path: &Path) -> Result<bool, OpenError> {
     })
 }
 
-fn set_up(path: &Path, witness: &Witness, whole: bool) -> Result<Connection, OpenError> {
+/// What else must be right before anything is changed.
+type Check<'a> = &'a dyn Fn(&Connection) -> Result<(), OpenError>;
+
+fn set_up(path: &Path, witness: &Witness, whole: bool, besides: Check<'_>) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let mut conn = Connection::open_with_flags(path, flags).map_err(refuse)?;
@@ -156,6 +153,7 @@ fn set_up(path: &Path, witness: &Witness, whole: bool) -> Result<Connection, Ope
         check::look(&conn, path)?;
     }
     witness.compare(&conn, path)?;
+    besides(&conn)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(refuse)?;
     migrations::run(&mut conn).map_err(refuse)?;

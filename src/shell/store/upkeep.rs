@@ -35,6 +35,21 @@ impl Store {
         .await
     }
 
+    /// Looks whether the files that are open are still those at their paths. Each commit does; this is for a service that has
+    /// nothing to commit. Where they are not, everyone is told, as by a commit that fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Degraded`] while they are not.
+    pub async fn watch_files(&self) -> Result<()> {
+        let place = std::sync::Arc::clone(&self.0.place);
+        let looked = tokio::task::spawn_blocking(move || place.look()).await;
+        match looked {
+            Ok(Ok(())) => Ok(()),
+            // The thread that writes is the only one that says what is wrong, and that all is well again.
+            _ => self.write(|_| Ok(())).await,
+        }
+    }
+
     /// Writes something that changes nothing: whether the database is in order again. One that was
     /// found damaged has to be whole besides, page by page: writing proves nothing of that.
     ///

@@ -120,7 +120,8 @@ pub(super) fn closing(data: &Path) {
     let _ = fs::remove_file(data.join(FILE));
 }
 
-fn beside(database: &Path, suffix: &str) -> PathBuf {
+/// A companion of the database, by its suffix.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -3,12 +3,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lock::Lock;
+use super::place::Place;
 use super::{Result, StoreError, witness};
 use crate::shell::crash;
 
@@ -76,7 +79,7 @@ pub(super) struct News {
 
 impl Writer {
     /// Starts the thread. It keeps `lock` until its connection is closed.
-    pub fn start(conn: Connection, lock: Lock, data: &Path) -> std::io::Result<(Self, News, JoinHandle<()>)> {
+    pub fn start(conn: Connection, lock: Lock, data: &Path, place: Arc<Place>) -> std::io::Result<(Self, News, JoinHandle<()>)> {
         let (send, receive) = mpsc::channel(QUEUE);
         let (commits, seen) = watch::channel(0);
         let (trouble, troubled) = watch::channel(None);
@@ -86,6 +89,7 @@ impl Writer {
             commits,
             trouble,
             data,
+            place,
         };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             state.serve(receive);
@@ -135,6 +139,7 @@ struct State {
     commits: watch::Sender<u64>,
     trouble: watch::Sender<Option<String>>,
     data: PathBuf,
+    place: Arc<Place>,
 }
 
 impl State {
@@ -154,6 +159,13 @@ impl State {
                 batch = self.commit(batch);
             }
         }
+        if self.place.moved() {
+            // What lies at the path is not ours: the mark keeps a start from taking it for what we leave behind, whose log
+            // stays as it is, to be brought back with it.
+            let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            let _ = self.conn.close();
+            return;
+        }
         witness::closing(&self.data);
         // Only this thread moves the log into the database; a failure is made good at the next start.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -163,7 +175,7 @@ impl State {
     /// One transaction. Gives back the requests that were not reached because SQLite rolled back by itself.
     fn commit(&self, batch: Vec<Box<dyn Command>>) -> Vec<Box<dyn Command>> {
         if let Err(e) = self.conn.execute_batch("BEGIN IMMEDIATE") {
-            let error = StoreError::from(e);
+            let error = StoreError::from(e).of(&self.place.database);
             self.report(&error);
             batch.into_iter().for_each(|command| command.answer(Err(error.clone())));
             return Vec::new();
@@ -183,7 +195,8 @@ impl State {
                 }
             }
         }
-        let broken = broken.or_else(|| self.injected(changes));
+        // As late as can be: what were committed to files that lie elsewhere by now would be acknowledged and lost.
+        let broken = broken.or_else(|| self.injected(changes)).or_else(|| self.place.look().err());
         let transaction = broken.map_or_else(|| self.conn.execute_batch("COMMIT").map_err(StoreError::from), Err);
         if let Err(error) = &transaction {
             if !self.conn.is_autocommit() {

@@ -25,6 +25,7 @@
 //! | breaker survives a restart, one probe | `breaker::b_q_8_*` |
 //! | Retry-After in every form | unit: `process::retry_after`, `step::tests::runs::b_q_4_retry_after_*`, `chat`, `plane::client_tests` |
 //! | tracker or forge down, slow, 5xx, 429, malformed | `plane::adversity`, `gitea::weather`, `gitea::settling` (while work is taken over), `chat` |
+//! | database moved away, replaced or older than its runs | `faults::database::*`, unit: `store::tests::{place,opening}::*` |
 //! | migration interrupted at each statement, old data directory | unit: `store::tests::migrating::*`, `faults::database::*` |
 //! | STOP while a start cannot be recorded; what cannot be ended; withdrawn work; planned ends; money of killed runs | `faults::runs::*` |
 //! | an exit record of the agent's own | `process::odd::a_forged_exit_record_*` |

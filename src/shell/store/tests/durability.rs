@@ -140,6 +140,9 @@ async fn another_program_that_holds_the_database_is_told_and_got_over() {
         matches!(&refused, Err(StoreError::Degraded { why }) if why.contains("another program")),
         "{refused:?}"
     );
+    let path = world.dir.path().join("signalbox.db");
+    assert!(refused.unwrap_err().to_string().contains(&format!("`fuser {}`", path.display())));
+    assert!(world.store.trouble().borrow().as_ref().is_some_and(|t| t.contains("`fuser /")));
     assert!(world.store.repos().await.is_ok(), "reading goes on");
     other.execute_batch("ROLLBACK").unwrap();
     world.store.probe().await.unwrap();

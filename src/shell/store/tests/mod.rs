@@ -23,6 +23,7 @@ mod migrating;
 mod model;
 mod opening;
 mod over;
+mod place;
 mod queue;
 mod runs;
 mod spending;

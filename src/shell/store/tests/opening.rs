@@ -220,6 +220,61 @@ async fn a_database_that_is_gone_or_empty_beside_its_runs_is_noticed() {
     }
 }
 
+/// A database with a task in it, closed, and beside it what later runs left.
+async fn older() -> tempfile::TempDir {
+    let world = World::new().await;
+    world.task("i1", 1).await;
+    let World { dir, store, .. } = world;
+    store.close().await;
+    fs::create_dir_all(dir.path().join("runs/7")).unwrap();
+    fs::write(dir.path().join("runs/9.log"), "").unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn a_database_older_than_a_run_at_work_is_refused_and_left_as_it_is() {
+    let dir = older().await;
+    let before = bytes(dir.path());
+    let asked = |run: &Path| run.ends_with("runs/7").then_some(4711);
+    let refused = Store::open_beside(dir.path(), "box", &asked).err().expect("refused");
+    assert!(matches!(refused, OpenError::Older { known: 0, .. }), "{refused}");
+    let said = refused.to_string();
+    for words in [
+        "run 7 (its shim is process 4711)",
+        "touch ",
+        "runs/7/abandon",
+        "Nothing was started",
+        "knows of no run",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(bytes(dir.path())[0], before[0]);
+    assert_eq!(bytes(dir.path())[3], None, "it was not taken into use");
+    Store::open_beside(dir.path(), "box", &|_| None).unwrap();
+}
+
+#[tokio::test]
+async fn numbers_of_later_runs_are_passed_over_and_people_are_told_once() {
+    let dir = older().await;
+    let store = Store::open(dir.path(), "box").unwrap();
+    assert_eq!(store.later_runs().await.unwrap(), [dir.path().join("runs/7")]);
+    let text = store.pass_over_beside(T0).await.unwrap().expect("something is told");
+    assert!(
+        text.contains("older than the runs beside it") && text.contains("new runs begin with 10"),
+        "{text}"
+    );
+    assert_eq!(store.pass_over_beside(T0).await.unwrap(), None);
+    let notices = store.notices().await.unwrap();
+    assert_eq!(notices.iter().map(|n| &n.text).collect::<Vec<_>>(), [&text]);
+    store.close().await;
+    let number = |sql| glance::<i64>(dir.path(), sql);
+    assert_eq!(number("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"), 9);
+    assert_eq!(number("SELECT COUNT(*) FROM outbox WHERE kind = 'alert'"), 1);
+    let store = Store::open(dir.path(), "box").unwrap();
+    store.knows_all_beside(T0).await.unwrap();
+    assert_eq!(store.notices().await.unwrap(), []);
+}
+
 /// Paid work that is missing is told, not done again: ★ a log that is deleted, cut off or damaged.
 #[tokio::test]
 async fn committed_work_that_is_missing_from_the_log_is_noticed() {
