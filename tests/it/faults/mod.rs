@@ -30,6 +30,7 @@
 //! | an exit record of the agent's own | `process::odd::a_forged_exit_record_*` |
 //! | poison: a job that ends the service each time | `faults::processes::{a_job,what_a_run_leaves}_that_ends_the_service_*`, unit: `b_q_9_*` |
 //! | degraded mode: claims, agents, restart, webhooks, who is told | `faults::disk::while_the_database_*`, `plane::adversity::a_delivery_that_finds_the_disk_full_*` |
+//! | what an exited run left cannot be taken over | `faults::settling::*` |
 //! | bad input | `faults::input::*`, `breaker::b_q_6_*`, `breaker::b_q_7_*`, `hostile::*`, `process::odd::*` |
 
 mod clock;
@@ -38,6 +39,7 @@ mod disk;
 mod input;
 mod processes;
 mod runs;
+mod settling;
 
 use serde_json::{Value as Json, json};
 
