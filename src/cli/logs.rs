@@ -50,13 +50,15 @@ pub async fn run(client: &Client, args: &Logs, json: bool) -> Result<(), Failure
 }
 
 async fn choose(client: &Client, args: &Logs) -> Result<i64, Failure> {
-    if let Some(run) = args.run {
-        return Ok(run);
-    }
     let Some(item) = &args.item else {
-        return Err(Failure::usage("whose log? name a task, or a run with --run N"));
+        return args
+            .run
+            .ok_or_else(|| Failure::usage("whose log? name a task, or a run with --run N"));
     };
     let view: ShowView = client.get(&format!("/api/tasks/{}", part(item))).await?;
+    if let Some(run) = args.run {
+        return of_task(&view, run);
+    }
     let fits = |run: &&RunView| args.stage.as_ref().is_none_or(|stage| run.stage == *stage);
     view.runs.iter().rfind(fits).map(|run| run.id).ok_or_else(|| {
         let which = args.stage.as_ref().map(|s| format!(" at stage {s}")).unwrap_or_default();
@@ -66,6 +68,24 @@ async fn choose(client: &Client, args: &Logs) -> Result<i64, Failure> {
         }
         .help(format!("signalbox why {}", view.task.item))
     })
+}
+
+/// The run, where it is the task's: another's log under this one's name would mislead.
+fn of_task(view: &ShowView, run: i64) -> Result<i64, Failure> {
+    let item = &view.task.item;
+    let runs: Vec<String> = view.runs.iter().map(|r| r.id.to_string()).collect();
+    if view.runs.iter().any(|r| r.id == run) {
+        return Ok(run);
+    }
+    let which = match runs.is_empty() {
+        true => format!("{item} has no run yet"),
+        false => format!("its runs are {}", runs.join(", ")),
+    };
+    Err(Failure {
+        code: exit::NOT_FOUND,
+        ..Failure::other(format!("run {run} is not one of {item}: {which}"))
+    }
+    .help(format!("signalbox logs --run {run}    # whoever's it is")))
 }
 
 async fn read(client: &Client, run: i64, raw: bool, offset: Option<u64>, tail: u64) -> Result<LogView, Failure> {

@@ -178,7 +178,10 @@ async fn on_signal(service: Arc<Service>, signals: std::io::Result<(Signal, Sign
         service.drain();
         tokio::select! { () = service.drained() => (), () = next() => () }
     }
-    tracing::info!("ending: agents stay with their shims and are adopted at the next start");
+    match service.store.open_runs().await {
+        Ok(runs) if runs.is_empty() => tracing::info!("ending: no agent is at work"),
+        _ => tracing::info!("ending: agents stay with their shims and are adopted at the next start"),
+    }
     stop.cancel();
     next().await;
     tracing::warn!("ending at once");

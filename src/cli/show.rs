@@ -202,6 +202,9 @@ fn told(run: &RunView) -> Option<String> {
     if run.turns > 0 {
         parts.push(format!("{} turn{}", run.turns, if run.turns == 1 { "" } else { "s" }));
     }
+    if let Some(doubted) = &run.doubted {
+        parts.push(format!("claims to have cost {doubted}, which is not counted"));
+    }
     if run.cost_usd > 0.0 {
         parts.push(format!("{:.2} USD", run.cost_usd));
     }

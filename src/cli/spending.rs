@@ -175,6 +175,10 @@ fn budget(b: &BudgetView, now: Millis) -> String {
 /// # Errors
 /// As the service answers, or when it does not.
 pub async fn allow(client: &Client, args: &Allow, as_json: bool) -> Result<(), Failure> {
+    if !args.usd.is_finite() {
+        let wrong = format!("--usd {} is no amount of money", args.usd);
+        return Err(Failure::usage(wrong).help("name dollars, as in: --usd 20"));
+    }
     let body = json!({ "usd": args.usd, "runs": args.runs, "reason": args.reason });
     send(client, &args.item, "allow", &body, as_json).await
 }

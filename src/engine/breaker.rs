@@ -1,13 +1,24 @@
 //! The breaker of an agent command: when the weather behind it is bad, nothing more is started,
 //! until one run has tried it out. It is durable, and moves only when runs end.
 
-use crate::engine::model::{Millis, RunEnd, RunId};
+use crate::engine::model::{Millis, RunEnd, RunId, lasting};
 
 #[cfg(test)]
 mod tests;
 
-/// Shortest and longest time a usage limit is believed to last.
-const LIMIT: (Millis, Millis) = (Millis::secs(60), Millis::secs(8 * 86_400));
+/// Shortest time that a usage limit is believed to last.
+const LIMIT_LEAST: Millis = Millis::secs(60);
+/// Longest time: the longest limits are weekly. One that is to end later is not believed.
+const LIMIT_MOST: Millis = Millis::secs(7 * 86_400);
+/// After this long one that is not believed is asked again.
+const LIMIT_DOUBTED: Millis = Millis::secs(86_400);
+
+/// How long a usage limit holds that an agent says ends at `until`: what it says of the time is bounded.
+#[must_use]
+pub fn believed(until: Millis, now: Millis) -> Millis {
+    let wait = until.since(now);
+    if wait > LIMIT_MOST { LIMIT_DOUBTED } else { wait.max(LIMIT_LEAST) }
+}
 
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +65,8 @@ pub struct Command {
     pub probing: Option<RunId>,
     /// Whether it can be used.
     pub preflight: Preflight,
+    /// The program that the rules in force now name for the agent, where the task keeps older ones that name another.
+    pub newer: Option<String>,
 }
 
 /// Whether a command can be used.
@@ -157,15 +170,15 @@ impl Breaker {
             until: now.plus(limits.pause),
             why: told(detail),
         });
-        let wait = limits.pause.0 / 1000;
+        let wait = lasting(limits.pause);
         Some(if again {
             format!(
-                "`{command}` still fails: nothing is started with it for another {wait} s ({})",
+                "`{command}` still fails: nothing is started with it for another {wait} ({})",
                 told(detail)
             )
         } else {
             format!(
-                "`{command}` failed {} times in a row: nothing is started with it for {wait} s ({})",
+                "`{command}` failed {} times in a row: nothing is started with it for {wait} ({})",
                 self.streak,
                 told(detail)
             )
@@ -173,17 +186,17 @@ impl Breaker {
     }
 
     fn suspend(&mut self, command: &str, detail: &str, until: Millis, now: Millis) -> Option<String> {
-        let until = until.max(now.plus(LIMIT.0)).min(now.plus(LIMIT.1));
+        let until = now.plus(believed(until, now));
         let known = self.limited(now).map(|limit| limit.since);
         self.limit = Some(Pause {
             since: known.unwrap_or(now),
             until,
             why: told(detail),
         });
-        let wait = (until.since(now).0 + 59_999) / 60_000;
+        let wait = lasting(until.since(now));
         known.is_none().then(|| {
             format!(
-                "`{command}` has reached its usage limit: nothing is started with it for {wait} min ({})",
+                "`{command}` has reached its usage limit: nothing is started with it for {wait} ({})",
                 told(detail)
             )
         })

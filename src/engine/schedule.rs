@@ -10,7 +10,7 @@ use crate::engine::breaker::Command;
 pub use crate::engine::budget::Bounds;
 use crate::engine::model::{
     At, Blocker, Code, Dependency, Freeze, FreezeLevel, JobId, Millis, Mode, Name, Repo, RepoId, RunId, Seat, SlotState, StopState, Task,
-    TaskId, Who,
+    TaskId, Who, lasting,
 };
 use crate::engine::rules::{GateKind, Ruleset};
 
@@ -176,20 +176,25 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     if job.available_at > now {
         // What put the job back is the newer of the two.
         let why = job.why.clone().or_else(|| task.ledger.failure.clone()).unwrap_or_default();
-        let wait = (job.available_at.since(now).0 + 999) / 1000;
+        let wait = lasting(job.available_at.since(now));
         found.push(blocker(
             Code::Backoff,
-            format!("{} is tried again in {wait} s: {why}", job.slot),
+            format!("{} is tried again in {wait}: {why}", job.slot),
             job.since,
             Who::Itself,
         ));
     }
     if let Some(command) = queue.commands.get(&job.id) {
-        command::blockers(command, &room.probes, job, now, &mut found);
+        command::blockers(command, &room.probes, job, task, now, &mut found);
     }
     bounds::blockers(queue, &rules, job, task, now, &mut found);
     places(queue, room, job, task, &mut found);
     bounds::place(room, &rules, job, task, &mut found);
+    if found.is_empty()
+        && let Some(command) = queue.commands.get(&job.id)
+    {
+        found.extend(command::unseen(command, job));
+    }
     found
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::breaker::{Command, Preflight, Stand};
-use crate::engine::model::{JobId, JobKind, Millis, Task, TaskId};
+use crate::engine::model::{JobId, JobKind, Millis, Name, Task, TaskId};
 use crate::engine::rules::{self, Agent, Ruleset};
 use crate::shell::clock;
 use crate::shell::process::{environment, preflight};
@@ -105,9 +105,22 @@ pub fn of_waiting(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> 
             let task = view.task(job.task)?;
             let rules = rules(task)?;
             let agent = rules.agents.get(&job.slot)?;
-            Some((job.id, known(service, view, task, &rules, agent, now)?))
+            let mut known = known(service, view, task, &rules, agent, now)?;
+            known.command.newer = newer(service, task, &job.slot, &known.command.name);
+            Some((job.id, known))
         })
         .collect()
+}
+
+/// What the rules in force run for the agent, where the task keeps older ones and they differ in that.
+fn newer(service: &Service, task: &Task, slot: &Name, program: &str) -> Option<String> {
+    let project = service.project_of(task)?;
+    let rules = project.rules();
+    if rules.hash == task.rules {
+        return None;
+    }
+    let run = rules.agents.get(slot)?.run.clone();
+    project.resolve_program(run).into_iter().next().filter(|now| now != program)
 }
 
 fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agent: &Agent, now: Millis) -> Option<Known> {
@@ -141,6 +154,7 @@ fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agen
             breaker,
             probing,
             preflight: state,
+            newer: None,
         },
         guard: Guard {
             command: program,

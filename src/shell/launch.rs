@@ -15,7 +15,7 @@ use crate::shell::refused::{self, Peer};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{JobRow, NOT_LAUNCHED, ProcessId, RunRow, RunState, StoreError};
 use crate::shell::tracker::TrackerError;
-use crate::shell::{clock, crash, credentials, degraded, older, settle};
+use crate::shell::{clock, crash, credentials, degraded, older, settle, unwritten};
 
 /// Most that is kept of a run's log, in bytes.
 const LOG_MAX: u64 = 64 * 1024 * 1024;
@@ -372,6 +372,7 @@ pub async fn follow(service: &Arc<Service>, run: &RunRow, alive: &Alive) {
     let outcome = tokio::select! {
         outcome = service.supervisor.wait(alive, &dir) => outcome,
         never = service.supervisor.overdue(alive, &dir, OVERDUE) => match never {},
+        never = unwritten::watch(service, run, alive) => match never {},
     };
     crash::point("exited");
     if let Err(error) = settle::exited(service, run, outcome).await {

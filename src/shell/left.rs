@@ -8,6 +8,7 @@ use crate::shell::clock;
 use crate::shell::run::SAFETY_POLL;
 use crate::shell::service::Service;
 use crate::shell::store::{RunRow, StoreError};
+use crate::shell::unwritten;
 
 /// How keys of such notices begin.
 const KEY: &str = "left over by run ";
@@ -39,9 +40,11 @@ pub async fn tell(service: &Service, run: &RunRow, left: u32) -> Result<(), Stor
 /// # Errors
 /// The database.
 pub async fn over(service: &Service, run: &RunRow) -> Result<(), StoreError> {
-    let key = key(run);
+    let ours = [key(run), unwritten::key(run)];
     // Read first: this is the way of every run, and hardly any was told of.
-    if !service.store.notices().await?.iter().any(|notice| notice.key == key) {
+    let mut told = service.store.notices().await?;
+    told.retain(|notice| ours.contains(&notice.key));
+    if told.is_empty() {
         return Ok(());
     }
     let item = service
@@ -50,16 +53,20 @@ pub async fn over(service: &Service, run: &RunRow) -> Result<(), StoreError> {
         .await?
         .unwrap_or_else(|| format!("#{}", run.task));
     let text = format!("{item}: nothing of run {} lives any more; it goes on", run.id);
-    service.store.lower(&key, Some(&text), clock::now()).await.map(drop)
+    for notice in told {
+        service.store.lower(&notice.key, Some(&text), clock::now()).await?;
+    }
+    Ok(())
 }
 
-/// Adds to what holds back each task what is left of its runs.
+/// Adds to what holds back each task what is left of its runs, and what of their ends cannot be written down.
 ///
 /// # Errors
 /// The database.
 pub async fn shown(service: &Service, mut found: BTreeMap<TaskId, Vec<Blocker>>) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
     for notice in service.store.notices().await? {
-        let Some(list) = found.get_mut(&notice.task).filter(|_| notice.key.starts_with(KEY)) else {
+        let ours = notice.key.starts_with(KEY) || notice.key.starts_with(unwritten::KEY);
+        let Some(list) = found.get_mut(&notice.task).filter(|_| ours) else {
             continue;
         };
         let first = Blocker {

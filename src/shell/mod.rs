@@ -42,6 +42,8 @@ pub mod store;
 mod sweep;
 pub mod timekeeping;
 pub mod tracker;
+mod unsettled;
+mod unwritten;
 pub mod view;
 pub mod volume;
 pub mod wake;

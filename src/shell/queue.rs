@@ -8,13 +8,13 @@ use futures_util::future::join_all;
 
 use crate::engine::breaker::Command;
 use crate::engine::budget::Bounds;
-use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who};
+use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who, lasting};
 use crate::engine::rules::{LaneScope, Ruleset};
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
 use crate::shell::service::Service;
-use crate::shell::store::{Among, Claim, Effect, Guard, JobRow, OutboxRow, QueueView, StoreError};
-use crate::shell::{bounds, by_hand, clock, launch};
+use crate::shell::store::{Among, Claim, Effect, Guard, JobRow, OutboxRow, QueueView, RunState, StoreError};
+use crate::shell::{bounds, by_hand, clock, launch, unsettled};
 
 #[cfg(test)]
 mod tests;
@@ -349,9 +349,16 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
     let Judged { verdicts, .. } = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
     let stopping = tasks.iter().any(|t| t.control.stop != StopState::No);
-    let effects = if stopping { service.store.outbox_open().await? } else { Vec::new() };
+    let exited = view.open_runs.iter().any(|run| run.state == RunState::Exited);
+    let effects = match stopping || exited {
+        true => service.store.outbox_open().await?,
+        false => Vec::new(),
+    };
     for task in tasks.iter().filter(|t| !t.terminal()) {
         let list = found.entry(task.id).or_default();
+        if task.control.stop == StopState::No {
+            list.extend(unsettled::blockers(task.id, &effects));
+        }
         match service.rules_of(task).await {
             Some(rules) => {
                 let repo = view.repos.iter().find(|r| r.id == task.repo).cloned().unwrap_or_default();
@@ -397,9 +404,9 @@ fn failing(blocker: &mut Blocker, task: &Task, effects: &[OutboxRow]) {
         _ => "the end of a run",
     };
     let why = row.last_error.clone().unwrap_or_default();
-    let wait = (row.next_at.since(clock::now()).0.max(0) + 999) / 1000;
+    let wait = lasting(row.next_at.since(clock::now()));
     let (was, times) = (blocker.text.clone(), row.attempts);
-    blocker.text = format!("{was}; {what} has failed {times} time(s): {why}; the next try is in {wait} s");
+    blocker.text = format!("{was}; {what} has failed {times} time(s): {why}; the next try is in {wait}");
     blocker.since = row.created_at;
     if task.control.stop == StopState::Cleaning {
         blocker.who = Who::Operator;

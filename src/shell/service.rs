@@ -22,7 +22,7 @@ use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::loops::{WorkError, until_all_end};
-use crate::shell::process::Supervisor;
+use crate::shell::process::{Supervisor, files};
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
@@ -495,6 +495,12 @@ impl Service {
         self.data.join("runs").join(run.to_string())
     }
 
+    /// Where a run's work is taken over: not in the run's folder, which its agent knows and can spoil.
+    #[must_use]
+    pub fn scratch_dir(&self, run: RunId) -> PathBuf {
+        self.data.join("scratch").join(run.to_string())
+    }
+
     /// A run's log.
     #[must_use]
     pub fn log_path(&self, run: RunId) -> PathBuf {
@@ -523,8 +529,10 @@ impl Service {
     /// Removes what a settled run needs no longer: its HOME, scratch and temporary files. The log
     /// and the exit record stay.
     pub async fn forget_run_files(&self, run: &RunRow) {
-        for part in ["home", "scratch", "tmp"] {
-            let dir = self.run_dir(run.id).join(part);
+        let folder = self.run_dir(run.id);
+        // An agent may have taken our own rights to its folder. Where it is gone there is nothing to mend.
+        let _ = files::reclaim(&folder);
+        for dir in [folder.join("home"), folder.join("tmp"), self.scratch_dir(run.id)] {
             if let Err(error) = tokio::fs::remove_dir_all(&dir).await
                 && error.kind() != std::io::ErrorKind::NotFound
             {

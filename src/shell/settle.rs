@@ -1,6 +1,7 @@
 //! After the process: what a run's end means, which of its commits are accepted, and the event.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -11,10 +12,10 @@ use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
 use crate::shell::mask::Mask;
 use crate::shell::process::report::{self, Report};
-use crate::shell::process::{Exit, Outcome, TAIL, classify, judged, tail};
+use crate::shell::process::{Exit, Outcome, TAIL, classify, files, judged, tail};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{OutboxRow, RunRow, RunState, StoreError};
-use crate::shell::{clock, crash, left, secret};
+use crate::shell::{clock, crash, left, secret, unsettled};
 
 /// Most paths kept in a report.
 const WROTE_MAX: usize = 1000;
@@ -58,6 +59,9 @@ pub async fn end_without_work(service: &Service, run: &RunRow, end: RunEnd) -> R
     let end = scrubbed(end);
     let report = report(run, end.clone(), usage);
     service.store.end_run(run.id, end, Some(report), None, clock::now()).await?;
+    if run.state == RunState::Exited {
+        unsettled::over(service, run, "it counts for nothing any more").await;
+    }
     Ok(())
 }
 
@@ -126,9 +130,16 @@ pub async fn settle(service: &Arc<Service>, row: &OutboxRow, id: RunId) -> Resul
         service.store.effect_done(effect, None, clock::now()).await?;
         return Ok(());
     };
+    let result = settle_it(service, row, &run).await;
+    unsettled::tell(service, &run, row.attempts, &result).await;
+    result
+}
+
+async fn settle_it(service: &Arc<Service>, row: &OutboxRow, run: &RunRow) -> Result<(), LaunchError> {
+    let (effect, id) = (row.id, run.id);
     if let Some(why) = run.kill {
-        let report = report(&run, RunEnd::Killed(why), spent(service, &run).await?);
-        return Ok(end(service, &run, RunEnd::Killed(why), Some(report), effect).await?);
+        let report = report(run, RunEnd::Killed(why), spent(service, run).await?);
+        return Ok(end(service, run, RunEnd::Killed(why), Some(report), effect).await?);
     }
     let begun = begun(row);
     if begun >= BEGINNINGS {
@@ -137,7 +148,7 @@ pub async fn settle(service: &Arc<Service>, row: &OutboxRow, id: RunId) -> Resul
              (its log: runs/{id}.log; the cause: the service's own log)"
         );
         // Nor is its log read for what it cost: that may be what the service fell over.
-        return Ok(end(service, &run, RunEnd::Permanent { detail }, None, effect).await?);
+        return Ok(end(service, run, RunEnd::Permanent { detail }, None, effect).await?);
     }
     // A suspect is settled alone: who falls over with it is not counted for what another left.
     let (_beside, _alone) = match begun < SUSPECT {
@@ -145,7 +156,7 @@ pub async fn settle(service: &Arc<Service>, row: &OutboxRow, id: RunId) -> Resul
         false => (None, Some(service.settling.write().await)),
     };
     service.store.effect_progress(effect, counted(begun + 1)).await?;
-    let result = settled(service, effect, &run).await;
+    let result = settled(service, effect, run).await;
     if result.is_err() {
         // It came to an end, if to no good one.
         service.store.effect_progress(effect, counted(begun)).await?;
@@ -245,6 +256,9 @@ impl Settling<'_> {
 
     /// Keeps what the agent told of itself. A second settling writes the same.
     async fn note(&self, notes: &AgentNotes) -> Result<(), StoreError> {
+        if let Some(doubted) = &notes.doubted {
+            tracing::warn!(run = %self.run.id, slot = %self.run.slot, "it claims to have cost {doubted}, which cannot be: no money is counted for it");
+        }
         if *notes == AgentNotes::default() {
             return Ok(());
         }
@@ -306,7 +320,7 @@ impl Settling<'_> {
 
     async fn collect(&self, start: &str, scope: &Scope, who: &Identity) -> Result<Collected, LaunchError> {
         let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
-        let scratch = self.service.run_dir(self.run.id).join("scratch");
+        let scratch = self.scratch()?;
         let message = format!("{}: {} ({})", self.task.item, self.run.stage, self.run.slot);
         let allow = |path: &str| scope.allows(path);
         let work = Work {
@@ -319,6 +333,20 @@ impl Settling<'_> {
             at: self.run.claimed_at,
         };
         Ok(self.project.vault.collect(work, &allow).await?)
+    }
+
+    /// A folder to take its work over in, whatever an agent made of it.
+    fn scratch(&self) -> Result<PathBuf, LaunchError> {
+        let dir = self.service.scratch_dir(self.run.id);
+        let wrap = |path: &Path| {
+            let path = path.to_owned();
+            move |error| LaunchError::File { path, error }
+        };
+        if let Some(all) = dir.parent() {
+            files::folder(all).map_err(wrap(all))?;
+        }
+        files::folder(&dir).map_err(wrap(&dir))?;
+        Ok(dir)
     }
 
     /// Pushes the run's head to the task branch and ensures a change request.
@@ -385,7 +413,10 @@ impl Settling<'_> {
     async fn keep(&self) {
         let Some(start) = &self.run.start_sha else { return };
         let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
-        let scratch = self.service.run_dir(self.run.id).join("scratch");
+        let scratch = match self.scratch() {
+            Ok(scratch) => scratch,
+            Err(error) => return tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept"),
+        };
         let who = self.project.agent_identity(&self.run.slot);
         let message = format!("{}: leftovers of run {}", self.task.item, self.run.id);
         let work = Work {
@@ -404,7 +435,7 @@ impl Settling<'_> {
 }
 
 /// What an agent's log tells; nothing when it cannot be read.
-async fn told(log: std::path::PathBuf, output: Output) -> Report {
+async fn told(log: PathBuf, output: Output) -> Report {
     let read = tokio::task::spawn_blocking(move || report::read(&log, output)).await;
     read.ok().and_then(Result::ok).unwrap_or_default()
 }

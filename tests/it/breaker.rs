@@ -187,3 +187,37 @@ fn b_q_6_a_command_that_is_not_there_fails_for_good_and_leaves_its_place_to_othe
     );
     world.nothing_is_left();
 }
+
+/// A task that keeps the rules it began with is not helped by better ones: `why` says what helps, and that does.
+#[test]
+fn b_q_7_a_task_with_older_rules_is_told_how_it_gets_the_command_of_the_newer() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.cache\" = \"1s\"");
+    let good = fs::read_to_string(world.path("signalbox.toml")).expect("config");
+    let missing = world.path("no-such-agent").display().to_string();
+    let whole = format!("\"{EXE}\", \"scripted-agent\"");
+    assert!(good.contains(&whole), "{good}");
+    let bad = good.replace(&whole, &format!("\"{missing}\", \"scripted-agent\""));
+    fs::write(world.path("signalbox.toml"), bad).expect("config");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_for(&item, "the missing program", |seen| blocker(seen, "PREFLIGHT")["who"] == "operator");
+    let clear = |seen: &Json| blocker(seen, "PREFLIGHT")["clear"].as_str().unwrap_or_default().to_owned();
+    assert!(clear(&seen).starts_with("signalbox doctor"), "{seen}");
+    let reload = |world: &World| {
+        let out = world.command(&["reload"]).output().expect("a command");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    fs::write(world.path("signalbox.toml"), &good).expect("config");
+    reload(&world);
+    let seen = world.wait_for(&item, "the remedy", |seen| clear(seen).contains("in_flight"));
+    assert!(clear(&seen).contains("under [projects.it]") && clear(&seen).contains(EXE), "{seen}");
+    let mut config: toml::Table = toml::from_str(&good).expect("toml");
+    config["projects"]["it"]
+        .as_table_mut()
+        .expect("a project")
+        .insert("in_flight".into(), "follow".into());
+    fs::write(world.path("signalbox.toml"), config.to_string()).expect("config");
+    reload(&world);
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    world.nothing_is_left();
+}

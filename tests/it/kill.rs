@@ -169,6 +169,8 @@ fn a_service_that_drains_lets_its_runs_end_and_starts_nothing_new() {
     assert_eq!(world.get("/health")["status"], "draining");
     world.let_go();
     world.ended();
+    let log = world.log();
+    assert!(log.contains("ending: no agent is at work") && !log.contains("agents stay"), "{log}");
     assert!(world.processes().is_empty(), "{:?}", world.processes());
     assert_eq!(world.count("SELECT COUNT(*) FROM runs WHERE state <> 'ended'"), 0);
     world.drain = false;
@@ -189,6 +191,7 @@ fn a_second_signal_ends_a_service_that_drains() {
     world.terminate();
     world.until("draining", || world.log().contains("draining: nothing new"));
     world.stop();
+    assert!(world.log().contains("ending: agents stay with their shims"), "{}", world.log());
     world.drain = false;
     world.start();
     world.until("adoption", || world.log().contains(" adopted"));

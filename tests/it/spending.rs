@@ -159,3 +159,30 @@ fn b_q_8_an_operator_closes_a_breaker_and_the_queue_shows_it() {
     assert_eq!(unknown.status.code(), Some(5), "{}", String::from_utf8_lossy(&unknown.stderr));
     world.nothing_is_left();
 }
+
+/// What is asked for by a slip is refused before anything happens, with what is wrong and how to go on.
+#[test]
+fn the_command_line_refuses_what_is_no_money_and_another_tasks_run() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    let other = world.new_task("Another");
+    let refused = |args: &[&str]| {
+        let out = say(&world, args);
+        assert!(!out.status.success(), "{args:?}");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    for amount in ["NaN", "inf", "-inf"] {
+        let usd = format!("--usd={amount}");
+        let error = refused(&["allow", &item, &usd, "why not"]);
+        assert!(error.contains("is no amount of money") && error.contains("--usd 20"), "{error}");
+    }
+    let error = refused(&["logs", &other, "--run", "1"]);
+    assert!(error.contains(&format!("run 1 is not one of {other}")), "{error}");
+    assert!(error.contains("signalbox logs --run 1"), "{error}");
+    said(&world, &["logs", &item, "--run", "1"]);
+    world.let_go();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    world.nothing_is_left();
+}

@@ -49,6 +49,10 @@ pub(super) async fn write_exit(dir: &Path, exit: &mut Exit) {
         if vanished(dir) {
             return;
         }
+        // An agent of the same user can take our rights to the folder; they are ours to take back.
+        if error.kind() == ErrorKind::PermissionDenied && files::reclaim(dir).is_ok_and(|mended| mended) {
+            continue;
+        }
         let obstructed = matches!(
             error.kind(),
             ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory | ErrorKind::AlreadyExists

@@ -110,6 +110,16 @@ fn b_q_4_a_usage_limit_suspends_until_its_end_and_is_told_once() {
     assert!(breaker.limited(s(20_000 + 9 * 86_400)).is_none());
 }
 
+/// The longest limits are weekly: what lies further ahead is a slip or a lie, and is asked again a day later.
+#[test]
+fn b_q_4_a_usage_limit_beyond_a_week_is_not_believed() {
+    let week = s(7 * 86_400);
+    assert_eq!(believed(s(100).plus(week), s(100)), week);
+    for beyond in [s(101).plus(week), s(400 * 86_400), Millis(i64::MAX)] {
+        assert_eq!(believed(beyond, s(100)), s(86_400), "{beyond:?}");
+    }
+}
+
 /// A limit that is over already is told again and again, at the price of a run each.
 #[test]
 fn b_q_4_a_usage_limit_that_is_over_is_weather() {

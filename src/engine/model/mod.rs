@@ -6,6 +6,7 @@ mod depend;
 mod event;
 mod fact;
 mod ids;
+mod lasting;
 mod reason;
 mod repo;
 mod run;
@@ -20,9 +21,10 @@ pub use fact::{
     CheckFact, CheckState, Fact, FactKey, Facts, FileFact, FrontmatterFact, HeadFact, MergeFact, ReviewFact, ReviewState, Value,
 };
 pub use ids::{JobId, Millis, Name, RepoId, RunId, Seq, TaskId};
+pub use lasting::lasting;
 pub use reason::{Because, Blocker, Code, Who};
 pub use repo::{Freeze, FreezeLevel, Lease, Repo, Seat};
-pub use run::{AgentNotes, Head, RunEnd, RunReport, Usage};
+pub use run::{AgentNotes, COST_MOST, Head, RunEnd, RunReport, Usage, plausible};
 pub use said::Said;
 pub use task::{
     Approval, At, Card, CommandResult, Control, Ledger, Life, Mode, Phase, Review, RunRef, Slot, SlotState, StopState, Task, Visit,

@@ -13,6 +13,15 @@ pub struct Head {
     pub subject: String,
 }
 
+/// The largest cost of one run that is believed, United States dollars.
+pub const COST_MOST: f64 = 10_000.0;
+
+/// Whether one run can have cost this many dollars: what an agent says of that is a claim.
+#[must_use]
+pub fn plausible(usd: f64) -> bool {
+    (0.0..=COST_MOST).contains(&usd)
+}
+
 /// What a run cost, as far as its output tells.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Usage {
@@ -20,8 +29,15 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// United States dollars.
+    /// United States dollars; [`plausible`].
+    #[serde(deserialize_with = "dollars")]
     pub cost_usd: f64,
+}
+
+/// What was written down before claims were looked at may be anything.
+fn dollars<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let told = f64::deserialize(from)?;
+    Ok(if plausible(told) { told } else { 0.0 })
 }
 
 /// What an agent's own output tells besides its cost. Claims of the agent, for people.
@@ -42,6 +58,8 @@ pub struct AgentNotes {
     pub denied: u32,
     /// The tools of the first of them.
     pub denials: Vec<String>,
+    /// The cost that it claims, where that is not plausible and counts for nothing.
+    pub doubted: Option<String>,
 }
 
 impl AgentNotes {

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use super::{WaitingJob, blocker};
 use crate::engine::breaker::{Command, Preflight, Stand};
-use crate::engine::model::{Blocker, Code, Millis, Who};
+use crate::engine::model::{Blocker, Code, Millis, Task, Who, lasting};
 
 /// What the command has against the job; `probes` are commands that are tried out from this very call on.
-pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &WaitingJob, now: Millis, found: &mut Vec<Blocker>) {
+pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &WaitingJob, task: &Task, now: Millis, found: &mut Vec<Blocker>) {
     let name = &command.name;
     if let Some(limit) = command.breaker.as_ref().and_then(|b| b.limited(now)) {
-        let left = minutes(limit.until, now);
-        let text = format!("`{name}` has reached its usage limit, which ends in {left} min: {}", limit.why);
+        // To the minute: nobody waits for such an end by the second.
+        let left = lasting(Millis((limit.until.since(now).0 + 59_999) / 60_000 * 60_000));
+        let text = format!("`{name}` has reached its usage limit, which ends in {left}: {}", limit.why);
         found.push(Blocker {
             clear: close(name),
             ..blocker(Code::UsageLimit, text, limit.since, Who::Itself)
@@ -21,9 +22,9 @@ pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &Waiti
     match command.breaker.as_ref().map_or(Stand::Closed, |b| b.stand(now)) {
         Stand::Closed => {}
         Stand::Open(pause) => {
-            let left = (pause.until.since(now).0 + 999) / 1000;
+            let left = lasting(pause.until.since(now));
             let text = format!(
-                "`{name}` failed too often in a row; one run tries it again in {left} s: {}",
+                "`{name}` failed too often in a row; one run tries it again in {left}: {}",
                 pause.why
             );
             found.push(Blocker {
@@ -40,19 +41,33 @@ pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &Waiti
         }
     }
     match &command.preflight {
-        Preflight::Good => {}
-        Preflight::Unknown => {
-            let text = format!("`{name}` is being looked at");
-            found.push(blocker(Code::Preflight, text, job.since, Who::Itself));
-        }
+        // Nobody looks while anything else holds the job back: see `unseen`.
+        Preflight::Good | Preflight::Unknown => {}
         Preflight::Bad { why, since } => found.push(Blocker {
-            clear: Some(format!(
-                "signalbox doctor    # `{name} --version` must end with 0: install it, or set `run` of {}",
-                job.slot
-            )),
+            clear: Some(usable(command, job, task)),
             ..blocker(Code::Preflight, format!("`{name}` cannot be used: {why}"), *since, Who::Operator)
         }),
     }
+}
+
+/// What makes a command usable. To set another one helps a task only that follows the rules in force.
+fn usable(command: &Command, job: &WaitingJob, task: &Task) -> String {
+    let (name, slot, item) = (&command.name, &job.slot, &task.item);
+    match &command.newer {
+        Some(newer) => format!(
+            "signalbox reload    # after `in_flight = \"follow\"` under [projects.{}]: {item} keeps the rules it began with, those in force run \
+             `{newer}`; or: signalbox stop {item}, and start it again",
+            task.project
+        ),
+        None => format!("signalbox doctor    # `{name} --version` must end with 0: install it, or set `run` of {slot}"),
+    }
+}
+
+/// The command is to be looked at first: that happens once nothing else holds the job back.
+pub(super) fn unseen(command: &Command, job: &WaitingJob) -> Option<Blocker> {
+    let text = format!("`{}` is being looked at", command.name);
+    let since = job.since.max(job.available_at);
+    (command.preflight == Preflight::Unknown).then(|| blocker(Code::Preflight, text, since, Who::Itself))
 }
 
 /// The command that lets the agent's command be used at once: an account was paid for, an outage is known to be over.
@@ -69,8 +84,4 @@ fn close(name: &str) -> Option<String> {
 /// Whether a job of this command would be the one that tries it out.
 pub(super) fn probes(command: &Command, now: Millis) -> bool {
     matches!(command.breaker.as_ref().map(|b| b.stand(now)), Some(Stand::HalfOpen(_)))
-}
-
-fn minutes(until: Millis, now: Millis) -> i64 {
-    (until.since(now).0 + 59_999) / 60_000
 }

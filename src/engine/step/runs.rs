@@ -1,5 +1,6 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
+use crate::engine::breaker::believed;
 use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
 use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns, Ruleset};
 
@@ -7,10 +8,6 @@ use super::draft::{Draft, Say, clip};
 use super::gates::{Answer, Outcome};
 use super::{edges, look};
 
-/// Shortest wait for the end of a usage limit.
-const LIMIT_LEAST: Millis = Millis::secs(60);
-/// Longest wait for it: the longest limits are weekly.
-const LIMIT_MOST: Millis = Millis::secs(8 * 86_400);
 /// Usage limits that a job may meet on no budget. Each costs a run that came to nothing: an agent that
 /// names one whatever it is asked would be paid for ever. Twenty of five hours are more than four days of one job.
 const LIMITS: u8 = 20;
@@ -110,12 +107,7 @@ fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after:
     let back_off = Millis(retry.base.0.saturating_mul(1_i64 << u32::from(nth.min(30)))).min(retry.max);
     let wait = retry_after.map_or(back_off, |asked| asked.min(retry.max).max(back_off)).max(least);
     draft.task.ledger.failure = Some(detail.to_owned());
-    let why = format!(
-        "{}: retry {nth} of {} in {} s: {detail}",
-        report.slot,
-        retry.transient,
-        wait.0 / 1000
-    );
+    let why = format!("{}: retry {nth} of {}: {detail}", report.slot, retry.transient);
     requeue(draft, &report.slot, draft.now().plus(wait), why);
 }
 
@@ -123,7 +115,7 @@ fn weather(draft: &mut Draft<'_>, report: &RunReport, detail: &str, retry_after:
 /// bounded, and how often it is believed: a limit that is over already, and one too many, are weather.
 fn limited(draft: &mut Draft<'_>, report: &RunReport, detail: &str, until: Millis) {
     let over = until <= draft.now();
-    let wait = until.since(draft.now()).max(LIMIT_LEAST).min(LIMIT_MOST);
+    let wait = believed(until, draft.now());
     let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
     if over || slot.limits >= LIMITS {
         draft.because(if over {
@@ -142,34 +134,38 @@ fn limited(draft: &mut Draft<'_>, report: &RunReport, detail: &str, until: Milli
     }
     slot.limits += 1;
     draft.task.ledger.failure = Some(detail.to_owned());
-    let why = format!(
-        "{}: the usage limit is reached, again in {} min: {detail}",
-        report.slot,
-        wait.0 / 60_000
-    );
+    let why = format!("{}: the usage limit is reached: {detail}", report.slot);
     requeue(draft, &report.slot, draft.now().plus(wait), why);
 }
 
 /// The process is gone without a word: rescued, on a budget of its own.
 fn lost(draft: &mut Draft<'_>, report: &RunReport) {
     let retry = &draft.rules.retry;
+    // What it starts from is on record before anything is begun.
+    let begun = report.start.is_some();
     let slot = draft.task.control.slots.entry(report.slot.clone()).or_default();
     if slot.rescues >= retry.rescues {
         let times = retry.rescues.saturating_add(1);
         // It may be this very job that ends them: nobody else is to pay for another try.
+        let how = if begun {
+            "without a word: the service or the machine died, or someone killed their processes"
+        } else {
+            "the last of them before any process of it began: the service or the machine died while it was launched"
+        };
         let poison = format!(
-            "poison: {times} runs of {} were gone with their processes, without a word (the service or the machine died, or someone killed \
-             them). It is not tried again by itself: see the service's log around run {}",
+            "poison: {times} runs of {} were lost, {how}. It is not tried again by itself: see the service's log around run {}",
             report.slot, report.run
         );
         return give_up_for(draft, report, poison);
     }
     slot.rescues += 1;
     let nth = slot.rescues;
-    let why = format!(
-        "{}: run {} was lost with its process; rescue {nth} of {}",
-        report.slot, report.run, retry.rescues
-    );
+    let how = if begun {
+        "was lost with its process"
+    } else {
+        "was lost before it began"
+    };
+    let why = format!("{}: run {} {how}; rescue {nth} of {}", report.slot, report.run, retry.rescues);
     requeue(draft, &report.slot, draft.now(), why);
 }
 

@@ -59,7 +59,7 @@ impl Service {
     /// [`DoorError`]; nothing was changed then.
     pub async fn close_breaker(&self, command: &str, actor: &Actor) -> Result<bool, DoorError> {
         require(actor, &[Role::Operator], "close a breaker")?;
-        let closed = self.store.close_breaker(command).await?;
+        let closed = self.store.close_breaker(command, self.now()).await?;
         let Some(closed) = closed else {
             let known: Vec<String> = self.store.queue().await?.breakers.into_keys().collect();
             return Err(DoorError::NotFound {

@@ -74,10 +74,12 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
     match (&report.ending, failure.map(|f| f.kind)) {
         (Some(Ending::Success), _) | (_, Some(Kind::Lasting(_))) => RunEnd::Permanent { detail },
         (Some(Ending::Failure(f)), Some(Kind::Limit(until))) => limited(exit, until, &f.text, detail),
-        (Some(Ending::Failure(f)), kind) if kind == Some(Kind::Weather) || weather(&f.text) => RunEnd::Transient {
-            detail,
-            retry_after: retry_after(&f.text, exit.ended_at).or_else(|| retry_after(noise, exit.ended_at)),
-        },
+        (Some(Ending::Failure(f)), kind) if kind == Some(Kind::Weather) || (kind != Some(Kind::Work) && weather(&f.text)) => {
+            RunEnd::Transient {
+                detail,
+                retry_after: retry_after(&f.text, exit.ended_at).or_else(|| retry_after(noise, exit.ended_at)),
+            }
+        }
         (None, _) if report::usage_limit(last(noise)).is_some() => {
             let until = report::usage_limit(last(noise)).flatten();
             limited(exit, until, last(noise), detail)

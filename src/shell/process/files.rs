@@ -1,8 +1,8 @@
 //! Small JSON files that appear whole or not at all, and reading what an agent may have put in the place of a file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -41,6 +41,36 @@ pub(crate) fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Gives us back a folder of our own whose permissions somebody took away: agents work under the same user. Whether that was needed.
+///
+/// # Errors
+/// When it is not there, or its permissions cannot be changed.
+pub(crate) fn reclaim(dir: &Path) -> io::Result<bool> {
+    let found = dir.symlink_metadata()?;
+    let mode = found.permissions().mode();
+    let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+    if !ours || mode & OURS == OURS {
+        return Ok(false);
+    }
+    fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | OURS))?;
+    Ok(true)
+}
+
+/// Makes `dir` a folder that can be written into, whatever lies there: its permissions are mended, and what is no folder is removed.
+///
+/// # Errors
+/// When that cannot be done.
+pub(crate) fn folder(dir: &Path) -> io::Result<()> {
+    match dir.symlink_metadata() {
+        Ok(found) if found.is_dir() => reclaim(dir).map(drop),
+        Ok(_) => fs::remove_file(dir).and_then(|()| fs::create_dir(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(dir),
+        Err(error) => Err(error),
+    }
+}
+
+/// What an owner needs to work in a folder: `rwx`.
+const OURS: u32 = 0o700;
 /// Longest small file, in bytes: what is larger is nobody's record.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
@@ -129,6 +159,30 @@ mod tests {
             assert!(read_small(path).is_err(), "{}", path.display());
             assert!(read_json::<Vec<i32>>(path).is_err(), "{}", path.display());
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_is_ours_again_whatever_became_of_it() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let place = dir.path().join("place");
+        let mode = || io::Result::Ok(fs::metadata(&place)?.permissions().mode() & 0o7777);
+        folder(&place)?;
+        for spoilt in [0o000, 0o500, 0o1055] {
+            fs::set_permissions(&place, Permissions::from_mode(spoilt))?;
+            assert!(reclaim(&place)?);
+            assert_eq!(mode()?, spoilt | 0o700, "what others may is left alone");
+            assert!(!reclaim(&place)?, "nothing to mend");
+        }
+        fs::remove_dir(&place)?;
+        assert!(reclaim(&place).is_err());
+        fs::write(&place, "in the way")?;
+        folder(&place)?;
+        fs::remove_dir(&place)?;
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), &place)?;
+        assert!(!reclaim(&place)?, "a link is nobody's folder");
+        folder(&place)?;
+        assert!(place.symlink_metadata()?.is_dir());
         Ok(())
     }
 

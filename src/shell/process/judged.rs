@@ -16,7 +16,10 @@ pub fn judged(rules: &Ruleset, exit: &Exit, tail: Option<&str>, report: &Report,
     };
     let open = matches!(
         &report.ending,
-        None | Some(Ending::Failure(report::Failure { kind: Kind::Unknown, .. }))
+        None | Some(Ending::Failure(report::Failure {
+            kind: Kind::Unknown | Kind::Work,
+            ..
+        }))
     );
     let failed = matches!(&end, RunEnd::Permanent { .. } | RunEnd::Transient { .. }) && exit.launch_error.is_none();
     if !open || !failed {

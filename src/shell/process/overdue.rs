@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
 use super::sweep::scope;
-use super::{Alive, RunSpec, Supervisor, files, names, signal};
+use super::{Alive, RunSpec, ShimRecord, Supervisor, files, names, signal, start_time};
 
 /// Clock ticks of `/proc` in a second: the same wherever Linux runs that this is built for.
 const TICKS: u64 = 100;
@@ -39,6 +39,29 @@ impl Supervisor {
         tracing::error!(run = %spec.run, pid = alive.pid, "a shim does not end its run: it is killed, and what is left of the run with it");
         let _ = signal(alive.pid, alive.start, Signal::KILL);
         std::future::pending().await
+    }
+}
+
+impl Supervisor {
+    /// Whether the shim lives and nothing else of its run does: what is left to it is to write down how that ended.
+    pub async fn alone(&self, alive: &Alive, dir: &Path) -> bool {
+        let (shim, dir) = (alive.clone(), dir.to_owned());
+        let look = move || {
+            // First what is cheap: most agents are at work whenever somebody looks.
+            let agent = match files::read_json::<ShimRecord>(&dir.join(names::SHIM)) {
+                Ok(Some(record)) => record.agent_pid,
+                Ok(None) => return false,
+                Err(_) => None,
+            };
+            let at_work = agent.is_some_and(|pid| start_time(pid).is_some());
+            !at_work && shim.alive() && scope(&dir).members().is_ok_and(|m| m.iter().all(|found| found.pid == shim.pid))
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or(false)
+    }
+
+    /// Ends a shim that is [alone](Self::alone): whoever waits for it finds its run gone.
+    pub fn give_up(&self, alive: &Alive) {
+        let _ = signal(alive.pid, alive.start, Signal::KILL);
     }
 }
 

@@ -11,6 +11,9 @@ use crate::engine::breaker::{Breaker, Limits, Pause, Stand};
 use crate::engine::model::{Millis, RunEnd, RunId, Seq};
 use crate::shell::store::Effect;
 
+/// Why a job is tried again whose usage limit is over before its time.
+const LIFTED: &str = "the usage limit that it waited for was lifted";
+
 /// What a claim says of the command it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
@@ -21,17 +24,19 @@ pub struct Guard {
 }
 
 impl Store {
-    /// Closes a breaker by hand and forgets the usage limit; whether it held anything back. `None`
-    /// when nothing is known of the command.
+    /// Closes a breaker by hand and forgets the usage limit, also for the jobs that met it: they wait no longer. Whether
+    /// anything was held back. `None` when nothing is known of the command.
     ///
     /// # Errors
     /// As all of the store.
-    pub async fn close_breaker(&self, command: &str) -> Result<Option<bool>> {
+    pub async fn close_breaker(&self, command: &str, now: Millis) -> Result<Option<bool>> {
         let command = command.to_owned();
         self.write(move |conn| {
             let Some(before) = load(conn, &command)? else { return Ok(None) };
             let held = before.open.is_some() || before.limit.is_some();
-            save(conn, &command, &Breaker::default()).map(|()| Some(held))
+            save(conn, &command, &Breaker::default())?;
+            let freed = release(conn, &command, now)?;
+            Ok(Some(held || freed > 0))
         })
         .await
     }
@@ -101,12 +106,23 @@ pub(super) fn after(conn: &Connection, run: &RunRow, end: &RunEnd, cause: Seq, n
     if breaker != before {
         save(conn, &command, &breaker)?;
     }
+    if before.limited(now).is_some() && breaker.limited(now).is_none() {
+        release(conn, &command, now)?;
+    }
     if let Some(text) = told {
         let target = inbox::of_task(conn, run.task)?.ok_or(StoreError::Gone)?;
         let key = format!("breaker-{}", run.id);
         outbox::push(conn, &target, &Effect::Alert { key, text }, cause, now)?;
     }
     Ok(())
+}
+
+/// Lets jobs be claimed at once that wait for the end of the command's usage limit because their own last run met it; how many.
+fn release(conn: &Connection, command: &str, now: Millis) -> Result<usize> {
+    let sql = "UPDATE jobs SET available_at = ?2, why = ?3 WHERE state = 'scheduled' AND available_at > ?2 AND \
+               (SELECT r.command IS ?1 AND json_extract(r.\"end\", '$.limited') IS NOT NULL FROM runs r \
+               WHERE r.task = jobs.task AND r.job = jobs.id ORDER BY r.id DESC LIMIT 1)";
+    exec(conn, sql, params![command, now.0, LIFTED])
 }
 
 fn load(conn: &Connection, command: &str) -> Result<Option<Breaker>> {

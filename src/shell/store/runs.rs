@@ -257,7 +257,8 @@ fn bare(row: RunRow, end: RunEnd) -> RunReport {
         visit: row.visit,
         slot: row.slot,
         end,
-        start: row.start_sha,
+        // One that never began started from nothing.
+        start: row.started_at.and(row.start_sha),
         head: None,
         nonce: row.nonce,
         wrote: Vec::new(),

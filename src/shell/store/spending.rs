@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Fields, exec, json, list, one};
+use super::codec::{Fields, exec, first, json, list, one};
 use super::{JobRow, Result, RunRow, Store, StoreError, inbox};
 use crate::engine::budget::Sum;
-use crate::engine::model::{JobKind, Millis, Name, RunId, TaskId};
+use crate::engine::model::{COST_MOST, JobKind, Millis, Name, RunId, TaskId, plausible};
 
+/// A sum beyond this, United States dollars, is added up again from what is believed of its runs.
+const SUM_MOST: f64 = 100.0 * COST_MOST;
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
@@ -125,9 +127,10 @@ fn bill(conn: &Connection, by: By, since: Millis) -> Result<Vec<CostRow>> {
         By::Agent => ("r.slot", "usd DESC, 1"),
         By::Day => ("date(r.ended_at / 1000, 'unixepoch')", "1"),
     };
+    let usd = believed("r.usage");
     let tokens = |what: &str| format!("COALESCE(SUM(json_extract(r.usage, '$.{what}')), 0)");
     let sql = format!(
-        "SELECT {key} AS key, COUNT(*) AS runs, {} AS input, {} AS output, COALESCE(SUM(json_extract(r.usage, '$.cost_usd')), 0.0) AS usd \
+        "SELECT {key} AS key, COUNT(*) AS runs, {} AS input, {} AS output, COALESCE(SUM({usd}), 0.0) AS usd \
          FROM runs r JOIN tasks t ON t.id = r.task WHERE r.state = 'ended' AND r.kind = 'agent' AND r.ended_at >= ?1 \
          GROUP BY 1 ORDER BY {order}",
         tokens("input_tokens"),
@@ -143,6 +146,49 @@ fn bill(conn: &Connection, by: By, since: Millis) -> Result<Vec<CostRow>> {
             usd: f.get("usd")?,
         })
     })
+}
+
+/// The cost of a run as far as it is believed: rows may be older than that was asked.
+fn believed(usage: &str) -> String {
+    let told = format!("json_extract({usage}, '$.cost_usd')");
+    format!("CASE WHEN {told} BETWEEN 0.0 AND {COST_MOST:.1} THEN {told} ELSE 0.0 END")
+}
+
+/// A sum as it was kept; where it can hardly be, as it is by the runs: what was counted into it may be older than claims are
+/// looked at.
+fn sum_of_task(conn: &Connection, task: TaskId, kept: f64) -> Result<f64> {
+    if kept <= SUM_MOST {
+        return Ok(kept);
+    }
+    let usd = believed("usage");
+    let sql = format!("SELECT COALESCE(SUM({usd}), 0.0) FROM runs WHERE task = ?1 AND kind = 'agent' AND state = 'ended'");
+    one(conn, &sql, [task.0])
+}
+
+/// The same of a project's day.
+fn sum_of_day(conn: &Connection, project: &Name, of: i64, kept: f64) -> Result<f64> {
+    if kept <= SUM_MOST {
+        return Ok(kept);
+    }
+    let usd = believed("r.usage");
+    let sql = format!(
+        "SELECT COALESCE(SUM({usd}), 0.0) FROM runs r JOIN tasks t ON t.id = r.task WHERE r.state = 'ended' AND r.kind = 'agent' \
+         AND r.ended_at >= ?2 AND r.ended_at < ?3 AND t.project = ?1"
+    );
+    one(conn, &sql, params![project.as_str(), of.saturating_mul(DAY), day_ends(of).0])
+}
+
+/// The same of the dearest run since an operator last allowed the task to go on.
+fn dearest_of(conn: &Connection, task: TaskId, kept: (RunId, f64)) -> Result<Option<(RunId, f64)>> {
+    if plausible(kept.1) {
+        return Ok(Some(kept));
+    }
+    let usd = believed("usage");
+    let sql = format!(
+        "SELECT id, {usd} AS usd FROM runs WHERE task = ?1 AND kind = 'agent' AND state = 'ended' \
+         AND ended_at >= COALESCE((SELECT MAX(at) FROM allowances WHERE task = ?1), 0) ORDER BY usd DESC, id LIMIT 1"
+    );
+    first(conn, &sql, [task.0], |row| Ok((RunId(row.get("id")?), row.get("usd")?)))
 }
 
 /// Counts a run that was claimed.
@@ -170,7 +216,7 @@ pub(super) fn unbegun(conn: &Connection, run: &RunRow) -> Result<()> {
 
 /// Counts what a run cost that ended.
 pub(super) fn ended(conn: &Connection, run: &RunRow, usd: f64, now: Millis) -> Result<()> {
-    if run.kind != JobKind::Agent || !usd.is_finite() || usd <= 0.0 {
+    if run.kind != JobKind::Agent || usd <= 0.0 || !plausible(usd) {
         return Ok(());
     }
     let sql = "INSERT INTO spent_tasks (task, runs, usd, dearest, dearest_usd) VALUES (?1, 0, ?2, ?3, ?2) ON CONFLICT (task) DO UPDATE SET \
@@ -210,7 +256,15 @@ pub(super) fn of_waiting(conn: &Connection, waiting: &[JobRow]) -> Result<BTreeM
         };
         Ok((TaskId(f.get("task")?), spent))
     })?;
-    Ok(rows.into_iter().collect())
+    let mut spent: BTreeMap<TaskId, SpentTask> = rows.into_iter().collect();
+    for (task, known) in &mut spent {
+        known.sum.usd = sum_of_task(conn, *task, known.sum.usd)?;
+        known.dearest = match known.dearest {
+            Some(kept) => dearest_of(conn, *task, kept)?,
+            None => None,
+        };
+    }
+    Ok(spent)
 }
 
 /// What each project has cost on the newest day on which it cost anything.
@@ -224,7 +278,11 @@ pub(super) fn days(conn: &Connection) -> Result<BTreeMap<Name, (i64, Sum)>> {
         };
         Ok((f.name("project")?, (f.get("day")?, sum)))
     })?;
-    Ok(rows.into_iter().collect())
+    let mut days: BTreeMap<Name, (i64, Sum)> = rows.into_iter().collect();
+    for (project, (day, sum)) in &mut days {
+        sum.usd = sum_of_day(conn, project, *day, sum.usd)?;
+    }
+    Ok(days)
 }
 
 /// When an operator last allowed the task to go on.

@@ -288,6 +288,7 @@ pub(super) fn run_view(run: &RunRow, item: &str) -> RunView {
         session: notes.session,
         denied: notes.denied,
         denials: notes.denials,
+        doubted: notes.doubted,
         log: format!("/api/runs/{}/log", run.id),
     }
 }

@@ -189,6 +189,8 @@ shapes! {
         denied: u32,
         /// The tools of the first of them.
         denials: Vec<String>,
+        /// The cost that the agent claims, where that cannot be and counts for nothing.
+        doubted: Option<String>,
         /// Where its log is read.
         log: String,
     }

@@ -33,6 +33,7 @@
 //! | degraded mode: claims, agents, restart, webhooks, who is told | `faults::disk::while_the_database_*`, `plane::adversity::a_delivery_that_finds_the_disk_full_*` |
 //! | runs without a follower, no restart (B-Q 10) | unit: `run::tests::b_q_10_*` |
 //! | repository missing at a launch (B-Q 6) | `queue::b_q_6_*` |
+//! | what an exited run left cannot be taken over | `faults::settling::*` |
 //! | bad input | `faults::input::*`, `breaker::b_q_6_*`, `breaker::b_q_7_*`, `hostile::*`, `process::odd::*` |
 
 mod clock;
@@ -41,6 +42,7 @@ mod disk;
 mod input;
 mod processes;
 mod runs;
+mod settling;
 
 use serde_json::{Value as Json, json};
 

@@ -25,6 +25,10 @@ fn a_job_that_ends_the_service_each_time_is_parked_as_poison() {
     let said = all.iter().find(|b| b["code"] == "ESCALATED").expect("it is parked");
     let text = said["text"].as_str().unwrap_or_default();
     assert!(text.contains("poison: 4 runs of developer"), "{said}");
+    assert!(
+        text.contains("before any process of it began") && !text.contains("killed"),
+        "{said}"
+    );
     assert!(said["clear"].as_str().is_some_and(|c| c.contains("retry")), "{said}");
     assert_eq!(ends(&seen), ["lost"; 4]);
     assert_eq!(world.starts, 5, "four deaths, and no more");

@@ -130,6 +130,29 @@ fn b_q_7_b_q_8_a_command_that_may_not_run_says_why_and_what_clears_it() {
     assert_eq!(held[1].who, Who::Operator);
 }
 
+/// A command is looked at when its job could start: before that, nobody looks, and nothing says so.
+#[test]
+fn a_command_is_looked_at_last() {
+    let unseen = Command {
+        name: "claude".to_owned(),
+        ..Command::default()
+    };
+    let mut house = with(Command {
+        preflight: Preflight::Unknown,
+        ..unseen
+    });
+    assert_eq!(house.codes(), [(1, vec!["PREFLIGHT"]), (2, vec!["PREFLIGHT"])]);
+    let later = T0.plus(Millis::secs(23_080));
+    house.waiting[0].available_at = later;
+    assert_eq!(house.codes(), [(1, vec!["BACKOFF"]), (2, vec!["PREFLIGHT"])]);
+    let held = house.verdicts()[0].1[0].clone();
+    assert!(held.text.contains("tried again in 6 h 25 min"), "{}", held.text);
+    // Since it could have started, not since it was queued.
+    house.now = later;
+    let held = house.verdicts()[0].1[0].clone();
+    assert_eq!((held.code, held.since), (Code::Preflight, later));
+}
+
 #[test]
 fn nothing_is_launched_on_a_database_that_nobody_has_read_whole() {
     let mut house = House::new().task(1, "analyst", true).task(2, "built", true);

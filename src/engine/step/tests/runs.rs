@@ -136,7 +136,10 @@ fn b_q_9_a_lost_run_is_rescued_three_times_then_parked() {
     assert_eq!((w.back_in(), w.mode()), (None, Mode::Escalated));
     assert_eq!(w.task.control.slots["reviewer"].attempts, 0, "attempts are kept");
     let (why, _) = w.task.ledger.escalated.clone().unwrap();
-    assert!(why.contains("poison: 4 runs of reviewer"), "{why}");
+    assert!(
+        why.contains("poison: 4 runs of reviewer") && why.contains("without a word"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -293,4 +296,20 @@ fn b_sg_2_switched_off_failures_freeze_nothing() {
     w.ends("reviewer", permanent());
     w.ends("reviewer", permanent());
     assert!(w.repo.freeze.is_none());
+}
+
+/// What never began is told as that, and counts all the same: it may be what the service dies of.
+#[test]
+fn b_q_9_poison_that_never_began_is_told_as_that() {
+    let mut w = World::at("orch", "review");
+    for _ in 0..3 {
+        w.ends("reviewer", RunEnd::Lost);
+    }
+    let mut never = w.report("reviewer", RunEnd::Lost);
+    never.start = None;
+    let run = w.run;
+    w.event(Actor::Agent(run), Body::RunEnded(never));
+    let (why, _) = w.task.ledger.escalated.clone().unwrap();
+    assert!(why.contains("poison: 4 runs of reviewer"), "{why}");
+    assert!(why.contains("before any process of it began") && !why.contains("killed"), "{why}");
 }

@@ -88,7 +88,12 @@ impl Claude {
             "error_during_execution" if reason.starts_with("aborted") => Kind::Lasting("it was interrupted"),
             _ if reason == "prompt_too_long" => Kind::Lasting("the prompt is too long"),
             _ => match (limits::usage_limit(&said), self.rejected) {
-                (None, None) => limits::kind(code, &said),
+                (None, None) => match limits::kind(code, &said) {
+                    Kind::Unknown if subtype == "error_during_execution" && !reason.ends_with("_error") && !limits::of_service(&said) => {
+                        Kind::Work
+                    }
+                    kind => kind,
+                },
                 (Some(None) | None, Some(until)) => Kind::Limit(until),
                 (Some(until), _) => Kind::Limit(until),
             },

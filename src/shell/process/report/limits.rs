@@ -27,8 +27,8 @@ static MONEY: Pattern = pattern!(
 static CREDENTIALS: Pattern = pattern!(
     r"(?i)not logged in|invalid (?:x-)?api[ -]?key|incorrect api key|oauth token (?:has |is )?(?:been )?(?:expired|revoked)|authentication_(?:error|failed)|\b401 unauthorized|please run /login|no api key"
 );
-/// `usage limit reached|1767225600`: seconds since the epoch.
-static LEGACY: Pattern = pattern!(r"(?i)limit reached\|\s*(\d{9,11})\b");
+/// `usage limit reached|1767225600`: seconds since the epoch, or milliseconds.
+static LEGACY: Pattern = pattern!(r"(?i)limit reached\|\s*(\d{9,14})\b");
 /// `resets 3:45pm`, `resets 15:45`, `resets Mon 12:00am`, `will reset at 3pm (America/Bogota)`.
 static CLOCK: Pattern = pattern!(
     r"(?i)resets?\s+(?:at\s+|on\s+)?(?:(mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(?:at\s+)?(\d{1,2})(?::(\d{2}))?(?:\s*([ap])\.?m\b)?(?:\s*\(([\w/+-]+)\))?"
@@ -37,13 +37,30 @@ static CLOCK: Pattern = pattern!(
 static SPAN: Pattern = pattern!(r"(?i)try again in ((?:\d+ (?:days?|hours?|minutes?|seconds?)[, ]*)+)");
 static AMOUNT: Pattern = pattern!(r"(?i)(\d+) (day|hour|minute|second)");
 
+/// How a line begins in which a service or a connection speaks, and not somebody who tells of work.
+static SERVICE: Pattern = pattern!(
+    r#"(?im)^[\s"'\[({]*(?:claude|anthropic|api|http|network|fetch|request|server|service|upstream|connection|socket|stream|overloaded|rate|too many|timed? ?out|timeout|e(?:conn|timed)\w*|error|\d{3})\b"#
+);
+
+/// Whether a line of it is a service's or a connection's own error.
+pub(super) fn of_service(text: &str) -> bool {
+    text.split("\\n").any(|line| says(&SERVICE, line))
+}
+
+/// Numbers beyond this are no seconds since the epoch any more.
+const SECONDS_MOST: i64 = 100_000_000_000;
+
 fn says(pattern: &Pattern, text: &str) -> bool {
     pattern.as_ref().is_some_and(|p| p.is_match(text))
 }
 
-/// Seconds since the epoch.
-pub(super) fn epoch(secs: i64) -> Millis {
-    Millis::secs(secs.clamp(0, 100_000_000_000))
+/// A moment since the epoch as a number: of seconds, or of milliseconds where it would lie thousands of years ahead.
+pub(in crate::shell::process) fn epoch(number: i64) -> Millis {
+    if number > SECONDS_MOST {
+        Millis(number)
+    } else {
+        Millis::secs(number.max(0))
+    }
 }
 
 /// Whether it is the usage limit of a subscription, and until when if that is said as a number.

@@ -17,9 +17,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::log;
-use crate::engine::model::{AgentNotes, Millis, Usage};
+use crate::engine::model::{AgentNotes, Millis, Usage, plausible};
 use crate::engine::rules::Output;
-pub(super) use limits::{until, usage_limit};
+pub(super) use limits::{epoch, until, usage_limit};
 use lines::Lines;
 
 /// Bytes of a log read at once.
@@ -67,6 +67,8 @@ pub enum Kind {
     Limit(Option<Millis>),
     /// Trying again does not mend it: credentials, money, turns, a prompt that is too long, an interruption.
     Lasting(&'static str),
+    /// Its work failed: patterns tell the weather of the service, which is not looked for in words about work.
+    Work,
     /// The words have to tell.
     Unknown,
 }
@@ -165,6 +167,7 @@ fn finish(mut reader: Reader, lines: Lines) -> Report {
     if cut && report.ending == Some(Ending::Success) {
         report.ending = None;
     }
+    doubt(&mut report);
     report
 }
 
@@ -178,10 +181,18 @@ fn count(doc: &Value, key: &str) -> u64 {
     doc.get(key).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// An amount of money of a document.
+/// An amount of money of a document; 0 where there is none. It may be anything: what it comes to is looked at in the end.
 fn money(doc: &Value, key: &str) -> f64 {
-    let amount = doc.get(key).and_then(Value::as_f64);
-    amount.filter(|c| c.is_finite() && *c >= 0.0).unwrap_or(0.0)
+    doc.get(key).and_then(Value::as_f64).unwrap_or(0.0)
+}
+
+/// Counts no cost that cannot be: neither a budget nor a sum is to hang on a slip of an agent.
+fn doubt(report: &mut Report) {
+    let claimed = report.usage.cost_usd;
+    if !plausible(claimed) {
+        report.usage.cost_usd = 0.0;
+        report.notes.doubted = Some(format!("{claimed:e} USD"));
+    }
 }
 
 /// A name to keep; `None` when there is none.

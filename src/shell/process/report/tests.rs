@@ -164,6 +164,79 @@ fn claude_live() {
     assert!(end.outcome() == "failed" && end.detail().contains("it was interrupted"), "{end:?}");
 }
 
+/// B-RUN 5: what an agent says that it cost is a claim; one that cannot be is no money, and is noted.
+#[test]
+fn b_run_5_a_cost_that_cannot_be_counts_for_nothing() {
+    let result = |usd: &str| {
+        let doc = format!(r#"{{"type":"result","subtype":"success","is_error":false,"result":"done","total_cost_usd":{usd}}}"#);
+        of(doc.as_bytes(), Output::Claude)
+    };
+    for absurd in ["1e308", "-0.5", "10000.01", "1e18"] {
+        let report = result(absurd);
+        assert_eq!((report.usage.cost_usd, report.ending), (0.0, Some(Ending::Success)), "{absurd}");
+        let noted = report.notes.doubted.unwrap_or_default();
+        assert!(noted.ends_with(" USD") && noted.len() < 40, "{noted}");
+    }
+    for said in ["0", "10000", "0.25"] {
+        let report = result(said);
+        assert_eq!((Some(report.usage.cost_usd), report.notes.doubted), (said.parse().ok(), None));
+    }
+    // Neither is what parts come to together.
+    let step = r#"{"type":"step_finish","sessionID":"s","part":{"type":"step-finish","reason":"stop","cost":1e308,"tokens":{"input":1,"output":1}}}"#;
+    let report = of(format!("{step}\n{step}\n{step}\n").as_bytes(), Output::OpenCode);
+    assert_eq!((report.usage.cost_usd, report.notes.doubted.as_deref()), (0.0, Some("inf USD")));
+}
+
+/// B-Q 5: what an agent says of its work is no weather, whatever it worked on; what the service said to it is.
+#[test]
+fn b_q_5_words_about_work_are_no_weather() {
+    let end = |error: &str, more: &str| {
+        let doc = format!(r#"{{"type":"result","subtype":"error_during_execution","is_error":true{more},"errors":["{error}"]}}"#);
+        both(1, doc.as_bytes(), Output::Claude).outcome()
+    };
+    for work in [
+        "the code error: test for 429 rate limit fails",
+        "I wrote a test; it says 503 overloaded",
+    ] {
+        assert_eq!(end(work, ""), "failed", "{work}");
+    }
+    for service in [
+        "API Error: 429 rate limit",
+        "429 rate limit exceeded",
+        "Error: 503 overloaded",
+        "Overloaded",
+        "Request timed out",
+        "work went on\\nAPI Error: 529 overloaded",
+    ] {
+        assert_eq!(end(service, ""), "transient", "{service}");
+    }
+    let told = r#","terminal_reason":"model_error""#;
+    assert_eq!(end("it met a 429 rate limit", told), "transient", "its own reason says so");
+    assert_eq!(end("it met a limit", r#","api_error_status":529"#), "transient", "so does a status");
+}
+
+#[test]
+fn b_q_4_a_limit_in_milliseconds_is_understood() {
+    let at = NOW.plus(Millis::secs(7200));
+    for number in [at.0, at.0 / 1000] {
+        let log = format!(
+            "{{\"type\":\"rate_limit_event\",\"rate_limit_info\":{{\"status\":\"rejected\",\"resetsAt\":{number}}},\"session_id\":\"s\"}}\n\
+             {{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"You have hit your limit\",\"session_id\":\"s\"}}\n"
+        );
+        let end = both(1, log.as_bytes(), Output::Claude);
+        assert!(
+            matches!(end, RunEnd::Limited { until, .. } if until.0 / 1000 == at.0 / 1000),
+            "{end:?}"
+        );
+        let plain = format!("Claude AI usage limit reached|{number}\n");
+        let end = both(1, plain.as_bytes(), Output::Text);
+        assert!(
+            matches!(end, RunEnd::Limited { until, .. } if until.0 / 1000 == at.0 / 1000),
+            "{end:?}"
+        );
+    }
+}
+
 #[test]
 fn refused_tools_are_told() {
     let (_, log) = live("tool-default");

@@ -89,3 +89,61 @@ async fn b_q_4_a_usage_limit_holds_without_a_breaker() {
     assert_eq!(told, 1);
     claimed(&world, &two, false, at(HOUR)).await.unwrap();
 }
+
+/// The task's one job waits for the end of a usage limit of an hour, as the engine has it wait.
+async fn suspended(world: &World, task: &Task, now: Millis) -> JobId {
+    let run = claimed(world, task, false, now).await.unwrap();
+    let limited = RunEnd::Limited {
+        detail: "resets 15:45".to_owned(),
+        until: at(HOUR),
+    };
+    ended(world, &run, limited, now).await;
+    requeued(world, task, at(HOUR)).await;
+    run.job
+}
+
+/// The task's one job is put back until then.
+async fn requeued(world: &World, task: &Task, available_at: Millis) {
+    let current = world.store.task(task.id).await.unwrap().unwrap();
+    let back = Decision::Requeue {
+        visit: 1,
+        slot: "analyst".into(),
+        available_at,
+        why: "it waits".to_owned(),
+    };
+    world.decide(&current, vec![back]).await;
+}
+
+/// B-Q 4: the usage limit suspends the command. Where it is lifted, those wait no longer who met it; whoever waits for something else does.
+#[tokio::test]
+async fn b_q_4_lifting_a_usage_limit_frees_the_jobs_that_met_it() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let job = suspended(&world, &one, at(10)).await;
+    let other = world.only_job(&two).await;
+    requeued(&world, &two, at(HOUR)).await;
+    assert_eq!(world.store.promote(at(20)).await.unwrap(), 0);
+    assert_eq!(world.store.close_breaker("no-such", at(20)).await.unwrap(), None);
+    assert_eq!(world.store.close_breaker("claude", at(20)).await.unwrap(), Some(true));
+    assert_eq!(world.store.promote(at(20)).await.unwrap(), 1, "one of them");
+    let state = async |task: &Task| world.only_job(task).await.state;
+    assert_eq!((state(&one).await, state(&two).await), (JobState::Queued, JobState::Scheduled));
+    assert_eq!((world.only_job(&one).await.id, world.only_job(&two).await.id), (job, other.id));
+    assert_eq!(
+        world.store.close_breaker("claude", at(20)).await.unwrap(),
+        Some(false),
+        "idempotent"
+    );
+    claimed(&world, &one, false, at(20)).await.unwrap();
+}
+
+/// The same where a run that began before the limit ends well: the account works.
+#[tokio::test]
+async fn b_q_4_a_good_run_ends_a_usage_limit_for_those_who_met_it() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let earlier = claimed(&world, &two, true, at(5)).await.unwrap();
+    suspended(&world, &one, at(10)).await;
+    ended(&world, &earlier, RunEnd::Ok, at(20)).await;
+    assert_eq!(world.store.promote(at(20)).await.unwrap(), 1);
+}

@@ -72,6 +72,47 @@ async fn b_run_5_runs_and_money_are_summed_where_they_are_counted() {
     assert_eq!(world.store.costs(By::Task, at(1000)).await.unwrap(), []);
 }
 
+/// B-RUN 5: what databases hold from before claims were looked at neither blocks a day nor breaks a bill.
+#[tokio::test]
+async fn b_run_5_costs_that_cannot_be_are_no_money_in_old_databases_either() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let first = world.running(&task).await;
+    end(&world, &first, 0.25, at(20)).await;
+    let task = world.decide(&task, vec![Decision::Enqueue(spec(2, "developer"))]).await;
+    let next = world.store.jobs(task.id).await.unwrap().pop().unwrap();
+    let second = world.claim(next.id, "c2").await.unwrap();
+    end(&world, &second, 1e308, at(30)).await;
+    let task = world.decide(&task, vec![Decision::Enqueue(spec(3, "developer"))]).await;
+    // As it was counted once.
+    let conn = rusqlite::Connection::open(world.dir.path().join("signalbox.db")).unwrap();
+    for sql in [
+        "UPDATE spent_tasks SET usd = 9e999, dearest = 2, dearest_usd = 1e308",
+        "UPDATE spent_days SET usd = 1e308",
+    ] {
+        conn.execute(sql, []).unwrap();
+    }
+    let view = world.store.queue().await.unwrap();
+    let spent = view.spent[&task.id];
+    assert_eq!((spent.sum.usd, spent.dearest), (0.25, Some((first.id, 0.25))));
+    assert_eq!(view.days[&Name::from(PROJECT)].1.usd, 0.25);
+    for by in [By::Task, By::Project, By::Agent, By::Day] {
+        let usd: f64 = world.store.costs(by, T0).await.unwrap().iter().map(|row| row.usd).sum();
+        assert_eq!(usd, 0.25, "{by:?}");
+    }
+    let usage = world.store.usage(Some(task.id), None, T0).await.unwrap();
+    assert_eq!(usage.cost_usd, 0.25);
+    let shown: Vec<f64> = world
+        .store
+        .runs(task.id)
+        .await
+        .unwrap()
+        .iter()
+        .filter_map(|r| Some(r.usage?.cost_usd))
+        .collect();
+    assert_eq!(shown, [0.25, 0.0]);
+}
+
 #[tokio::test]
 async fn runs_are_listed_newest_first_in_pieces() {
     let world = World::new().await;
