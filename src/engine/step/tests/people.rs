@@ -141,6 +141,27 @@ fn an_approval_older_than_the_card_is_void() {
     assert_eq!(w.stage(), "architecture");
 }
 
+/// Heard late, it is of what was shown before; a person who means what is shown now says it again.
+#[test]
+fn a_rejection_older_than_the_card_does_not_count_for_it() {
+    let mut w = in_review();
+    let visit = w.task.ledger.visit.number;
+    w.signal_at(alice(), "reject", Some("who is greeted?"), T0);
+    assert_eq!((w.stage(), w.task.ledger.visit.number, w.queued()), ("analysis", visit, vec![]));
+    assert!(w.comments()[0].contains("made before this was shown"), "{:?}", w.comments());
+    w.signal(alice(), "reject", Some("who is greeted?"));
+    assert_eq!(w.queued(), ["analyst"]);
+}
+
+/// Nobody is waited for any more: the board does not go on asking.
+#[test]
+fn b_dep_2_what_is_confirmed_is_not_shown_as_awaiting_it() {
+    let mut w = World::at("orch", "deploy");
+    assert_eq!(w.status(), Some("Awaiting Deploy"));
+    w.say("confirm_deploy");
+    assert_eq!((w.status(), w.acts().len()), (Some("Deploying"), 1));
+}
+
 #[test]
 fn an_approval_is_void_when_the_subject_moved() {
     let mut w = World::at("orch", "deploy");

@@ -142,6 +142,22 @@ fn b_q_9_a_lost_run_is_rescued_three_times_then_parked() {
     );
 }
 
+/// What was missing is told to the next try, and to people where that one changes nothing.
+#[test]
+fn what_was_wrong_with_a_try_is_told_to_the_next_one_and_to_people() {
+    let mut w = World::at("orch", "review");
+    w.ends("reviewer", RunEnd::Ok);
+    let told = |d: &Decision| matches!(d, Decision::Tell { words, .. } if words[0].contains("12-review.md"));
+    assert!(w.decisions.iter().any(told), "{:?}", w.decisions);
+    w.ends("reviewer", RunEnd::NoOutput);
+    assert_eq!((w.mode(), w.comments().len()), (Mode::Escalated, 1), "{:?}", w.comments());
+    assert!(
+        w.comments()[0].contains("wrote nothing that was due; the try before it: ") && w.comments()[0].contains("12-review.md"),
+        "{:?}",
+        w.comments()
+    );
+}
+
 #[test]
 fn an_edge_for_failed_work_is_taken_when_tries_are_spent() {
     let own = "schema = 1\nextends = \"orch\"\n[stages.review]\non.\"work.failed\" = { to = \"development\", uses = \"rework\", note = \"fix_review\" }\n";
