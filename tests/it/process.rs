@@ -227,7 +227,7 @@ async fn who_takes_the_run_first_decides() {
     assert!(status.success());
     assert!(!ran.exists() && !world.run_dir().join("exit.json").exists(), "it ran after all");
     let again = supervisor().spawn(&world.run_dir(), &spec).await;
-    assert!(matches!(again, Err(SpawnError::Prepare { .. })), "{again:?}");
+    assert!(matches!(again, Err(SpawnError::Taken { .. })), "{again:?}");
     // One whose directory was never made did not start either.
     assert_eq!(supervisor().evidence(&world.path("runs/8")).await, Evidence::NeverStarted);
 }
