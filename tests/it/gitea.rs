@@ -75,6 +75,25 @@ impl Site {
         (item, branch)
     }
 
+    /// Stops what is still alive, waits until the server has told of that too, and looks for
+    /// anything that was left behind.
+    fn nothing_is_left(&mut self) {
+        self.world.stop_all();
+        let begun = std::time::Instant::now();
+        let waiting = "SELECT (SELECT COUNT(*) FROM deliveries WHERE state = 'pending') + (SELECT COUNT(*) FROM inbox WHERE state = 'pending') \
+                       + (SELECT COUNT(*) FROM outbox WHERE state = 'open') + (SELECT COUNT(*) FROM runs WHERE state <> 'ended')";
+        // Twice: what was done in between is told of in its turn.
+        while !(0..2).all(|_| self.world.count(waiting) == 0 && self.gitea.all_sent()) {
+            assert!(
+                begun.elapsed() < crate::world::LONG,
+                "things stay under way:\n{}",
+                self.world.tail()
+            );
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        self.world.nothing_is_left();
+    }
+
     fn branch(&mut self, item: &str) -> String {
         self.world.show(item)["branch"].as_str().expect("a branch").to_owned()
     }

@@ -299,7 +299,11 @@ pub(super) fn nothing_due(draft: &mut Draft<'_>, gate: &Name, answer: &Answer) -
         draft.task.control.at = At::Work;
         // It wrote something, and not what was due: only told what was missing it will do otherwise.
         let visit = draft.visit();
-        let words = vec![format!("Your last try left undone what was due: {}", clip(&answer.detail, 500))];
+        let say = Say {
+            detail: &clip(&answer.detail, 500),
+            ..Say::default()
+        };
+        let words = vec![draft.render("note", "nothing_due", say)];
         draft.decide(Decision::Tell { visit, words });
     } else {
         edges::one_more_failure(draft, &agent, &detail);

@@ -72,11 +72,15 @@ async fn look(service: &Arc<Service>) -> Result<Duration, StoreError> {
         };
         let service = Arc::clone(service);
         tokio::spawn(async move {
-            if let Err(error) = one(&service, &delivery).await {
-                tracing::error!(%error, delivery = delivery.id, "what came of a delivery could not be recorded; it is looked at again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                // Its source is not to be asked every second by someone who cannot write down the answer.
-                service.mended().await;
+            match one(&service, &delivery).await {
+                // A service that ends leaves it for its next start.
+                Ok(()) | Err(StoreError::Closed) => {}
+                Err(error) => {
+                    tracing::error!(%error, delivery = delivery.id, "what came of a delivery could not be recorded; it is looked at again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    // Its source is not to be asked every second by someone who cannot write down the answer.
+                    service.mended().await;
+                }
             }
             drop(held);
         });

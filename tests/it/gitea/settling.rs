@@ -53,5 +53,5 @@ fn b_run_4_work_whose_push_fails_arrives_once_and_its_agent_is_not_run_again() {
     let developers: Vec<&Json> = runs.iter().filter(|r| r["slot"] == "developer").collect();
     assert!(developers.len() == 1 && developers[0]["outcome"] == "ok", "{developers:?}");
     assert_eq!(site.world.begun().iter().filter(|e| e.agent == "developer").count(), 1, "paid once");
-    site.world.nothing_is_left();
+    site.nothing_is_left();
 }

@@ -154,7 +154,7 @@ impl World {
         })
     }
 
-    pub(super) fn stop_all(&mut self) {
+    pub fn stop_all(&mut self) {
         loop {
             let list = self.get("/api/tasks");
             let live: Vec<String> = list["tasks"]
