@@ -33,6 +33,7 @@ const T0: Millis = Millis(1_700_000_000_000);
 
 fn main() -> Outcome<()> {
     let folder: std::path::PathBuf = std::env::var("SIGNALBOX_BENCH_DIR").map_or_else(|_| "target".into(), Into::into);
+    std::fs::create_dir_all(&folder)?;
     let dir = tempfile::Builder::new().prefix("signalbox-bench-").tempdir_in(folder)?;
     let span = Duration::from_secs(number("SIGNALBOX_BENCH_SECONDS", 3).max(1));
     let history = number("SIGNALBOX_BENCH_HISTORY", 1_000_000);

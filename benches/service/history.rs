@@ -49,8 +49,9 @@ pub fn answers() -> Outcome<()> {
     let whole = number("SIGNALBOX_BENCH_HISTORY", 100_000);
     let mut world = town::many("", "");
     world.start();
-    let item = town::tasks(&world, 1).remove(0);
-    world.wait_mode(&item, "done");
+    let first = town::tasks(&world, 1).remove(0);
+    world.wait_mode(&first, "done");
+    let item = format!("{first}-1");
     let (mut have, mut costs): (u64, BTreeMap<String, Vec<f64>>) = (0, BTreeMap::new());
     for history in [whole / 100, whole / 10, whole] {
         world.stop();
@@ -61,7 +62,8 @@ pub fn answers() -> Outcome<()> {
         let one = format!("/api/tasks/{item}");
         let why = format!("/api/tasks/{item}/why");
         let (tasks, queue, line) = ("/api/tasks".to_owned(), "/queue".to_owned(), "/api/timeline".to_owned());
-        for path in ["/status".to_owned(), tasks, queue, one, why, line] {
+        let all = format!("{tasks}?all=true");
+        for path in ["/status".to_owned(), tasks, all, queue, one, why, line] {
             let times = (0..100).map(|_| {
                 let began = Instant::now();
                 let answer = world.get(&path);
@@ -81,32 +83,35 @@ pub fn answers() -> Outcome<()> {
 }
 
 /// Lays more history down, behind the service's back: events, steps, jobs and ended runs like those
-/// of the first task, which is done, and a hundredth as many tasks like it.
+/// of the first task, which is done, a hundred for each of a hundredth as many tasks like it.
 fn lengthen(world: &World, have: u64, want: u64) -> Outcome<()> {
     let mut conn = Connection::open(world.data().join("signalbox.db"))?;
     // Closing it moves the log into the database in good order.
     let _ = std::fs::remove_file(world.data().join("signalbox.open"));
     let tx = conn.transaction()?;
-    let base: i64 = tx.query_row("SELECT MAX(seq) FROM inbox", [], |row| row.get(0))?;
-    let seq = format!("{base} + i");
-    let visit = "1000 + i";
-    copy(
-        &tx,
-        "inbox",
-        (have, want),
-        "",
-        &[("seq", &seq), ("dedupe", "NULL"), ("state", "'applied'"), ("closed_at", "at")],
-    )?;
-    copy(&tx, "steps", (have, want), "", &[("seq", &seq)])?;
-    copy(&tx, "jobs", (have, want), "state = 'done'", &[("visit", visit)])?;
-    copy(&tx, "runs", (have, want), "state = 'ended'", &[("visit", visit)])?;
     let one = [
         ("item", "item || '-' || i"),
         ("item_number", "NULL"),
         ("issue", "issue || '-' || i"),
         ("branch", "branch || '-' || i"),
     ];
+    let last = |column: &str, table: &str| tx.query_row(&format!("SELECT MAX({column}) FROM {table}"), [], |row| row.get::<_, i64>(0));
+    let (tasks, base) = (last("id", "tasks")?, last("seq", "inbox")?);
     copy(&tx, "tasks", (have / 100, want / 100), "phase = 'done'", &one)?;
+    // A hundred rows for each of them.
+    let task = format!("{tasks} + 1 + (i - {have} - 1) / 100");
+    let (seq, visit) = (format!("{base} + i"), "1000 + i");
+    let done = [
+        ("seq", seq.as_str()),
+        ("task", &task),
+        ("dedupe", "NULL"),
+        ("state", "'applied'"),
+        ("closed_at", "at"),
+    ];
+    copy(&tx, "inbox", (have, want), "", &done)?;
+    copy(&tx, "steps", (have, want), "", &[("seq", &seq), ("task", &task)])?;
+    copy(&tx, "jobs", (have, want), "state = 'done'", &[("visit", visit), ("task", &task)])?;
+    copy(&tx, "runs", (have, want), "state = 'ended'", &[("visit", visit), ("task", &task)])?;
     tx.commit()?;
     Ok(())
 }

@@ -191,6 +191,7 @@ async fn settled(service: &Arc<Service>, effect: i64, run: &RunRow) -> Result<()
     };
     crash::point("settling");
     crash::point(&format!("settling-{id}"));
+    crash::hold("before-settling").await;
     let settling = Settling {
         service,
         project,

@@ -80,6 +80,46 @@ fn five_runs_at_work_are_all_adopted() {
     world.nothing_is_left();
 }
 
+/// ★ Each run keeps its own exit status over a restart: those that end in the gap, and those that end after it.
+#[test]
+fn every_run_keeps_its_own_exit_status_over_a_restart() {
+    let signs = tempfile::tempdir().expect("a folder");
+    let (gap, after) = (signs.path().join("in-the-gap"), signs.path().join("after-it"));
+    let script = format!(
+        "go={}; [ $((SIGNALBOX_RUN % 2)) = 0 ] && go={}; echo at work; until [ -e $go ]; do sleep 0.05; done; exit $((SIGNALBOX_RUN + 40))",
+        after.display(),
+        gap.display()
+    );
+    let run = toml::Value::from(vec!["bash".to_owned(), "-c".to_owned(), script]);
+    let more = format!(
+        "\"serial_gate.enabled\" = false\n\"breaker.enabled\" = false\n\"agents.developer.run\" = {run}\n\
+         \"retry.attempts\" = 1\n\"freeze.after_failures\" = 99\n[config]\nmax_concurrency = 6"
+    );
+    let mut world = world("", &more);
+    world.start();
+    let items: Vec<String> = (1..=6).map(|n| world.new_task(&format!("Number {n}"))).collect();
+    world.until("six at work", || {
+        (1..=6).all(|n| std::fs::read_to_string(world.data().join(format!("runs/{n}.log"))).is_ok_and(|log| log.contains("at work")))
+    });
+    world.kill();
+    std::fs::write(&gap, "").expect("written");
+    world.until("three ends", || {
+        [2, 4, 6].iter().all(|n| world.data().join(format!("runs/{n}/exit.json")).exists())
+    });
+    world.start();
+    world.until("three adoptions", || world.log().matches(" adopted").count() == 3);
+    std::fs::write(&after, "").expect("written");
+    for item in &items {
+        let shown = world.wait_for(item, "an end", |seen| seen["runs"][0]["outcome"].is_string());
+        assert_eq!(shown["runs"].as_array().map(Vec::len), Some(1), "none is repeated: {shown}");
+    }
+    for run in 1..=6 {
+        let code = world.count(&format!("SELECT json_extract(exit, '$.code') FROM runs WHERE id = {run}"));
+        assert_eq!(code, run + 40, "{}", world.tail());
+    }
+    world.nothing_is_left();
+}
+
 #[test]
 fn a_run_that_ended_while_nobody_looked_is_settled_from_its_record() {
     let mut world = world("[developer]\ndo = [\"held\"]", "");

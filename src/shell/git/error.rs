@@ -72,7 +72,7 @@ pub enum GitError {
     Denied {
         /// Its URL.
         remote: String,
-        /// Whether it is not known there, or may not do this.
+        /// Whether it is not known there, or may not do or see this.
         why: &'static str,
         /// Where the credential is read from.
         from: String,

@@ -117,6 +117,10 @@ fn refusal(words: &str) -> Option<&'static str> {
     ]) {
         return Some("it is unknown there, or no longer valid");
     }
+    // Servers hide what a user may not see; either way it takes a person.
+    if says(&["returned error: 404"]) || says(&["fatal: repository '"]) && says(&["' not found"]) {
+        return Some("there is no such repository, or its user may not see it: look at the project's `forge`, too");
+    }
     says(&["returned error: 403"]).then_some("its user may not do this there")
 }
 

@@ -1,7 +1,9 @@
 //! Rows to values and back. A row that cannot be is an error naming table and row.
 
+use std::cell::Cell;
+
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, Row, Statement};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +15,16 @@ pub(super) struct Fields<'r> {
     row: &'r Row<'r>,
     table: &'static str,
     key: &'static str,
+    /// Where the next column is looked for first: rows are read in about the order of their columns, and a search from the
+    /// front for each of thirty was a fifth of the time that long lists take.
+    next: Cell<usize>,
 }
 
 impl<'r> Fields<'r> {
     /// A row of `table`; `key` is the column that names it.
     pub fn new(row: &'r Row<'r>, table: &'static str, key: &'static str) -> Self {
-        Self { row, table, key }
+        let next = Cell::new(0);
+        Self { row, table, key, next }
     }
 
     /// The error for this row.
@@ -37,10 +43,24 @@ impl<'r> Fields<'r> {
 
     /// A plain column.
     pub fn get<T: FromSql>(&self, column: &'static str) -> Result<T> {
-        self.row.get(column).map_err(|e| match e {
+        let got = match self.place(column) {
+            Some(place) => self.row.get(place),
+            None => self.row.get(column),
+        };
+        got.map_err(|e| match e {
             rusqlite::Error::SqliteFailure(..) => e.into(),
             _ => self.corrupt(format!("{column}: {e}")),
         })
+    }
+
+    /// Where this column stands.
+    fn place(&self, column: &'static str) -> Option<usize> {
+        let statement: &Statement<'_> = self.row.as_ref();
+        let (count, next) = (statement.column_count(), self.next.get());
+        let named = |at: &usize| statement.column_name(*at).is_ok_and(|name| name == column);
+        let place = (next..count).chain(0..next.min(count)).find(named)?;
+        self.next.set(place + 1);
+        Some(place)
     }
 
     /// A number that must fit the smaller type.

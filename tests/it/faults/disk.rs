@@ -264,3 +264,38 @@ fn a_real_disk_without_room_is_got_over_when_there_is_room_again() {
     drop(world);
     drop(mounted);
 }
+
+/// ★ No room at each stage of a run: where it is prepared, where it starts, where its work is taken over, and for its push.
+#[test]
+fn a_real_disk_without_room_at_each_stage_of_a_run_costs_nothing() {
+    for place in ["claimed", "spawned", "before-settling", "before-push"] {
+        let mut world = small();
+        let mounted = Small::mount(&world.data());
+        let Some(disk) = &mounted else { return };
+        world.hold(place);
+        world.start();
+        let item = world.new_task("Add a greeting");
+        world.wait_held(place);
+        disk.fill();
+        world.pass(place);
+        world.until("that somebody meets it", || {
+            let log = world.log();
+            world.ask("/health").status == 503 || log.contains("No space left") || log.contains("disk is full")
+        });
+        disk.free();
+        let seen = done(&mut world, &item);
+        let ends = ends(&seen);
+        assert!(
+            !ends.iter().any(|end| end == "failed" || end == "lost"),
+            "{place}: it is weather: {}",
+            seen["runs"]
+        );
+        for agent in ["developer", "reviewer", "tester"] {
+            assert_eq!(begun(&world, &item, agent), 1, "{place}: {agent} is paid once\n{}", world.tail());
+        }
+        assert_eq!(world.starts, 1, "{place}: {}", world.tail());
+        world.nothing_is_left();
+        drop(world);
+        drop(mounted);
+    }
+}

@@ -61,3 +61,29 @@ fn an_end_that_cannot_be_written_down_is_told_and_a_stop_goes_on() {
     fs::remove_file(&dir).expect("the link");
     world.nothing_is_left();
 }
+
+/// What a run left cannot be taken over, again and again: people are told once, `why` says it, and both are taken back when it can be.
+#[test]
+fn work_that_cannot_be_taken_over_is_told_once_and_taken_back() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    let (forge, away) = (world.forge(), world.path("forge-away"));
+    fs::rename(&forge, &away).expect("away");
+    world.let_go();
+    world.until("the alert", || alerts(&world, "cannot be taken over") == 1);
+    let why = world.get(&format!("/api/tasks/{item}/why"));
+    let text = why["blockers"][0]["text"].as_str().unwrap_or_default();
+    assert!(text.contains("run 1 has exited, but what it left cannot be taken over"), "{why}");
+    assert!(text.contains("the next try is in"), "{why}");
+    assert_eq!(why["blockers"][0]["who"], "operator", "{why}");
+    assert_eq!(alerts(&world, "cannot be taken over"), 1, "told once");
+    fs::rename(&away, &forge).expect("back");
+    let seen = done(&mut world, &item);
+    assert_eq!(ends(&seen)[0], "ok", "{}", seen["runs"]);
+    assert_eq!(begun(&world, &item, "developer"), 1, "paid once");
+    assert_eq!(alerts(&world, "is on record now; it goes on"), 1, "{}", world.tail());
+    assert_eq!(world.count("SELECT COUNT(*) FROM notices"), 0);
+    world.nothing_is_left();
+}

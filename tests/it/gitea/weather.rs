@@ -107,16 +107,27 @@ fn a_wrong_token_is_said_and_not_shown() {
         );
     }
     assert!(!site.world.log().contains("gta_wrong_canary"), "{}", site.world.tail());
-    let alerts = |site: &Site, words: &str| {
-        let sql = format!("SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{words}%'");
-        site.world.count(&sql)
-    };
-    assert_eq!(alerts(&site, "the forge refuses the service''s key"), 1, "told once");
+    assert_eq!(site.alerts("the forge refuses the service''s key"), 1, "told once");
     site.world.stop();
     site.world_token(TOKEN);
     site.world.start();
     site.world.wait_blocker(&item, "APPROVAL_WAIT");
-    assert_eq!(alerts(&site, "accepts the service''s key again"), 1, "told once");
+    assert_eq!(site.alerts("accepts the service''s key again"), 1, "told once");
+}
+
+/// B-Q 6: a repository that is gone, or hidden from the service's user, is for a person to mend: told once, with what to look at.
+#[test]
+fn b_q_6_a_repository_that_is_gone_is_said_to_a_person() {
+    let mut site = Site::new(Version::V1_25, "local");
+    site.gitea.fails("GET", "/info/refs", 3, How::Status(404, ""));
+    site.world.start();
+    let item = site.world.new_task("Add a greeting");
+    site.world.until("the alert", || site.alerts("there is no such repository") == 1);
+    site.world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert_eq!(site.alerts("there is no such repository"), 1, "told once");
+    assert_eq!(site.alerts("accepts the service''s key again"), 1, "and that it is there again");
+    let lost = "SELECT COUNT(*) FROM jobs WHERE attempts > 1";
+    assert_eq!(site.world.count(lost), 0, "nothing is used up");
 }
 
 impl Site {

@@ -56,3 +56,44 @@ fn the_same_delivery_fifty_times_at_once_and_after_a_restart_is_one_event() {
     assert_eq!(ground.world.count("SELECT COUNT(*) FROM inbox"), events);
     assert_eq!(ground.stage("ORCH-001"), "deploy");
 }
+
+/// ★ A STOP in the same moment as an approval is told: whichever is first, the stop is carried out and nothing follows it.
+#[test]
+fn a_stop_and_an_approval_in_the_same_moment_end_in_the_stop() {
+    let mut ground = Ground::new("orch", "[developer]\ndo = [\"hang\"]");
+    for n in 1..=4 {
+        let (item, title) = (format!("ORCH-00{n}"), format!("Add a greeting, {n}"));
+        let issue = ground.asked(&title);
+        ground.still();
+        let from = ground.plane.deliveries().len();
+        ground.plane.hooks(Hooks::Lost);
+        ground.plane.person("alice").moves(&issue, "Approved");
+        let (event, body) = ground.plane.deliveries().split_off(from).remove(0);
+        ground.plane.hooks(Hooks::To(ground.hook));
+        let (to, signature) = (ground.hook, sign(SECRET, body.as_bytes()));
+        let (together, ground_now) = (std::sync::Barrier::new(2), &ground);
+        std::thread::scope(|scope| {
+            let told = scope.spawn(|| {
+                together.wait();
+                post(to, &event, &body, Some(&signature)).expect("an answer")
+            });
+            together.wait();
+            let answer = ground_now
+                .world
+                .post(&format!("/api/tasks/{item}/stop"), &json!({}))
+                .expect("an answer");
+            assert!(answer.ok(), "{answer:?}");
+            assert_eq!(told.join().expect("a status"), 200);
+        });
+        ground.world.wait_mode(&item, "cancelled");
+        ground.still();
+        assert_eq!(ground.world.show(&item)["task"]["mode"], "cancelled", "and stays so");
+        let open = "SELECT COUNT(*) FROM runs WHERE state <> 'ended'";
+        assert_eq!(ground.world.count(open), 0, "{}", ground.world.tail());
+        let agents = ground.world.processes();
+        assert!(!agents.iter().any(|(_, line)| line.contains("scripted-agent")), "{agents:?}");
+    }
+    ground.plane.hooks(Hooks::Lost);
+    ground.still();
+    ground.world.nothing_is_left();
+}

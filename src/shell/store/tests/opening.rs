@@ -332,6 +332,45 @@ async fn a_bit_of_the_header_is_noticed() {
     }
 }
 
+/// ★ One bit anywhere: the start is refused with the way back, or the run that was at work is still known, so that nothing is
+/// paid twice. No bit makes it panic.
+#[tokio::test]
+async fn a_bit_anywhere_is_noticed_or_hides_no_run() {
+    let (left, _) = killed().await;
+    Store::open(left.path(), "box").unwrap().close().await;
+    let good = fs::read(left.path().join("signalbox.db")).unwrap();
+    let (mut refused, mut opened) = (0, 0);
+    // A step without a common divisor with the length walks through all of the file.
+    let step = good.len() * 8 / 300 + 1;
+    for bit in (0..good.len() * 8).step_by(step) {
+        let spoiled = tempfile::tempdir().unwrap();
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(spoiled.path().join("signalbox.db"), &bytes).unwrap();
+        match Store::open(spoiled.path(), "box") {
+            Err(error) => {
+                refused += 1;
+                let way = error.to_string();
+                let ways = ["signalbox restore", "is not a signalbox database", "schema"];
+                assert!(ways.iter().any(|w| way.contains(w)), "bit {bit}: {way}");
+                assert_eq!(
+                    fs::read(spoiled.path().join("signalbox.db")).unwrap(),
+                    bytes,
+                    "bit {bit}: it is as it was"
+                );
+            }
+            Ok(store) => {
+                opened += 1;
+                if let Ok(runs) = store.open_runs().await {
+                    assert_eq!(runs.len(), 1, "bit {bit} hides the run");
+                }
+                store.close().await;
+            }
+        }
+    }
+    assert!(refused >= 10 && opened > 30, "{refused} refused, {opened} opened");
+}
+
 /// Makes the database too large to be read whole before the start.
 fn grow(data: &Path) {
     let conn = rusqlite::Connection::open(data.join("signalbox.db")).unwrap();
