@@ -391,14 +391,21 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
         }];
     }
     let command = task.control.slots.get(gate).is_some_and(|s| s.state == SlotState::Queued);
+    let checks = matches!(rules.gates.get(gate).map(|g| &g.kind), Some(GateKind::Checks { .. }));
     let (code, who) = match outcome {
         _ if command => (Code::ChecksPending, Who::Itself),
         "pending" => (Code::ChecksPending, Who::Itself),
         "unreachable" => (Code::ForgeUnreachable, Who::Itself),
         "waiting" => (Code::GateWait, Who::Anyone),
+        // The checks have not begun, and the rules say that this is waited for.
+        "none" if checks => (Code::ChecksPending, Who::Itself),
         _ => (Code::ChecksFailed, Who::Operator),
     };
     let clear = match who {
+        // What is outside is looked at whenever it changes: asking once more changes nothing.
+        Who::Operator if checks => Some(format!(
+            "signalbox reject {item} \"…\"    # or push what mends it, have the check run again, or stop"
+        )),
         Who::Operator => Some(retry(task)),
         Who::Anyone => Some(format!("signalbox reject {item} \"…\"    # or end it where it was said")),
         _ => None,

@@ -67,7 +67,7 @@ impl LaunchError {
         match self {
             Self::Tracker(TrackerError::Limited(after)) => Some(Some(*after)),
             Self::Tracker(TrackerError::Unreachable(_) | TrackerError::Denied(_))
-            | Self::Git(GitError::Remote { .. } | GitError::Denied { .. })
+            | Self::Git(GitError::Remote { .. } | GitError::Denied { .. } | GitError::Ended { .. })
             | Self::Forge(HubError::Gitea(_) | HubError::Forge(ForgeError::Git(GitError::Remote { .. } | GitError::Timeout { .. }))) => {
                 Some(None)
             }

@@ -57,7 +57,9 @@ pub async fn end_without_work(service: &Service, run: &RunRow, end: RunEnd) -> R
     // Before the end is on record: nobody looks at the files of a run that has ended.
     service.forget_run_files(run).await;
     let end = scrubbed(end);
-    let report = report(run, end.clone(), usage);
+    let mut report = report(run, end.clone(), usage);
+    // Whoever followed it may have read its row before it was prepared: what it starts from says whether it began.
+    report.start = service.store.run(run.id).await?.and_then(|row| row.start_sha);
     service.store.end_run(run.id, end, Some(report), None, clock::now()).await?;
     if run.state == RunState::Exited {
         unsettled::over(service, run, "it counts for nothing any more").await;

@@ -25,7 +25,11 @@ pub async fn watch(service: &Service, run: &RunRow, alive: &Alive) -> Infallible
         tokio::time::sleep(LOOK).await;
         if !service.supervisor.alone(alive, &dir).await {
             alone = None;
-        } else if alone.get_or_insert_with(Instant::now).elapsed() >= BOUND
+            continue;
+        }
+        // An agent may have stopped it before it ended.
+        service.supervisor.go_on(alive);
+        if alone.get_or_insert_with(Instant::now).elapsed() >= BOUND
             && let Err(error) = stands(service, run, alive, &dir).await
         {
             tracing::warn!(run = %run.id, %error, "that the end of a run cannot be written down could not be told");

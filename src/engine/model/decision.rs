@@ -149,7 +149,7 @@ impl Kill {
             Self::Deadline => "its deadline passed",
             Self::Stop => "the task was stopped",
             Self::Superseded => "superseded",
-            Self::Foreign => "by a signal from outside the service",
+            Self::Foreign => "by a signal or an order from outside the service",
         }
     }
 }

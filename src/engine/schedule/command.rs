@@ -7,12 +7,20 @@ use super::{WaitingJob, blocker};
 use crate::engine::breaker::{Command, Preflight, Stand};
 use crate::engine::model::{Blocker, Code, Millis, Task, Who, lasting};
 
+/// From here on an end is told by the second.
+const NEAR: Millis = Millis(60_000);
+
 /// What the command has against the job; `probes` are commands that are tried out from this very call on.
 pub(super) fn blockers(command: &Command, probes: &BTreeSet<String>, job: &WaitingJob, task: &Task, now: Millis, found: &mut Vec<Blocker>) {
     let name = &command.name;
     if let Some(limit) = command.breaker.as_ref().and_then(|b| b.limited(now)) {
-        // To the minute: nobody waits for such an end by the second.
-        let left = lasting(Millis((limit.until.since(now).0 + 59_999) / 60_000 * 60_000));
+        // To the minute, until its end is near: nobody waits for such an end by the second.
+        let left = limit.until.since(now);
+        let left = lasting(if left < NEAR {
+            left
+        } else {
+            Millis((left.0 + 59_999) / 60_000 * 60_000)
+        });
         let text = format!("`{name}` has reached its usage limit, which ends in {left}: {}", limit.why);
         found.push(Blocker {
             clear: close(name),

@@ -148,7 +148,7 @@ fn lost(draft: &mut Draft<'_>, report: &RunReport) {
         let times = retry.rescues.saturating_add(1);
         // It may be this very job that ends them: nobody else is to pay for another try.
         let how = if begun {
-            "without a word: the service or the machine died, or someone killed their processes"
+            "without a word: the service or the machine died, or someone killed their processes or removed their folders"
         } else {
             "the last of them before any process of it began: the service or the machine died while it was launched"
         };
@@ -240,7 +240,10 @@ fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
     ));
     close(draft, &report.slot, false);
     draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
-    edges::one_more_failure(draft, &report.slot, &detail);
+    // Poison is parked by itself: what ends the service, or the machine, says nothing of the repository.
+    if report.end != RunEnd::Lost {
+        edges::one_more_failure(draft, &report.slot, &detail);
+    }
     let text = format!("{} (run {})", report.slot, report.run);
     let answer = Answer {
         detail: detail.clone(),

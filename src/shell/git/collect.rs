@@ -15,7 +15,7 @@ use crate::engine::model::{Millis, RunId};
 
 use super::agent;
 use super::bare::one_id;
-use super::error::{GitError, printable};
+use super::error::{GitError, printable, short_for_now};
 use super::layout::blocking;
 use super::names::{Identity, object_id};
 use super::vault::Vault;
@@ -69,7 +69,7 @@ pub struct Work<'a> {
 }
 
 /// A failure that is the agent's doing, or one of ours.
-enum Fault {
+pub(super) enum Fault {
     Agent(String),
     Ours(GitError),
 }
@@ -106,6 +106,11 @@ impl Vault {
                     return Err(GitError::io("its work cannot be taken over")(
                         std::io::ErrorKind::StorageFull.into(),
                     ));
+                }
+                Err(Fault::Agent(what)) if short_for_now(&what) => {
+                    let source = std::io::Error::other(what);
+                    let what = "its work cannot be taken over".to_owned();
+                    return Err(GitError::Io { what, source });
                 }
                 Err(Fault::Agent(why)) => return Ok(Collected::Broken { why }),
                 Err(Fault::Ours(error)) => return Err(error),
@@ -236,17 +241,8 @@ impl Vault {
 
     /// Commits what is in the work tree but not in `head`; gives `head` when that is nothing.
     async fn snapshot(&self, work: Work<'_>, head: &str, strict: bool) -> Result<String, Fault> {
-        let dir = work.dir.to_owned();
-        let nested = blocking(move || Ok(agent::nested(&dir))).await?.map_err(Fault::Agent)?;
-        let index = work.scratch.join(format!("index-{}", work.run));
-        let stale = index.clone();
-        blocking(move || {
-            for file in [stale.with_extension("lock"), stale] {
-                let _ = std::fs::remove_file(file);
-            }
-            Ok(())
-        })
-        .await?;
+        // A name of its own: a git of a service that was killed may still be writing the one before.
+        let index = work.scratch.join(format!("index-{}-{}", work.run, uuid::Uuid::now_v7().simple()));
         let with_index = |name| self.call(name).env("GIT_INDEX_FILE", &index);
         with_index("read-tree")
             .end()
@@ -254,6 +250,7 @@ impl Vault {
             .ok()
             .await
             .map_err(blame("its last commit cannot be read"))?;
+        let nested = self.absorb(work, head, &index).await?;
         let add = with_index("add")
             .work_tree(work.dir)
             .args(["-A", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"]);
@@ -283,7 +280,7 @@ fn ours(path: &str) -> bool {
 }
 
 /// git's own failure and its running out of time are the doing of what it was given to read.
-fn blame(what: &'static str) -> impl FnOnce(GitError) -> Fault {
+pub(super) fn blame(what: &'static str) -> impl FnOnce(GitError) -> Fault {
     move |error| match error {
         GitError::Failed { stderr, .. } => Fault::Agent(format!("{what}: {stderr}")),
         GitError::Timeout { .. } | GitError::TooLarge { .. } => Fault::Agent(format!("{what}: {error}")),

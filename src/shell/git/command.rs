@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 const NETWORK_TIMEOUT: Duration = Duration::from_mins(30);
 /// How much a command may print that does not say otherwise, bytes.
 const CAP: usize = 64 << 20;
+/// Signals that come from outside; of any other one the command's own input may be the reason.
+const FOREIGN: [Signal; 4] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// How much of standard error is kept, bytes.
 const STDERR_CAP: usize = 16 << 10;
 
@@ -113,7 +116,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 /// What a command answered.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// Exit status; -1 when a signal ended it.
+    /// Exit status; -1 when it ended itself by a signal.
     pub code: i32,
     /// All of standard output.
     pub stdout: Vec<u8>,
@@ -269,7 +272,7 @@ impl Call {
     /// Runs it; any exit status is an answer.
     ///
     /// # Errors
-    /// [`GitError::Io`], [`GitError::Timeout`], [`GitError::TooLarge`].
+    /// [`GitError::Io`], [`GitError::Timeout`], [`GitError::Ended`], [`GitError::TooLarge`].
     pub async fn run(mut self) -> Result<Output, GitError> {
         let name = self.name;
         let mut child = self
@@ -289,6 +292,12 @@ impl Call {
         let work = async {
             let ((), stdout, stderr) = tokio::try_join!(feed, capture(stdout, name, self.cap), excerpt(stderr, name))?;
             let status = child.wait().await.map_err(GitError::io(format!("cannot wait for `git {name}`")))?;
+            if let Some(signal) = status.signal().filter(|s| FOREIGN.iter().any(|f| *f as i32 == *s)) {
+                return Err(GitError::Ended {
+                    command: name.to_owned(),
+                    signal,
+                });
+            }
             Ok(Output {
                 code: status.code().unwrap_or(-1),
                 stdout,

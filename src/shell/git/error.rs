@@ -33,6 +33,15 @@ pub enum GitError {
         /// The limit, seconds.
         seconds: u64,
     },
+    /// The command was ended from outside, as the kernel does where memory is short, or when the machine goes down: worth
+    /// another try.
+    #[error("`git {command}` was ended by signal {signal}")]
+    Ended {
+        /// Sub-command.
+        command: String,
+        /// Which signal.
+        signal: i32,
+    },
     /// The answer is larger than the caller allows: no other try will help.
     #[error("{what} is larger than the limit of {limit} bytes")]
     TooLarge {
@@ -120,6 +129,18 @@ impl GitError {
 #[must_use]
 pub fn no_room(words: &str) -> bool {
     let said = ["No space left on device", "Disk quota exceeded", "no storage space"];
+    said.iter().any(|w| words.contains(w))
+}
+
+/// Whether the words are those of a machine that is short of something for now: memory, processes, open files.
+pub(crate) fn short_for_now(words: &str) -> bool {
+    let said = [
+        "Out of memory",
+        "out of memory",
+        "Cannot allocate memory",
+        "Resource temporarily unavailable",
+        "Too many open files",
+    ];
     said.iter().any(|w| words.contains(w))
 }
 

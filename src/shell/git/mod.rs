@@ -17,6 +17,7 @@ mod command;
 mod error;
 mod layout;
 mod names;
+mod nested;
 mod protections;
 mod push;
 mod remote;

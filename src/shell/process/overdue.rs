@@ -14,23 +14,27 @@ use super::{Alive, RunSpec, ShimRecord, Supervisor, files, names, signal, start_
 
 /// Clock ticks of `/proc` in a second: the same wherever Linux runs that this is built for.
 const TICKS: u64 = 100;
+/// Time between two looks for an order to end a run, and how much longer than its grace that may take.
+const ORDER: Duration = Duration::from_secs(5);
 /// Longest sleep: timers of the runtime stand still while the machine is suspended, deadlines do not.
 const LOOK: Duration = Duration::from_secs(60);
 
 impl Supervisor {
     /// Sees to it that a run ends whose shim does not end it, and never returns: whoever waits for the
-    /// shim learns of it. Over its deadline, its grace and this `margin`, a shim that is merely stopped
-    /// is made to go on, and ends its run as it should; after a second margin it is killed, which leaves
-    /// the run to be swept as any other whose shim is gone.
+    /// shim learns of it. Over its deadline, its grace and this `margin` (sooner after an order to end), a shim
+    /// that is merely stopped is made to go on, and ends its run as it should; after a second margin it is
+    /// killed, which leaves the run to be swept as any other whose shim is gone.
     pub async fn overdue(&self, alive: &Alive, dir: &Path, margin: Duration) -> Infallible {
         let spec = files::read_json::<RunSpec>(&dir.join(names::SPEC)).ok().flatten();
         let Some(spec) = spec else { return std::future::pending().await };
         let begun = Duration::from_millis(alive.start.saturating_mul(1000 / TICKS));
-        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        until(begun + millis(spec.deadline_ms) + millis(spec.grace_ms) + margin).await;
-        tracing::warn!(run = %spec.run, pid = alive.pid, "a run is over its deadline and its shim does nothing: it is made to go on");
-        // Nothing to one that runs.
-        let _ = signal(alive.pid, alive.start, Signal::CONT);
+        let (deadline, grace) = (millis(spec.deadline_ms), millis(spec.grace_ms));
+        let margin = tokio::select! {
+            () = until(begun + deadline + grace + margin) => margin,
+            () = ordered(dir, grace) => ORDER,
+        };
+        tracing::warn!(run = %spec.run, pid = alive.pid, "a run was to be over and its shim does nothing: it is made to go on");
+        self.go_on(alive);
         sleep(margin).await;
         // One whose run is gone only waits for room to write down how it ended: it is left alone.
         while !scope(dir).members().is_ok_and(|m| m.iter().any(|found| found.pid != alive.pid)) {
@@ -59,10 +63,29 @@ impl Supervisor {
         tokio::task::spawn_blocking(look).await.unwrap_or(false)
     }
 
+    /// Makes a shim go on that somebody has stopped; nothing to one that runs.
+    pub fn go_on(&self, alive: &Alive) {
+        let _ = signal(alive.pid, alive.start, Signal::CONT);
+    }
+
     /// Ends a shim that is [alone](Self::alone): whoever waits for it finds its run gone.
     pub fn give_up(&self, alive: &Alive) {
         let _ = signal(alive.pid, alive.start, Signal::KILL);
     }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+/// Returns when the run was ordered to end and has had its grace for it, and some time more.
+async fn ordered(dir: &Path, grace: Duration) {
+    // The shim puts aside what it has read.
+    let orders = [names::KILL, names::KILL_TAKEN].map(|name| dir.join(name));
+    while !orders.iter().any(|order| order.symlink_metadata().is_ok()) {
+        sleep(ORDER).await;
+    }
+    sleep(grace + ORDER).await;
 }
 
 /// Sleeps until this much time has passed since the machine was started.

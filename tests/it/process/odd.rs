@@ -37,6 +37,26 @@ async fn a_stopped_shim_is_made_to_go_on_past_its_deadline() {
     assert_eq!(world.tagged(), Vec::<i32>::new());
 }
 
+/// An order to end a run that its shim does not carry out is seen to long before the deadline.
+#[tokio::test]
+async fn a_stopped_shim_is_made_to_go_on_after_an_order() {
+    let world = World::new();
+    let mut spec = world.scripted("hang");
+    (spec.deadline_ms, spec.grace_ms) = (3_600_000, 100);
+    let alive = world.spawn(&spec).await;
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Stop, None)
+        .await
+        .expect("the order");
+    // Stopped again after it was told, as an agent may do that hears of its end.
+    signal(alive.pid, SIGSTOP);
+    match watched(&world, &alive, Duration::from_secs(3_600)).await {
+        Outcome::Exited(exit) => assert_eq!(exit.killed, Some(Kill::Stop)),
+        Outcome::Gone => panic!("it was to end by itself"),
+    }
+    assert_eq!(world.tagged(), Vec::<i32>::new());
+}
+
 /// ★ One that does not go on is given up with all of its run: there is nobody left who could come late.
 #[tokio::test]
 async fn a_stopped_shim_that_stays_stopped_is_given_up_and_nothing_of_it_comes_late() {

@@ -1,8 +1,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 
-use super::super::{Collected, Vault};
-use super::{BRANCH, World, accepted, broken, sh, who, write};
+use crate::engine::model::RunId;
+
+use super::super::{Collected, Git, GitError, Remote, Vault, Work};
+use super::{AT, BRANCH, World, accepted, broken, sh, who, write};
 
 fn agent_commits(world: &World, path: &str, text: &str) -> String {
     write(&world.checkout(), path, text);
@@ -185,4 +188,63 @@ async fn odd_file_names_do_not_panic() {
     assert!(wrote.iter().any(|p| p == "new\nline") && wrote.iter().any(|p| p.contains('\u{fffd}')));
     let refused = world.collect_scoped(&start, 1, &|p| p.starts_with("src/")).await;
     assert_eq!(accepted(refused).0, head, "accepted stays accepted");
+}
+
+/// Tools that lay out a project make a repository of it: its files are work like any other, committed as a link or not.
+#[tokio::test]
+async fn repositories_within_are_taken_over_as_plain_files() {
+    let world = World::new().await;
+    let start = world.begin().await;
+    let dir = world.checkout();
+    for inner in ["site", "site/themes/plain", "linked", "ignored/cache"] {
+        write(&dir.join(inner), "code.txt", inner);
+        sh(&dir.join(inner), &["init", "-q"]);
+    }
+    sh(&dir.join("linked"), &["add", "-A"]);
+    sh(&dir.join("linked"), &["commit", "-qm", "inner"]);
+    sh(&dir, &["-c", "advice.addEmbeddedRepo=false", "add", "linked"]);
+    sh(&dir, &["commit", "-qm", "a link that leads nowhere"]);
+    let (head, wrote) = accepted(world.collect(&start, 1).await);
+    assert_eq!(wrote, ["linked/code.txt", "site/code.txt", "site/themes/plain/code.txt"]);
+    let listed = sh(&world.path("vault.git"), &["ls-tree", "-r", &head]);
+    assert!(!listed.contains("160000"), "{listed}");
+    assert!(dir.join("ignored/cache/.git").is_dir(), "what is ignored is left alone");
+    // Asked again it is the same, also where nothing else was written.
+    assert_eq!(accepted(world.collect(&start, 1).await).1, wrote);
+}
+
+/// A git of ours that is ended from outside says nothing about the work: it is taken over at the next try.
+#[tokio::test]
+async fn a_git_that_is_killed_costs_no_work() {
+    let world = World::new().await;
+    let start = world.begin().await;
+    write(&world.checkout(), "src/new.txt", "new");
+    let real = Git::find().await.unwrap();
+    let (script, marker) = (world.path("git"), world.path("killed"));
+    for step in [" add ", " read-tree ", " write-tree"] {
+        let text = format!(
+            "#!/bin/sh\ncase \"$*\" in *'{step}'*) if [ ! -e {marker} ]; then : > {marker}; kill -9 $$; fi;; esac\nexec {} \"$@\"\n",
+            real.program().display(),
+            marker = marker.display(),
+        );
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let _ = std::fs::remove_file(&marker);
+        let remote = Remote::new(world.path("remote.git").to_str().unwrap(), "main", None).unwrap();
+        let git = Git::at_path(&script).await.unwrap();
+        let vault = Vault::open(git, &world.path("vault.git"), remote).await.unwrap();
+        let (dir, scratch, who) = (world.checkout(), world.path("scratch"), who());
+        let work = Work {
+            dir: &dir,
+            start: &start,
+            run: RunId(7),
+            scratch: &scratch,
+            message: "leftovers",
+            who: &who,
+            at: AT,
+        };
+        let error = vault.collect(work, &|_| true).await.unwrap_err();
+        assert!(matches!(error, GitError::Ended { signal: 9, .. }), "{step}: {error}");
+    }
+    assert_eq!(accepted(world.collect(&start, 7).await).1, ["src/new.txt"]);
 }

@@ -56,7 +56,23 @@ async fn nothing_that_an_agent_planted_is_executed() {
     std::fs::remove_file(&marker).unwrap();
 
     let (head, wrote) = accepted(world.collect(&start, 1).await);
-    assert_eq!(wrote, [".gitattributes", ".gitmodules", "docs/left.txt", "sub"]);
+    // What they hold is taken over as plain files; the submodule stays one, and what is ignored stays away.
+    let odd = "^odd[*]\\name";
+    assert_eq!(
+        wrote,
+        [
+            ".gitattributes".to_owned(),
+            ".gitmodules".to_owned(),
+            format!("{odd}/.gitattributes"),
+            format!("{odd}/inner.txt"),
+            "docs/left.txt".to_owned(),
+            "other/deep/.gitattributes".to_owned(),
+            "other/deep/inner.txt".to_owned(),
+            "src/.gitattributes".to_owned(),
+            "src/inner.txt".to_owned(),
+            "sub".to_owned(),
+        ]
+    );
     assert!(
         !marker.exists(),
         "collect executed {}",
