@@ -173,8 +173,8 @@ pub enum Command {
     Cost(super::spending::Cost),
     /// Let a task go on that its budget, or the same failure again, holds back
     Allow(super::spending::Allow),
-    /// The breaker of an agent's command
-    Breaker(super::spending::Breaker),
+    /// The breakers of agents' commands: what they hold back; closes one
+    Breaker(super::breaker::Breaker),
     /// Have the running service read its configuration and rules again: all of it is taken over, or nothing is
     Reload,
     /// Copy the data directory to a new folder, while the service works

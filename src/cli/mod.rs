@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod backup;
+pub mod breaker;
 pub mod change;
 pub mod client;
 pub mod exit;
@@ -173,7 +174,7 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Runs(args) => spending::runs(client, args, json).await,
         Command::Cost(args) => spending::cost(client, args, json).await,
         Command::Allow(args) => spending::allow(client, args, json).await,
-        Command::Breaker(args) => spending::breaker(client, &args.command, json).await,
+        Command::Breaker(args) => breaker::run(client, args.command.as_ref(), json).await,
         Command::Logs(logs) => logs::run(client, logs, json).await,
         Command::Task(task) => task::run(client, task, json).await,
         Command::Approve { item, signal, text } => decide::approve(client, item, signal.as_deref(), text.as_deref(), json).await,

@@ -9,7 +9,7 @@ use super::args::Colour;
 use super::exit::Failure;
 use super::span::ago;
 use crate::engine::model::Millis;
-use crate::shell::view::BlockerView;
+use crate::shell::view::{BlockerView, ProblemView};
 
 /// Bold.
 pub const STRONG: Style = Style::new().bold();
@@ -51,6 +51,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Tells something on standard error. Where that cannot be written nobody is told, and work goes on.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
 /// Tells a failure on standard error.
 pub fn failure(failure: &Failure) {
     if failure.error.is_empty() {
@@ -77,6 +82,12 @@ pub fn mode_style(mode: &str) -> Style {
         "cancelled" | "stopping" => FAINT,
         _ => Style::new(),
     }
+}
+
+/// Something that is wrong, on one line.
+#[must_use]
+pub fn problem(p: &ProblemView, now: Millis) -> String {
+    format!("{BAD}{}{BAD:#} {FAINT}(since {}){FAINT:#}\n", safe(&p.text), ago(p.since.0, now))
 }
 
 /// A blocker on one or two lines, indented.

@@ -25,6 +25,9 @@ pub async fn run(client: &Client, json: bool) -> Result<(), Failure> {
 
 fn text(view: &QueueView, now: Millis) -> String {
     let mut out = String::new();
+    if let Some(held) = &view.held {
+        let _ = write!(out, "{BAD}Nothing is started{BAD:#}: {}", out::problem(held, now));
+    }
     match &view.counts {
         Part::Known(counts) => {
             let words: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();

@@ -36,7 +36,7 @@ pub fn run(dir: Option<&Path>, init: bool, probe: Option<&str>) -> i32 {
         Ok(()) => 0,
         Err(error) => {
             // Read back by the service from `shim.err`.
-            eprintln!("{error}");
+            super::out::note(&error);
             1
         }
     }

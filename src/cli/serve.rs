@@ -66,7 +66,7 @@ fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
     })?;
     let mut loaded = load(&files);
     if loaded.failed() {
-        anstream::eprintln!("{}", rules::render_human(&loaded.diagnostics, &files, false));
+        out::note(&rules::render_human(&loaded.diagnostics, &files, false));
         refuse(&Failure::other("the rules have errors: nothing was started").help("`signalbox validate` shows them again"));
         return Err(failed);
     }
@@ -94,12 +94,12 @@ fn prover() -> Prover {
 
 /// Proves what was loaded, as `validate` does: what it refuses is not started.
 fn prove(loaded: &Loaded, files: &Files) -> Result<(), ExitCode> {
-    let proofs = prover().all(loaded, &BTreeSet::new(), &|words| anstream::eprintln!("{words}"));
+    let proofs = prover().all(loaded, &BTreeSet::new(), &out::note);
     let found = proof::found(&proofs, files);
     if found.is_empty() {
         return Ok(());
     }
-    anstream::eprintln!("{}", rules::render_human(&found, files, false));
+    out::note(&rules::render_human(&found, files, false));
     if !found.iter().any(|d| d.severity == Severity::Error) {
         return Ok(());
     }
@@ -110,12 +110,15 @@ fn prove(loaded: &Loaded, files: &Files) -> Result<(), ExitCode> {
     Err(ExitCode::from(u8::try_from(validate::ERRORS).unwrap_or(exit::FAILURE)))
 }
 
+/// A log that cannot be written (its disk is full, its reader gone) is lost, and nothing else: by default a failed
+/// write is told on standard error, which cannot be written either, and that ends whoever said something.
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .with_ansi(ansi);
     if json {
         log.json().init();

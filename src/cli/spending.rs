@@ -1,4 +1,4 @@
-//! `signalbox runs`, `cost`, `allow`, `breaker`: what ran, what it cost, and what lets it go on.
+//! `signalbox runs`, `cost`, `allow`: what ran, what it cost, and what lets it go on.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::exit::Failure;
 use super::out::{self, BAD, FAINT, GOOD, STRONG, Table, cell};
 use super::span::{ago, span};
 use crate::engine::model::Millis;
-use crate::shell::view::{BreakerView, BudgetView, CostView, RunView, RunsView};
+use crate::shell::view::{BudgetView, CostView, RunView, RunsView};
 
 /// Arguments of `runs`.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,24 +49,6 @@ pub struct Allow {
     /// Runs beyond its budget
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub runs: u32,
-}
-
-/// Arguments of `breaker`.
-#[derive(Debug, clap::Args)]
-pub struct Breaker {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: BreakerCommand,
-}
-
-/// A command of `breaker`.
-#[derive(Debug, clap::Subcommand)]
-pub enum BreakerCommand {
-    /// Let an agent's command be used at once, whatever failed before and whatever limit it reached
-    Close {
-        /// The command, as `why` names it
-        command: String,
-    },
 }
 
 /// Shows runs.
@@ -181,22 +163,4 @@ pub async fn allow(client: &Client, args: &Allow, as_json: bool) -> Result<(), F
     }
     let body = json!({ "usd": args.usd, "runs": args.runs, "reason": args.reason });
     send(client, &args.item, "allow", &body, as_json).await
-}
-
-/// Closes a breaker.
-///
-/// # Errors
-/// As the service answers, or when it does not.
-pub async fn breaker(client: &Client, command: &BreakerCommand, as_json: bool) -> Result<(), Failure> {
-    let BreakerCommand::Close { command } = command;
-    let view: BreakerView = client.post("/api/breakers/close", &json!({ "command": command })).await?;
-    if as_json {
-        return out::json(&view);
-    }
-    let name = out::safe(&view.command);
-    out::print(&if view.closed {
-        format!("`{name}` is used again at once")
-    } else {
-        format!("nothing held `{name}` back")
-    })
 }

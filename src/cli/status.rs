@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::exit::Failure;
-use super::out::{self, BAD, CALL, FAINT, STRONG, Table, cell, clip, mode_style, safe};
+use super::out::{self, CALL, FAINT, STRONG, Table, cell, clip, mode_style, safe};
 use super::span::ago;
 use crate::engine::model::{Containment, Millis};
 use crate::shell::view::{StatusView, TaskLine};
@@ -28,13 +28,7 @@ fn footer(view: &StatusView) -> String {
 }
 
 fn text(view: &StatusView) -> String {
-    let problems = view.problems.iter().map(|p| {
-        format!(
-            "{BAD}{}{BAD:#} {FAINT}(since {}){FAINT:#}\n",
-            safe(&p.text),
-            ago(p.since.0, view.now.0)
-        )
-    });
+    let problems = view.problems.iter().map(|p| out::problem(p, view.now.0));
     problems.collect::<String>() + tasks(view).as_str()
 }
 

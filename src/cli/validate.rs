@@ -89,9 +89,7 @@ pub fn answer(request: &Request, embedded: &Files, today: Date, color: bool) -> 
     }
     let clean = !found.iter().any(|d| d.severity == Severity::Error);
     let proofs = if clean && !request.no_proof {
-        request
-            .prover
-            .all(&loaded, &BTreeSet::new(), &|words| anstream::eprintln!("{words}"))
+        request.prover.all(&loaded, &BTreeSet::new(), &super::out::note)
     } else {
         Vec::new()
     };

@@ -144,7 +144,8 @@ impl Breaker {
                 self.streak = if limits.is_some() { 0 } else { self.streak };
                 None
             }
-            RunEnd::Exited { .. } | RunEnd::Killed(_) | RunEnd::Lost => None,
+            // What became of it here says nothing about what is behind the command.
+            RunEnd::Exited { .. } | RunEnd::NoRoom { .. } | RunEnd::Killed(_) | RunEnd::Lost => None,
         }
     }
 

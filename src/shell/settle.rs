@@ -97,6 +97,7 @@ fn scrubbed(end: RunEnd) -> RunEnd {
             detail: clean(detail),
             retry_after,
         },
+        RunEnd::NoRoom { detail } => RunEnd::NoRoom { detail: clean(detail) },
         RunEnd::Limited { detail, until } => RunEnd::Limited {
             detail: clean(detail),
             until,

@@ -150,6 +150,14 @@ fn b_q_8_an_operator_closes_a_breaker_and_the_queue_shows_it() {
     );
     assert!(breaker["pause_remaining_s"].as_i64().is_some_and(|s| s > 3000), "{queue}");
     assert_eq!(queue["resilience"]["preflight_ok"], true);
+    for list in [&["breaker"][..], &["breaker", "list"]] {
+        let shown = said(&world, list);
+        assert!(
+            shown.contains(": open since ") && shown.contains("one run tries it out in "),
+            "{shown}"
+        );
+        assert!(shown.contains(clear.split("    #").next().unwrap_or_default()), "{shown}\n{clear}");
+    }
     let words: Vec<&str> = clear.split("    #").next().unwrap_or_default().split(' ').skip(1).collect();
     assert_eq!(words[..2], ["breaker", "close"], "{clear}");
     assert!(said(&world, &words).contains("is used again at once"));

@@ -54,7 +54,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 fn fail(why: &str) -> ExitCode {
-    anstream::eprintln!("signalbox demo: {why}");
+    super::out::note(&format!("signalbox demo: {why}"));
     ExitCode::FAILURE
 }
 

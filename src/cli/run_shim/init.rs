@@ -34,7 +34,7 @@ pub(super) enum Word {
 /// Is the init of the run of `dir`, or without one of a trial. Exit status 0 when all went well.
 pub(super) fn run(dir: Option<&Path>) -> i32 {
     if std::process::id() != 1 {
-        eprintln!("this is not the first process of a namespace");
+        crate::cli::out::note("this is not the first process of a namespace");
         return 1;
     }
     // Before anything else reads there.

@@ -62,6 +62,27 @@ fn b_q_8_three_in_a_row_open_it_and_any_other_end_breaks_the_row() {
     );
 }
 
+/// A full disk is ours: it neither opens the breaker of the command, nor breaks a row, nor speaks for a probe.
+#[test]
+fn b_q_8_a_full_disk_says_nothing_about_the_command() {
+    let full = RunEnd::NoRoom {
+        detail: "the disk was full when it ended, exit 1".to_owned(),
+    };
+    let mut breaker = Breaker::default();
+    for n in 1..=5 {
+        assert_eq!(breaker.after("claude", &full, BEFORE, LIMITS, s(n)), None);
+    }
+    assert_eq!(breaker, Breaker::default());
+    for end in [&weather(), &full, &weather(), &full, &weather()] {
+        breaker.after("claude", end, BEFORE, LIMITS, s(6));
+    }
+    assert!(matches!(breaker.stand(s(6)), Stand::Open(_)), "the row goes on");
+    let mut breaker = opened();
+    breaker.probe = Some(PROBE);
+    assert_eq!(breaker.after("claude", &full, PROBE, LIMITS, s(310)), None);
+    assert!(matches!(breaker.stand(s(310)), Stand::HalfOpen(_)), "the next run tries it out");
+}
+
 #[test]
 fn b_q_8_the_probe_decides() {
     let mut breaker = opened();

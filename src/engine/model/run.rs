@@ -144,6 +144,11 @@ pub enum RunEnd {
         /// Not before this long from now, where the log said so.
         retry_after: Option<Millis>,
     },
+    /// It failed while the disk was full: tried again as weather is, but of ours, and says nothing about the command.
+    NoRoom {
+        /// Why.
+        detail: String,
+    },
     /// The usage limit of the agent's account is reached: nobody's failure, tried again when it ends.
     Limited {
         /// Why.
@@ -167,7 +172,7 @@ impl RunEnd {
             Self::NoOutput | Self::Denied { .. } => "no_output",
             Self::OutOfScope { .. } => "out_of_scope",
             Self::Permanent { .. } => "failed",
-            Self::Transient { .. } => "transient",
+            Self::Transient { .. } | Self::NoRoom { .. } => "transient",
             Self::Limited { .. } => "limited",
             Self::Killed(_) => "killed",
             Self::Lost => "lost",
@@ -183,7 +188,9 @@ impl RunEnd {
             Self::NoOutput => "the run ended well but wrote nothing that was due".to_owned(),
             Self::Denied { tools } => format!("the run ended well but wrote nothing that was due; tools were refused to it: {tools}"),
             Self::OutOfScope { paths } => format!("wrote outside its declared paths: {}", paths.join(", ")),
-            Self::Permanent { detail } | Self::Transient { detail, .. } | Self::Limited { detail, .. } => detail.clone(),
+            Self::Permanent { detail } | Self::Transient { detail, .. } | Self::NoRoom { detail } | Self::Limited { detail, .. } => {
+                detail.clone()
+            }
             Self::Killed(by) => format!("killed: {}", by.label()),
         }
     }

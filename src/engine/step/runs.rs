@@ -31,6 +31,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
         RunEnd::Ok => worked(draft, report),
         RunEnd::Exited { code, tail } => answered(draft, report, *code, tail),
         RunEnd::Transient { detail, retry_after } => weather(draft, report, detail, *retry_after, Millis(0)),
+        RunEnd::NoRoom { detail } => weather(draft, report, detail, None, Millis(0)),
         RunEnd::Limited { detail, until } => limited(draft, report, detail, *until),
         RunEnd::Lost => lost(draft, report),
         RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),

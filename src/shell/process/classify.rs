@@ -50,9 +50,8 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
     // Its log may lack the very words that say so, or the disk have room again. An agent's own result wins over them.
     let said = || report.ending.is_none() && tail.is_some_and(|tail| last(&noise(tail)).contains(DISK_FULL));
     if exit.code.is_some_and(|code| code != 0) && (exit.disk_full || said()) {
-        return RunEnd::Transient {
+        return RunEnd::NoRoom {
             detail: format!("the disk was full when it ended, exit {}", exit.code.unwrap_or_default()),
-            retry_after: None,
         };
     }
     let silent = report.ending.is_none() && !matches!(output, Output::Auto | Output::Text);
@@ -80,6 +79,7 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
                 retry_after: retry_after(&f.text, exit.ended_at).or_else(|| retry_after(noise, exit.ended_at)),
             }
         }
+        (None, _) if report.stopped.is_some() => limited(exit, report.stopped.flatten(), last(noise), detail),
         (None, _) if report::usage_limit(last(noise)).is_some() => {
             let until = report::usage_limit(last(noise)).flatten();
             limited(exit, until, last(noise), detail)
@@ -136,6 +136,10 @@ fn detail(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: O
         }
         Some(Ending::Success) => {
             how.push_str(", although the agent reports success");
+            None
+        }
+        None if report.stopped.is_some() => {
+            how.push_str(", stopped by its usage limit before it gave a result");
             None
         }
         None if matches!(output, Output::Auto | Output::Text) => None,
@@ -202,11 +206,14 @@ mod tests {
             disk_full: true,
             ..exit(1)
         };
-        assert_eq!(outcome(&noticed, "panicked"), "transient");
-        assert_eq!(
-            outcome(&exit(74), "at work\nwrite: No space left on device (os error 28)\n"),
-            "transient"
-        );
+        for (exit, tail) in [
+            (&noticed, "panicked"),
+            (&exit(74), "at work\nwrite: No space left on device (os error 28)\n"),
+        ] {
+            let end = end(exit, Some(tail), &patterns());
+            // Tried again as weather is; the breaker of the command does not count it.
+            assert!(matches!(end, RunEnd::NoRoom { .. }) && end.outcome() == "transient", "{end:?}");
+        }
         assert_eq!(outcome(&exit(0), "No space left on device"), "ok");
         // What the agent itself says of its end wins over words beside it.
         let told = r#"{"type":"result","subtype":"error_max_turns","is_error":true,"num_turns":9}"#;

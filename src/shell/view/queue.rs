@@ -10,10 +10,10 @@ use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreE
 use crate::shell::volume;
 
 use super::show::job_view;
-use super::status::{label, reasons};
+use super::status::{degraded, label, reasons};
 use super::{
-    AutoLabelView, DeferredView, DiskView, FreezeView, JobView, MaintenanceView, Part, PostDeployView, QueueView, ReconcileView,
-    SerialGateView, StopView, WaitingView,
+    AutoLabelView, DeferredView, DiskView, FreezeView, JobView, MaintenanceView, Part, PostDeployView, ProblemView, QueueView,
+    ReconcileView, SerialGateView, StopView, WaitingView,
 };
 use super::{deps, resilience};
 
@@ -26,6 +26,7 @@ const HISTORY: u32 = 10;
 pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
     let rows = service.store.queue().await;
     QueueView {
+        held: held(service),
         counts: rows.as_ref().map(counts).map_err(Clone::clone).into(),
         max_concurrency: service.config().max_concurrency,
         poll_interval,
@@ -74,6 +75,16 @@ pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
         },
         recent: recent(service).await.into(),
     }
+}
+
+/// The database out of order, a drain, or the look at a large database after a start.
+fn held(service: &Service) -> Option<ProblemView> {
+    degraded(service).or_else(|| {
+        service.held().map(|held| ProblemView {
+            text: held.text,
+            since: held.since.into(),
+        })
+    })
 }
 
 fn disk(data: &Path) -> Part<DiskView> {

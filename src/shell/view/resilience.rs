@@ -38,6 +38,9 @@ fn command(breaker: &Breaker, now: Millis) -> CommandView {
         consecutive_transient: breaker.streak,
         pause_remaining_s: until.map_or(0, |until| (until.since(now).0 + 999) / 1000).max(0),
         why: pause.or(limit).map(|p| p.why.clone()),
+        since: pause.map(|p| p.since.into()),
+        until: pause.map(|p| p.until.into()),
+        limited_since: limit.map(|l| l.since.into()),
         limited_until: limit.map(|l| l.until.into()),
     }
 }

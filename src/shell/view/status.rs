@@ -93,8 +93,16 @@ pub async fn status(service: &Service) -> Result<StatusView, StoreError> {
 }
 
 /// What a database out of order means for whoever waits.
-fn degraded(why: &str) -> String {
+fn meaning(why: &str) -> String {
     format!("{why}; until then nothing is started and nothing can be recorded, agents at work go on, and it is tried again every second")
+}
+
+/// What is wrong with the database now, and what that means; nothing while it is in order.
+pub(super) fn degraded(service: &Service) -> Option<ProblemView> {
+    service.trouble().map(|t| ProblemView {
+        text: meaning(&t.why),
+        since: t.since.into(),
+    })
 }
 
 async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
@@ -115,11 +123,12 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: held.text,
         since: held.since.into(),
     });
-    let degraded = service.trouble().map(|t| ProblemView {
-        text: degraded(&t.why),
-        since: t.since.into(),
-    });
-    let mut found: Vec<ProblemView> = degraded.into_iter().chain(chat.map(view)).chain(held).chain(rules).collect();
+    let mut found: Vec<ProblemView> = degraded(service)
+        .into_iter()
+        .chain(chat.map(view))
+        .chain(held)
+        .chain(rules)
+        .collect();
     found.extend(unheard::starts_held(service).await?);
     for project in service.projects.values() {
         let freeze = service.store.repo_by_id(project.repo).await?.freeze;
@@ -199,7 +208,7 @@ pub async fn why(service: &Service, found: &Found) -> Result<WhyView, StoreError
     if let Some(trouble) = service.trouble().filter(|_| !task.terminal()) {
         let first = BlockerView {
             code: "DEGRADED".to_owned(),
-            text: degraded(&trouble.why),
+            text: meaning(&trouble.why),
             since: trouble.since.into(),
             who: who(Who::Operator).to_owned(),
             clear: None,

@@ -559,8 +559,17 @@ shapes! {
         consecutive_transient: u32,
         /// Seconds until something is tried again.
         pause_remaining_s: i64,
-        /// Why it is open.
+        /// Why it is open, or what the usage limit in force said.
         why: Option<String>,
+        /// Since when it is open, or half open.
+        #[serde(default)]
+        since: Option<Stamp>,
+        /// When it lets one run try the command out: ahead while it is open, over while it is half open.
+        #[serde(default)]
+        until: Option<Stamp>,
+        /// Since when the usage limit in force is known.
+        #[serde(default)]
+        limited_since: Option<Stamp>,
         /// The usage limit in force ends then.
         limited_until: Option<Stamp>,
     }
@@ -634,6 +643,9 @@ shapes! {
 
     /// The queue. A block that could not be had is `{"error": …}` and breaks no other.
     struct QueueView {
+        /// Why nothing is started at all, whatever waits; absent while something may be.
+        #[serde(default)]
+        held: Option<ProblemView>,
         /// Jobs by state, zeros included.
         counts: Part<BTreeMap<String, u64>>,
         /// Runs at a time, in all.

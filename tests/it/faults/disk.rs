@@ -134,6 +134,14 @@ fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
         told.contains("free some space") && told.contains("agents at work go on"),
         "{status}"
     );
+    let queue = world.get("/queue");
+    assert!(queue["held"]["since"].is_string() && queue["held"]["text"] == told, "{queue}");
+    let shown = world.command(&["queue"]).output().expect("a command");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.starts_with("Nothing is started: ") && shown.contains("free some space"),
+        "{shown}"
+    );
     let agents = |world: &World| world.processes().iter().filter(|(_, l)| l.contains("scripted-agent")).count();
     assert!(agents(&world) >= 3, "{:?}", world.processes());
     world.let_go();
@@ -152,6 +160,7 @@ fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
     }
     assert!(world.log().contains("in order again"), "{}", world.tail());
     assert_eq!(world.ask("/health").status, 200);
+    assert!(world.get("/queue")["held"].is_null());
     world.nothing_is_left();
 }
 

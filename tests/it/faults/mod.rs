@@ -19,6 +19,7 @@
 //! | clock jumps ± 1 h | `faults::clock::*`, unit: `store::tests::clock` |
 //! | pipes, folders and devices in the place of logs, orders and records | `hostile::pipes_in_the_place_of_a_log_*`, `process::odd::pipes_in_the_place_*`, `process::odd::a_folder_in_the_place_*` |
 //! | a secret that an agent prints in every form | `canary::*`, unit: `mask::tests::*`, `run_shim::output` |
+//! | log that cannot be written | `faults::unheard::*` |
 //! | disk full at every write | `faults::disk::*`, unit: `store::tests::durability::a_full_disk_*` |
 //! | bit flips, truncated or deleted log | unit: `store::tests::opening::*` |
 //! | external reader or writer | `faults::disk::another_program_*`, unit: `store::tests::durability::another_program_*` |
@@ -43,6 +44,7 @@ mod input;
 mod processes;
 mod runs;
 mod settling;
+mod unheard;
 
 use serde_json::{Value as Json, json};
 

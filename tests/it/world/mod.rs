@@ -87,6 +87,8 @@ pub struct World {
     pub drain: bool,
     /// The program that is started as the service; the one under test where it says nothing.
     pub exe: Option<PathBuf>,
+    /// Where the service's log goes; `service.log` of the world where it says nothing.
+    pub log_to: Option<PathBuf>,
     /// Starts of the service so far.
     pub starts: u32,
     /// Starts that it may need at most.
@@ -111,6 +113,7 @@ impl World {
             crash_once: false,
             drain: false,
             exe: None,
+            log_to: None,
             starts: 0,
             most_starts: MAX_STARTS,
             prefix: prefix.to_owned(),
@@ -226,11 +229,8 @@ impl World {
             self.starts,
             self.tail()
         );
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path("service.log"))
-            .expect("a log");
+        let log = self.log_to.clone().unwrap_or_else(|| self.path("service.log"));
+        let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
         // Every world has rules of its own, and proofs are tried elsewhere.
         let exe = self.exe.clone().unwrap_or_else(|| EXE.into());
         let mut command = self.command_of(&exe, &["serve", "--no-proof"]);

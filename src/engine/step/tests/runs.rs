@@ -48,6 +48,21 @@ fn b_q_4_weather_waits_20_s_doubles_and_the_sixth_fails() {
     assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1));
 }
 
+/// A full disk is tried again as weather is, on the same budget.
+#[test]
+fn b_q_4_a_full_disk_waits_as_weather_does() {
+    let mut w = World::at("orch", "review");
+    let full = RunEnd::NoRoom {
+        detail: "the disk was full".to_owned(),
+    };
+    for seconds in [20, 40, 80, 160, 320] {
+        w.ends("reviewer", full.clone());
+        assert_eq!(w.back_in(), Some(Millis::secs(seconds)));
+    }
+    w.ends("reviewer", full);
+    assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1));
+}
+
 #[test]
 fn b_q_4_the_back_off_is_capped() {
     let rules = rules_with("orch", ", \"retry.transient\" = 20");

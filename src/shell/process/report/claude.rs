@@ -11,6 +11,8 @@ pub(super) struct Claude {
     report: Report,
     /// A usage limit that the service has told of and not taken back: when it ends, if known.
     rejected: Option<Option<Millis>>,
+    /// Nothing of the model came after that: it is what the agent ended of, should it give no result.
+    stopped: bool,
 }
 
 impl Parser for Claude {
@@ -19,11 +21,15 @@ impl Parser for Claude {
             ("system", "init") => {
                 self.report.notes.model = name(doc, "model");
                 self.report.notes.session = name(doc, "session_id");
-                self.rejected = None;
+                (self.rejected, self.stopped) = (None, false);
                 self.goes_on()
             }
             // Background work may bring another turn, which ends with a result of its own.
-            ("assistant" | "user", _) if named || doc.get("session_id").is_some() => self.goes_on(),
+            ("assistant" | "user", _) if named || doc.get("session_id").is_some() => {
+                // The agent's own words about the limit are no sign that the model answers again.
+                self.stopped &= doc.get("message").is_some_and(|m| word(m, "model") == "<synthetic>");
+                self.goes_on()
+            }
             ("rate_limit_event", _) => {
                 self.limit(doc.get("rate_limit_info").unwrap_or(&Value::Null));
                 false
@@ -38,7 +44,10 @@ impl Parser for Claude {
     }
 
     fn report(&self) -> Report {
-        self.report.clone()
+        Report {
+            stopped: self.rejected.filter(|_| self.stopped && self.report.ending.is_none()),
+            ..self.report.clone()
+        }
     }
 }
 
@@ -52,6 +61,7 @@ impl Claude {
     fn limit(&mut self, info: &Value) {
         let until = info.get("resetsAt").and_then(Value::as_i64).map(limits::epoch);
         self.rejected = (word(info, "status") == "rejected" && !info["isUsingOverage"].as_bool().unwrap_or(false)).then_some(until);
+        self.stopped = self.rejected.is_some();
     }
 
     fn result(&mut self, doc: &Value, subtype: &str) {

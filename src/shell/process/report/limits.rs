@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::Kind;
 use crate::engine::model::Millis;
+use crate::shell::process::retry_after::again;
 
 macro_rules! pattern {
     ($text:expr) => {
@@ -33,13 +34,12 @@ static LEGACY: Pattern = pattern!(r"(?i)limit reached\|\s*(\d{9,14})\b");
 static CLOCK: Pattern = pattern!(
     r"(?i)resets?\s+(?:at\s+|on\s+)?(?:(mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(?:at\s+)?(\d{1,2})(?::(\d{2}))?(?:\s*([ap])\.?m\b)?(?:\s*\(([\w/+-]+)\))?"
 );
-/// `try again in 2 days 3 hours 5 minutes`.
-static SPAN: Pattern = pattern!(r"(?i)try again in ((?:\d+ (?:days?|hours?|minutes?|seconds?)[, ]*)+)");
-static AMOUNT: Pattern = pattern!(r"(?i)(\d+) (day|hour|minute|second)");
+/// Longest wait that is counted on from now: some three years. Nobody believes it, but it is a moment.
+const SPAN_MOST: Millis = Millis::secs(100_000_000);
 
 /// How a line begins in which a service or a connection speaks, and not somebody who tells of work.
 static SERVICE: Pattern = pattern!(
-    r#"(?im)^[\s"'\[({]*(?:claude|anthropic|api|http|network|fetch|request|server|service|upstream|connection|socket|stream|overloaded|rate|too many|timed? ?out|timeout|e(?:conn|timed)\w*|error|\d{3})\b"#
+    r#"(?im)^[\s"'\[({]*(?:claude|anthropic|api|http|network|fetch|request|server|service|upstream|connection|socket|stream|overloaded|rate|too many|timed? ?out|timeout|(?:(?:connect|read|write|getaddrinfo) )?e(?:conn\w*|timed\w*|ai_again|notfound|pipe)|error|\d{3})\b"#
 );
 
 /// Whether a line of it is a service's or a connection's own error.
@@ -99,19 +99,8 @@ pub(super) fn of_text(text: &str) -> Kind {
 /// The end of a limit as words tell it, seen from `now`: a time of day is the next one, in the
 /// zone it names, else in ours.
 pub(in crate::shell::process) fn until(text: &str, now: Millis) -> Option<Millis> {
-    if let Some(found) = SPAN.as_ref().and_then(|p| p.captures_iter(text).last()) {
-        let amounts = AMOUNT.as_ref()?.captures_iter(found.get(1)?.as_str());
-        let secs = amounts.fold(0_i64, |sum, amount| {
-            let number: i64 = amount[1].parse().unwrap_or(0);
-            let unit = match amount[2].to_ascii_lowercase().as_str() {
-                "day" => 86_400,
-                "hour" => 3600,
-                "minute" => 60,
-                _ => 1,
-            };
-            sum.saturating_add(number.saturating_mul(unit))
-        });
-        return Some(now.plus(Millis::secs(secs.min(100_000_000))));
+    if let Some(span) = again(text) {
+        return Some(now.plus(span.min(SPAN_MOST)));
     }
     let found = CLOCK.as_ref()?.captures_iter(text).last()?;
     let zone = match found.get(5) {

@@ -34,6 +34,8 @@ const DENIALS_MAX: usize = 20;
 pub struct Report {
     /// Its result; `None` when there is none, or its last one was cut off.
     pub ending: Option<Ending>,
+    /// Where it gave no result: the usage limit that stopped it, and until when if that was said.
+    pub stopped: Option<Option<Millis>>,
     /// What the run cost.
     pub usage: Usage,
     /// What people may want to know besides.

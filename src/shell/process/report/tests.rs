@@ -125,6 +125,7 @@ fn usage_limits_end_at_a_time() {
             "usage limit. Try again in 2 days 3 hours 5 minutes.",
             Some(2 * 86_400 + 3 * 3600 + 300),
         ),
+        ("usage limit. Try again in 1h30m.", Some(5400)),
         ("You have hit your usage limit. resets 15:45 (UTC)", Some(3 * 3600 + 45 * 60)),
         ("resets 0:30 (UTC)", Some(12 * 3600 + 1800)),
         ("resets 24:00 (UTC)", None),
@@ -215,6 +216,67 @@ fn b_q_5_words_about_work_are_no_weather() {
     assert_eq!(end("it met a limit", r#","api_error_status":529"#), "transient", "so does a status");
 }
 
+/// B-Q 4: programs tell of a network that fails by the system's own codes.
+#[test]
+fn b_q_4_the_codes_of_a_network_that_fails_are_weather() {
+    let said = [
+        "Error: connect ECONNRESET 1.2.3.4:443",
+        "connect ECONNREFUSED 1.2.3.4:443",
+        "Error: read ETIMEDOUT",
+        "Error: getaddrinfo EAI_AGAIN api.example.com",
+        "getaddrinfo ENOTFOUND api.example.com",
+        "Error: write EPIPE",
+        "Error: socket hang up",
+        "FetchError: request to https://api.example.com/ failed, reason: socket hang up",
+        "at work\n  errno: -104,\n  code: 'ECONNRESET',\n  syscall: 'read'\n}",
+    ];
+    for text in said {
+        for output in [Output::Text, Output::Auto, Output::Claude] {
+            assert_eq!(end(Some(1), text.as_bytes(), output).outcome(), "transient", "{text} as {output:?}");
+        }
+        assert_eq!(end(Some(0), text.as_bytes(), Output::Text), RunEnd::Ok, "{text}");
+    }
+    // The agent's own result, in which the service speaks; and one in which it tells of work.
+    let told = |error: &str| {
+        let doc = serde_json::json!({"type": "result", "subtype": "error_during_execution", "is_error": true, "errors": [error]});
+        both(1, doc.to_string().as_bytes(), Output::Claude).outcome()
+    };
+    for text in said
+        .iter()
+        .filter(|text| !text.starts_with("FetchError") && !text.starts_with("at work"))
+    {
+        assert_eq!(told(text), "transient", "{text}");
+    }
+    for work in [
+        "the test of the client for ECONNRESET fails",
+        "I could not mend the socket hang up in src/http.js",
+    ] {
+        assert_eq!(told(work), "failed", "{work}");
+    }
+}
+
+/// B-Q 5: words that hold such a code, and what the model says of one, are none.
+#[test]
+fn b_q_5_a_code_in_another_word_or_in_the_models_own_words_is_no_weather() {
+    for text in [
+        "see docs/EPIPES.md",
+        "my_econnreset_test failed",
+        "error[E0425]: cannot find ETIMEDOUTS",
+    ] {
+        assert_eq!(end(Some(1), text.as_bytes(), Output::Text).outcome(), "failed", "{text}");
+    }
+    let said =
+        r#"{"type":"assistant","message":{"content":[{"type":"text","text":"the test says Error: connect ECONNREFUSED 127.0.0.1:5432"}]}}"#;
+    assert_eq!(end(Some(1), said.as_bytes(), Output::Claude).outcome(), "failed");
+    let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"done","session_id":"s"}"#;
+    let log = format!("Error: connect ECONNRESET 1.2.3.4:443\n{result}\n");
+    assert_eq!(
+        end(Some(1), log.as_bytes(), Output::Claude).outcome(),
+        "failed",
+        "it says all went well"
+    );
+}
+
 #[test]
 fn b_q_4_a_limit_in_milliseconds_is_understood() {
     let at = NOW.plus(Millis::secs(7200));
@@ -235,6 +297,68 @@ fn b_q_4_a_limit_in_milliseconds_is_understood() {
             "{end:?}"
         );
     }
+}
+
+/// B-Q 4: it told of the limit that stopped it, and had no time for a result.
+#[test]
+fn b_q_4_a_usage_limit_without_a_result_holds_until_its_end() {
+    let at = NOW.plus(Millis::secs(7200));
+    let event = |status: &str, number: i64| {
+        format!(
+            "{{\"type\":\"rate_limit_event\",\"rate_limit_info\":{{\"status\":\"{status}\",\"resetsAt\":{number},\"rateLimitType\":\"five_hour\"}},\"session_id\":\"s\"}}\n"
+        )
+    };
+    let init = "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\",\"model\":\"m\"}\n";
+    let says = |model: &str, text: &str| {
+        format!(
+            "{{\"type\":\"assistant\",\"message\":{{\"model\":\"{model}\",\"content\":[{{\"type\":\"text\",\"text\":\"{text}\"}}]}},\"session_id\":\"s\"}}\n"
+        )
+    };
+    let until = |log: &str| match both(1, log.as_bytes(), Output::Claude) {
+        RunEnd::Limited { until, .. } => Some(until),
+        _ => None,
+    };
+    let (work, own) = (says("m", "at work"), says("<synthetic>", "You have hit your limit"));
+    for number in [at.0, at.0 / 1000] {
+        let rejected = event("rejected", number);
+        for log in [
+            rejected.clone(),
+            format!("{init}{work}{rejected}"),
+            format!("{init}{work}{rejected}Error: the process ends\n"),
+            format!("{init}{rejected}{own}"),
+            format!("{init}{rejected}{own}{{\"type\":\"result\",\"subt"),
+        ] {
+            assert_eq!(until(&log), Some(at), "{log}");
+        }
+        let told = both(1, format!("{init}{rejected}").as_bytes(), Output::Claude);
+        assert!(told.detail().contains("stopped by its usage limit"), "{told:?}");
+    }
+    // It went on, a warning is none, and the next session has heard of none. Without structure the words alone count.
+    let until = |log: &str| match end(Some(1), log.as_bytes(), Output::Claude) {
+        RunEnd::Limited { until, .. } => Some(until),
+        _ => None,
+    };
+    for log in [
+        format!("{init}{}{work}", event("rejected", at.0)),
+        format!("{init}{}{}", event("rejected", at.0), event("allowed", at.0)),
+        format!("{init}{}", event("allowed_warning", at.0)),
+        format!("{init}{}{init}", event("rejected", at.0)),
+    ] {
+        assert_eq!(until(&log), None, "{log}");
+    }
+    // Without a time it is weather with the longest wait there is.
+    let timeless = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected"},"session_id":"s"}"#;
+    let end = both(1, timeless.as_bytes(), Output::Claude);
+    assert!(
+        matches!(
+            end,
+            RunEnd::Transient {
+                retry_after: Some(Millis(i64::MAX)),
+                ..
+            }
+        ),
+        "{end:?}"
+    );
 }
 
 #[test]
