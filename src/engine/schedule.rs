@@ -397,8 +397,6 @@ fn gate_waits(rules: &Ruleset, task: &Task, entered: Millis) -> Vec<Blocker> {
         "pending" => (Code::ChecksPending, Who::Itself),
         "unreachable" => (Code::ForgeUnreachable, Who::Itself),
         "waiting" => (Code::GateWait, Who::Anyone),
-        // The checks have not begun, and the rules say that this is waited for.
-        "none" if checks => (Code::ChecksPending, Who::Itself),
         _ => (Code::ChecksFailed, Who::Operator),
     };
     let clear = match who {
