@@ -8,6 +8,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::out::{self, BAD, CALL, FAINT, GOOD, STRONG};
 use super::span::ago;
+use crate::engine::breaker::closing;
 use crate::engine::model::Millis;
 use crate::shell::view::{BreakerView, CommandView, Part, QueueView, ResilienceView, Stamp, StatusView};
 
@@ -118,16 +119,7 @@ fn one(name: &str, view: &CommandView, now: Millis, out: &mut String) {
         let _ = writeln!(out, "  {}", out::safe(why));
     }
     if view.state != "closed" || view.limited_until.is_some() {
-        let _ = writeln!(out, "  {FAINT}use it at once:{FAINT:#} signalbox breaker close {}", word(name));
-    }
-}
-
-/// The name as a shell takes it for one word.
-fn word(name: &str) -> String {
-    if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', "'\\''"))
+        let _ = writeln!(out, "  {FAINT}use it at once:{FAINT:#} {}", closing(name));
     }
 }
 
@@ -196,8 +188,11 @@ mod tests {
         );
         assert!(shown(&[]).starts_with("No breaker is known"));
         assert_eq!(
-            (word("/opt/my-agent"), word("my agent's")),
-            ("/opt/my-agent".to_owned(), r"'my agent'\''s'".to_owned())
+            (closing("/opt/my-agent"), closing("my agent's")),
+            (
+                "signalbox breaker close /opt/my-agent".to_owned(),
+                r"signalbox breaker close 'my agent'\''s'".to_owned()
+            )
         );
     }
 }

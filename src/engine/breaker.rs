@@ -3,6 +3,19 @@
 
 use crate::engine::model::{Millis, RunEnd, RunId, lasting};
 
+/// The command line that lets the agent's command be used at once: an account was paid for, an outage is known to be over.
+/// A name that is no plain word stands in quotes, as a shell takes it.
+#[must_use]
+pub fn closing(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    let name = if plain {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    };
+    format!("signalbox breaker close {name}")
+}
+
 #[cfg(test)]
 mod tests;
 

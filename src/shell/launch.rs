@@ -68,9 +68,10 @@ impl LaunchError {
             Self::Tracker(TrackerError::Limited(after)) => Some(Some(*after)),
             Self::Tracker(TrackerError::Unreachable(_) | TrackerError::Denied(_))
             | Self::Git(GitError::Remote { .. } | GitError::Denied { .. } | GitError::Ended { .. })
-            | Self::Forge(HubError::Gitea(_) | HubError::Forge(ForgeError::Git(GitError::Remote { .. } | GitError::Timeout { .. }))) => {
-                Some(None)
-            }
+            | Self::Forge(
+                HubError::Gitea(_)
+                | HubError::Forge(ForgeError::Git(GitError::Remote { .. } | GitError::Timeout { .. } | GitError::Ended { .. })),
+            ) => Some(None),
             Self::Taken(_) => Some(Some(Millis(0))),
             Self::Store(_) | Self::Withdrawn(_) => None,
             // Ours, whoever met it first: the file system, git, or the shim.
@@ -503,6 +504,12 @@ mod tests {
             why: why.clone(),
         };
         assert_eq!(LaunchError::Git(away()).weather(), Some(None));
+        let killed = || GitError::Ended {
+            command: "fetch".to_owned(),
+            signal: 9,
+        };
+        assert_eq!(LaunchError::Git(killed()).weather(), Some(None));
+        assert_eq!(LaunchError::Forge(HubError::Forge(killed().into())).weather(), Some(None));
         assert_eq!(LaunchError::Forge(HubError::Forge(away().into())).weather(), Some(None));
         let missing = HubError::Forge(ForgeError::SourceMissing("/srv/shop".into()));
         assert_eq!(LaunchError::Forge(missing).weather(), None, "that does not pass by itself");

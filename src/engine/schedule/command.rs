@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{WaitingJob, blocker};
-use crate::engine::breaker::{Command, Preflight, Stand};
+use crate::engine::breaker::{Command, Preflight, Stand, closing};
 use crate::engine::model::{Blocker, Code, Millis, Task, Who, lasting};
 
 /// From here on an end is told by the second.
@@ -78,15 +78,8 @@ pub(super) fn unseen(command: &Command, job: &WaitingJob) -> Option<Blocker> {
     (command.preflight == Preflight::Unknown).then(|| blocker(Code::Preflight, text, since, Who::Itself))
 }
 
-/// The command that lets the agent's command be used at once: an account was paid for, an outage is known to be over.
 fn close(name: &str) -> Option<String> {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-    let name = if plain {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', "'\\''"))
-    };
-    Some(format!("signalbox breaker close {name}    # or wait"))
+    Some(format!("{}    # or wait", closing(name)))
 }
 
 /// Whether a job of this command would be the one that tries it out.

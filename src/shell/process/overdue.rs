@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
 use super::sweep::scope;
-use super::{Alive, RunSpec, ShimRecord, Supervisor, files, names, signal, start_time};
+use super::{Alive, KillOrder, RunSpec, ShimRecord, Supervisor, files, names, signal, start_time};
 
 /// Clock ticks of `/proc` in a second: the same wherever Linux runs that this is built for.
 const TICKS: u64 = 100;
@@ -80,12 +80,22 @@ fn millis(ms: i64) -> Duration {
 
 /// Returns when the run was ordered to end and has had its grace for it, and some time more.
 async fn ordered(dir: &Path, grace: Duration) {
-    // The shim puts aside what it has read.
+    let granted = loop {
+        match granted(dir, grace) {
+            Some(granted) => break granted,
+            None => sleep(ORDER).await,
+        }
+    };
+    sleep(granted + ORDER).await;
+}
+
+/// The time that an order to end the run gives it, else its own grace; none without an order.
+fn granted(dir: &Path, grace: Duration) -> Option<Duration> {
+    // The shim puts aside what it has read; a later order is the one that counts.
     let orders = [names::KILL, names::KILL_TAKEN].map(|name| dir.join(name));
-    while !orders.iter().any(|order| order.symlink_metadata().is_ok()) {
-        sleep(ORDER).await;
-    }
-    sleep(grace + ORDER).await;
+    let order = orders.iter().find(|order| order.symlink_metadata().is_ok())?;
+    let order = KillOrder::parse(&files::read_small(order).unwrap_or_default());
+    Some(order.grace_ms.map_or(grace, millis))
 }
 
 /// Sleeps until this much time has passed since the machine was started.
@@ -96,6 +106,29 @@ async fn until(due: Duration) {
         match due.checked_sub(now) {
             Some(left) if !left.is_zero() => sleep(left.min(LOOK)).await,
             _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn an_order_has_the_grace_that_it_names_else_that_of_the_run() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let granted = || super::granted(dir.path(), Duration::from_secs(20)).map(|d| d.as_secs());
+        assert_eq!(granted(), None);
+        for (file, text, secs) in [
+            (names::KILL_TAKEN, r#""stop""#, 20),
+            (names::KILL_TAKEN, r#"{"why":"stop","grace_ms":0}"#, 0),
+            (names::KILL, r#"{"why":"stop","grace_ms":60000}"#, 60),
+            (names::KILL, "", 20),
+        ] {
+            fs::write(dir.path().join(file), text).expect("written");
+            assert_eq!(granted(), Some(secs), "{file}: {text}");
         }
     }
 }

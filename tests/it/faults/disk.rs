@@ -299,8 +299,22 @@ fn a_real_disk_without_room_at_each_stage_of_a_run_costs_nothing() {
             "{place}: it is weather: {}",
             seen["runs"]
         );
-        for agent in ["developer", "reviewer", "tester"] {
-            assert_eq!(begun(&world, &item, agent), 1, "{place}: {agent} is paid once\n{}", world.tail());
+        // An agent that was at work on the full disk may have met it itself: that one had to be run again.
+        let met = seen["runs"].as_array().expect("runs").iter();
+        let met = met.filter(|run| {
+            run["detail"]
+                .as_str()
+                .is_some_and(|d| d.starts_with("the disk was full when it ended"))
+        });
+        let again = met.count();
+        assert!(again <= usize::from(place == "spawned"), "{place}: {}", seen["runs"]);
+        for (agent, times) in [("developer", 1 + again), ("reviewer", 1), ("tester", 1)] {
+            assert_eq!(
+                begun(&world, &item, agent),
+                times,
+                "{place}: {agent} is paid once\n{}",
+                world.tail()
+            );
         }
         assert_eq!(world.starts, 1, "{place}: {}", world.tail());
         world.nothing_is_left();
