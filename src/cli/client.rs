@@ -39,7 +39,7 @@ impl Client {
     /// # Errors
     /// When they name none, or an address that is none.
     pub fn of(global: &Global) -> Result<Self, Failure> {
-        let builder = |base: &str| http::builder(base).timeout(PATIENCE).no_proxy();
+        let builder = |base: &str| http::builder(base).no_proxy();
         if let Some(server) = &global.server {
             let base = server.trim_end_matches('/').to_owned();
             if !base.starts_with("http://") && !base.starts_with("https://") {
@@ -70,7 +70,7 @@ impl Client {
     /// # Errors
     /// As the service answers, or when it does not.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.send::<(), T>(Method::GET, path, None).await
+        self.send::<(), T>(Method::GET, path, None, PATIENCE).await
     }
 
     /// Asks for an act.
@@ -78,26 +78,38 @@ impl Client {
     /// # Errors
     /// As the service answers, or when it does not.
     pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
-        self.send(Method::POST, path, Some(body)).await
+        self.send(Method::POST, path, Some(body), PATIENCE).await
     }
 
-    async fn send<B: Serialize, T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&B>) -> Result<T, Failure> {
+    /// Asks for an act that may take as long as this.
+    ///
+    /// # Errors
+    /// As the service answers, or when it does not.
+    pub async fn post_within<B: Serialize, T: DeserializeOwned>(&self, patience: Duration, path: &str, body: &B) -> Result<T, Failure> {
+        self.send(Method::POST, path, Some(body), patience).await
+    }
+
+    async fn send<B, T>(&self, method: Method, path: &str, body: Option<&B>, patience: Duration) -> Result<T, Failure>
+    where
+        B: Serialize,
+        T: DeserializeOwned,
+    {
         let acting = method != Method::GET;
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).timeout(patience);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|e| self.unreachable(e, acting))?;
+        let answer = request.send().await.map_err(|e| self.unreachable(e, acting, patience))?;
         let status = answer.status();
         if let Some(to) = answer.headers().get(LOCATION).filter(|_| status.is_redirection()) {
             let to = to.to_str().unwrap_or("elsewhere").to_owned();
             return Err(Failure::other(format!("{} sends on to {to}: nothing was done there", self.base))
                 .help("the token goes to the named address only: give the one that answers itself in --server"));
         }
-        let bytes = answer.bytes().await.map_err(|e| self.unreachable(e, acting))?;
+        let bytes = answer.bytes().await.map_err(|e| self.unreachable(e, acting, patience))?;
         if !status.is_success() {
             return Err(refusal(status, &bytes));
         }
@@ -107,11 +119,11 @@ impl Client {
         })
     }
 
-    fn unreachable(&self, e: reqwest::Error, acting: bool) -> Failure {
+    fn unreachable(&self, e: reqwest::Error, acting: bool, patience: Duration) -> Failure {
         if e.is_timeout() {
             return Failure {
                 code: exit::NO_SERVICE,
-                ..Failure::other(format!("the service does not answer within {} s", PATIENCE.as_secs()))
+                ..Failure::other(format!("the service does not answer within {} s", patience.as_secs()))
             };
         }
         let e = e.without_url();

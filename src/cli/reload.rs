@@ -1,18 +1,22 @@
 //! `signalbox reload`: the running service reads its rules again.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::client::Client;
 use super::exit::Failure;
 use super::out;
 use crate::shell::reload::{ProjectChange, Reloaded};
 
+/// Longest wait: new rules are proved first, and each project's proof may take a minute.
+const PATIENCE: Duration = Duration::from_mins(10);
+
 /// Has the rules read again and tells what is different.
 ///
 /// # Errors
 /// The refusal: rules with errors (exit 10), tasks that would be stranded (exit 4).
 pub async fn run(client: &Client, as_json: bool) -> Result<(), Failure> {
-    let done: Reloaded = client.post("/api/reload", &serde_json::json!({})).await?;
+    let done: Reloaded = client.post_within(PATIENCE, "/api/reload", &serde_json::json!({})).await?;
     if as_json {
         return out::json(&done);
     }

@@ -21,6 +21,7 @@ use crate::shell::degraded::{self, Degraded};
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
+use crate::shell::intake::plane::Missed;
 use crate::shell::loops::{WorkError, until_all_end};
 use crate::shell::process::{Supervisor, files};
 use crate::shell::reload::Reloading;
@@ -193,6 +194,8 @@ pub struct Service {
     pub hooks: Vec<Hook>,
     /// What is wrong with the database.
     pub(super) degraded: Degraded,
+    /// Boards that could not be read since the start.
+    pub missed: Missed,
     wake: Arc<Notify>,
     /// Since when nothing new is started; 0 while it is.
     draining: AtomicI64,
@@ -270,6 +273,7 @@ impl Service {
             settling: tokio::sync::RwLock::default(),
             hooks,
             degraded: Degraded::default(),
+            missed: Missed::default(),
             wake: Arc::default(),
             draining: AtomicI64::new(0),
             rules: Mutex::new(rules),

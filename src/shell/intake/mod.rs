@@ -20,6 +20,8 @@ const BATCH: u32 = 32;
 const SAFETY_POLL: Duration = Duration::from_secs(30);
 /// Shortest time from one look to the next: under load one look serves many commits.
 const PACE: Duration = Duration::from_millis(5);
+/// The same while more waits than one look takes: who delivers waits for an answer, nobody for 2 000 deliveries a second.
+const BUSY: Duration = Duration::from_millis(16);
 /// Longest pause between two tries of a delivery.
 const PAUSE_MAX: i64 = 300_000;
 /// A delivery is given up after so many tries, most of a day: the source is down, and what it
@@ -43,30 +45,33 @@ pub enum Understood {
 
 /// Works off deliveries until `stop` is cancelled.
 pub async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let mut commits = service.store.commits();
+    let mut deliveries = service.store.deliveries();
     while !stop.is_cancelled() {
-        commits.borrow_and_update();
+        deliveries.borrow_and_update();
         let begun = tokio::time::Instant::now();
-        let nap = match look(&service).await {
-            Ok(nap) => nap,
+        let (nap, pace) = match look(&service).await {
+            Ok((nap, true)) => (nap, BUSY),
+            Ok((nap, false)) => (nap, PACE),
             Err(error) => {
                 tracing::error!(%error, "deliveries cannot be read: they wait");
-                Duration::from_secs(1)
+                (Duration::from_secs(1), PACE)
             }
         };
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = commits.changed() => {}
+            _ = deliveries.changed() => {}
             () = tokio::time::sleep(nap) => {}
         }
         // What comes in goes before what is made of it.
-        tokio::time::sleep_until(begun + PACE).await;
+        tokio::time::sleep_until(begun + pace).await;
     }
 }
 
-/// Takes up what is due; how long to sleep until the next is.
-async fn look(service: &Arc<Service>) -> Result<Duration, StoreError> {
-    for delivery in service.store.deliveries_due(clock::now(), BATCH).await? {
+/// Takes up what is due; how long to sleep until the next is, and whether there may be more than was taken.
+async fn look(service: &Arc<Service>) -> Result<(Duration, bool), StoreError> {
+    let due = service.store.deliveries_due(clock::now(), BATCH).await?;
+    let more = due.len() >= BATCH as usize;
+    for delivery in due {
         let Some(held) = service.busy.take(format!("delivery {}", delivery.id)) else {
             continue;
         };
@@ -90,7 +95,7 @@ async fn look(service: &Arc<Service>) -> Result<Duration, StoreError> {
         Duration::from_millis(due.0.saturating_sub(clock::now().0).max(0).unsigned_abs())
     });
     // What is under way is due as well: a moment's rest, or this would spin.
-    Ok(wait.clamp(Duration::from_millis(20), SAFETY_POLL))
+    Ok((wait.clamp(Duration::from_millis(20), SAFETY_POLL), more))
 }
 
 async fn one(service: &Arc<Service>, delivery: &DeliveryRow) -> Result<(), StoreError> {

@@ -23,7 +23,7 @@ use crate::shell::tracker::{Tracker, TrackerError};
 use super::Understood;
 use hint::{Hint, What};
 
-pub use catch_up::run as catch_up;
+pub use catch_up::{Missed, run as catch_up};
 pub use order::standing_orders;
 pub use sync::{take_between, take_board, turn};
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, json, list, one};
+use super::writer::About;
 use super::{Result, Store};
 use crate::engine::model::{Millis, Name};
 
@@ -95,7 +96,7 @@ impl Store {
     /// # Errors
     /// As all of the store.
     pub async fn record_delivery(&self, new: NewDelivery) -> Result<Option<i64>> {
-        self.write(move |conn| {
+        self.write_about(About::Deliveries, move |conn| {
             let mut id = insert(conn, &new)?;
             if id.is_none() && forget(conn, new.at)? > 0 {
                 // What it repeats may have been about to be forgotten.
@@ -202,7 +203,7 @@ impl Store {
     pub async fn delivery_closed(&self, read: &DeliveryRow, dealt_with: bool, why: &str, now: Millis) -> Result<()> {
         let (id, at) = (read.id, read.at.0);
         let (state, why) = (if dealt_with { "done" } else { "dropped" }, why.to_owned());
-        self.write(move |conn| {
+        self.write_about(About::Deliveries, move |conn| {
             let sql = "UPDATE deliveries SET state = ?2, why = ?3, closed_at = ?4 WHERE id = ?1 AND at = ?5 AND state = 'pending'";
             exec(conn, sql, params![id, state, why, now.0, at]).map(|_| ())
         })
@@ -215,7 +216,7 @@ impl Store {
     /// As all of the store.
     pub async fn delivery_later(&self, id: i64, why: &str, due: Millis) -> Result<()> {
         let why = why.to_owned();
-        self.write(move |conn| {
+        self.write_about(About::Deliveries, move |conn| {
             let sql = "UPDATE deliveries SET attempts = attempts + 1, why = ?2, due = ?3 WHERE id = ?1 AND state = 'pending'";
             exec(conn, sql, params![id, why, due.0]).map(|_| ())
         })
@@ -228,7 +229,7 @@ impl Store {
     /// As all of the store.
     pub async fn delivery_held(&self, id: i64, why: &str, due: Millis) -> Result<()> {
         let why = why.to_owned();
-        self.write(move |conn| {
+        self.write_about(About::Deliveries, move |conn| {
             let sql = "UPDATE deliveries SET attempts = MAX(attempts, 1), why = ?2, due = ?3 WHERE id = ?1 AND state = 'pending'";
             exec(conn, sql, params![id, why, due.0]).map(|_| ())
         })

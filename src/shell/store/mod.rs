@@ -81,6 +81,8 @@ pub use rows::{
 pub use spending::{Allowance, By, CostRow, SpentTask, day, day_ends};
 pub use tracker::{ActivityRow, CommentRow, EventMaker, IssueRow, NewComment, NewIssue};
 
+use writer::About;
+
 /// What the store answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -143,10 +145,16 @@ impl Store {
         self.0.in_order
     }
 
-    /// Counts up after every commit that changed something: look again.
+    /// Counts up after every commit that changed something besides [deliveries](Self::deliveries): look again.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.0.news.commits.clone()
+    }
+
+    /// Counts up after every commit that recorded or changed a delivery.
+    #[must_use]
+    pub fn deliveries(&self) -> watch::Receiver<u64> {
+        self.0.news.deliveries.clone()
     }
 
     /// Why the database could not be written last time; `None` again after the next commit.
@@ -193,8 +201,18 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        self.write_about(About::Work, work).await
+    }
+
+    /// Like [`Store::write`], told to those whom it is news for.
+    async fn write_about<T, F>(&self, about: About, work: F) -> Result<T>
+    where
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
         self.sound()?;
-        self.0.writer.run((), work).await.map_err(|e| e.of(&self.0.place.database))
+        let outcome = self.0.writer.run(about, (), work).await;
+        outcome.map_err(|e| e.of(&self.0.place.database))
     }
 
     /// Like [`Store::write`], for the outcome of an effect: afterwards it is no longer being carried out.
@@ -205,7 +223,7 @@ impl Store {
     {
         self.sound()?;
         let landing = effect.map(|id| self.0.in_flight.landing(id));
-        let outcome = self.0.writer.run(landing, work).await;
+        let outcome = self.0.writer.run(About::Work, landing, work).await;
         outcome.map_err(|e| e.of(&self.0.place.database))
     }
 

@@ -20,10 +20,21 @@ const BATCH: usize = 256;
 /// Requests that wait at most; more make their callers wait.
 const QUEUE: usize = 1024;
 
+/// Whom what a request changes is news for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// Tasks and all that is done for them.
+    Work,
+    /// Deliveries alone: whoever decides on tasks need not look.
+    Deliveries,
+}
+
 /// A request under way.
 trait Command: Send {
     /// Carries it out; whether it went well.
     fn run(&mut self, conn: &Connection) -> Result<()>;
+    /// Whom its changes are news for.
+    fn about(&self) -> About;
     /// Ends what lasts until the outcome is on disk.
     fn release(&mut self);
     /// Answers the caller: what `run` gave, unless the transaction came to nothing.
@@ -31,6 +42,7 @@ trait Command: Send {
 }
 
 struct Request<F, T, G> {
+    about: About,
     work: Option<F>,
     outcome: Result<T>,
     reply: oneshot::Sender<Result<T>>,
@@ -50,6 +62,10 @@ where
         self.outcome = catch_unwind(AssertUnwindSafe(|| work(conn)))
             .unwrap_or_else(|_| Err(StoreError::refused("a defect: the request panicked; the log has its message")));
         self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
+    }
+
+    fn about(&self) -> About {
+        self.about
     }
 
     fn release(&mut self) {
@@ -74,6 +90,7 @@ pub(super) struct Writer(mpsc::Sender<Message>);
 /// What the writer thread tells everyone.
 pub(super) struct News {
     pub commits: watch::Receiver<u64>,
+    pub deliveries: watch::Receiver<u64>,
     pub trouble: watch::Receiver<Option<String>>,
 }
 
@@ -82,11 +99,13 @@ impl Writer {
     pub fn start(conn: Connection, lock: Lock, data: &Path, place: Arc<Place>) -> std::io::Result<(Self, News, JoinHandle<()>)> {
         let (send, receive) = mpsc::channel(QUEUE);
         let (commits, seen) = watch::channel(0);
+        let (deliveries, heard) = watch::channel(0);
         let (trouble, troubled) = watch::channel(None);
         let data = data.to_owned();
         let state = State {
             conn,
             commits,
+            deliveries,
             trouble,
             data,
             place,
@@ -99,6 +118,7 @@ impl Writer {
             Self(send),
             News {
                 commits: seen,
+                deliveries: heard,
                 trouble: troubled,
             },
             thread,
@@ -107,7 +127,7 @@ impl Writer {
 
     /// Has `work` carried out in a transaction; answers once that is on disk. `until` is dropped
     /// then, before anyone is told of the commit — whether or not the caller still waits.
-    pub async fn run<T, F, G>(&self, until: G, work: F) -> Result<T>
+    pub async fn run<T, F, G>(&self, about: About, until: G, work: F) -> Result<T>
     where
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
         T: Send + 'static,
@@ -116,6 +136,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let (work, until) = (Some(work), Some(until));
         let request = Request {
+            about,
             work,
             outcome: Err(StoreError::Closed),
             reply,
@@ -137,6 +158,7 @@ impl Writer {
 struct State {
     conn: Connection,
     commits: watch::Sender<u64>,
+    deliveries: watch::Sender<u64>,
     trouble: watch::Sender<Option<String>>,
     data: PathBuf,
     place: Arc<Place>,
@@ -182,13 +204,17 @@ impl State {
         }
         let mut queue = batch.into_iter();
         let mut done = Vec::with_capacity(queue.len());
-        let mut changes = 0;
+        let (mut changes, mut heard) = (0, 0);
         let mut broken = None;
         for mut command in queue.by_ref() {
             let outcome = self.savepoint(command.as_mut());
+            let news = match command.about() {
+                About::Work => &mut changes,
+                About::Deliveries => &mut heard,
+            };
             done.push(command);
             match outcome {
-                Ok(n) => changes += n,
+                Ok(n) => *news += n,
                 Err(error) => {
                     broken = Some(error);
                     break;
@@ -196,7 +222,9 @@ impl State {
             }
         }
         // As late as can be: what were committed to files that lie elsewhere by now would be acknowledged and lost.
-        let broken = broken.or_else(|| self.injected(changes)).or_else(|| self.place.look().err());
+        let broken = broken
+            .or_else(|| self.injected(changes + heard))
+            .or_else(|| self.place.look().err());
         let transaction = broken.map_or_else(|| self.conn.execute_batch("COMMIT").map_err(StoreError::from), Err);
         if let Err(error) = &transaction {
             if !self.conn.is_autocommit() {
@@ -206,19 +234,28 @@ impl State {
         }
         done.iter_mut().for_each(|command| command.release());
         // A transaction that wrote nothing says nothing about the disk, and wakes nobody.
-        if transaction.is_ok() && changes > 0 {
+        if transaction.is_ok() && changes + heard > 0 {
             self.trouble.send_if_modified(|trouble| trouble.take().is_some());
-            self.commits.send_modify(|count| *count += 1);
+            self.tell(changes, heard);
         }
         done.into_iter().for_each(|command| command.answer(transaction.clone()));
         queue.collect()
+    }
+
+    /// What was changed is on disk.
+    fn tell(&self, work: u64, deliveries: u64) {
+        for (changed, ear) in [(work, &self.commits), (deliveries, &self.deliveries)] {
+            if changed > 0 {
+                ear.send_modify(|count| *count += 1);
+            }
+        }
     }
 
     /// One request in its savepoint; how many rows it changed. An error means that the whole
     /// transaction is lost, with its reason.
     fn savepoint(&self, command: &mut dyn Command) -> Result<u64> {
         let before = self.conn.total_changes();
-        self.conn.execute_batch("SAVEPOINT request")?;
+        self.conn.prepare_cached("SAVEPOINT request")?.execute([])?;
         let outcome = command.run(&self.conn);
         if let Err(error @ StoreError::Degraded { .. }) = &outcome {
             self.report(error);
@@ -230,7 +267,7 @@ impl State {
                 .unwrap_or_else(|| StoreError::refused("a request ended the transaction")));
         }
         if outcome.is_ok() {
-            self.conn.execute_batch("RELEASE request")?;
+            self.conn.prepare_cached("RELEASE request")?.execute([])?;
             return Ok(self.conn.total_changes() - before);
         }
         self.conn.execute_batch("ROLLBACK TO request; RELEASE request")?;

@@ -1,8 +1,9 @@
-//! What came from people and is not understood yet, with the true reason: deliveries that wait, starts that are held.
+//! What came from people and is not understood yet, with the true reason: deliveries that wait, starts that are held, boards
+//! on which something was missed.
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{Millis, Task, Who};
+use crate::engine::model::{Millis, Name, Task, Who};
 use crate::shell::service::Service;
 use crate::shell::store::{HeldDelivery, StoreError};
 
@@ -34,6 +35,13 @@ pub(super) async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, S
             since: first(held).into(),
         })
         .collect();
+    found.extend(service.missed.all().into_iter().map(|(project, (since, why))| ProblemView {
+        text: format!(
+            "{}; starts and other words of people may be among it; it is taken up by itself then",
+            missed(&project, &why)
+        ),
+        since: since.into(),
+    }));
     for pending in service.store.pending().await? {
         let Some(issue) = pending.target.issue.as_ref().filter(|_| pending.target.task.is_none()) else {
             continue;
@@ -58,8 +66,34 @@ pub(super) async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, S
     Ok(found)
 }
 
+/// What may hold a person's word about a task: deliveries that wait, and its board where that could not be read since the start.
+pub(super) async fn about(service: &Service, task: &Task) -> Result<Vec<BlockerView>, StoreError> {
+    let mut found: Vec<BlockerView> = deliveries(service, task).await?.into_iter().collect();
+    if let Some((since, why)) = service.missed.all().remove(&task.project) {
+        found.push(unheard(
+            format!("{}; a person's word may be among it", missed(&task.project, &why)),
+            since,
+        ));
+    }
+    Ok(found)
+}
+
+fn missed(project: &Name, why: &str) -> String {
+    format!("what changed on the board of project {project} while nobody listened cannot be read yet: {why}")
+}
+
+fn unheard(text: String, since: Millis) -> BlockerView {
+    BlockerView {
+        code: "UNHEARD".to_owned(),
+        text,
+        since: since.into(),
+        who: who(Who::Itself).to_owned(),
+        clear: None,
+    }
+}
+
 /// Deliveries that wait and name the task's issue; where none do, those that speak for its project.
-pub(super) async fn about(service: &Service, task: &Task) -> Result<Option<BlockerView>, StoreError> {
+async fn deliveries(service: &Service, task: &Task) -> Result<Option<BlockerView>, StoreError> {
     let mut held = service.store.deliveries_held_about(&task.project, &task.issue).await?;
     let own = held.iter().any(|held| held.own);
     held.retain(|held| held.own == own);
@@ -68,17 +102,12 @@ pub(super) async fn about(service: &Service, task: &Task) -> Result<Option<Block
     };
     held.retain(|held| held.peer == peer);
     let what = if own { " about this task" } else { " about its project" };
-    Ok(Some(BlockerView {
-        code: "UNHEARD".to_owned(),
-        text: format!(
-            "{}: {}; a person's word may be among them",
-            wait(held.len(), &peer, what),
-            reason(&held)
-        ),
-        since: first(&held).into(),
-        who: who(Who::Itself).to_owned(),
-        clear: None,
-    }))
+    let text = format!(
+        "{}: {}; a person's word may be among them",
+        wait(held.len(), &peer, what),
+        reason(&held)
+    );
+    Ok(Some(unheard(text, first(&held))))
 }
 
 fn wait(count: usize, peer: &str, about: &str) -> String {

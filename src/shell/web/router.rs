@@ -25,6 +25,8 @@ use super::{auth, forge, hook, logs, read, reload, spending, write};
 pub(super) const MAX_BODY: usize = 256 * 1024;
 /// Longest time until an answer begins; a long poll ends sooner.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where rules are proved first, each project's for up to a minute.
+const PROVED: Duration = Duration::from_mins(10);
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -142,7 +144,8 @@ async fn not_so() -> ApiError {
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+    let patience = if request.uri().path() == "/api/reload" { PROVED } else { PATIENCE };
+    match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,

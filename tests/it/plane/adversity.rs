@@ -40,12 +40,23 @@ fn what_was_missed_while_the_service_was_down_is_taken_up_at_its_start() {
     alice.moves(&stopped, "STOP");
     let new = alice.creates("Add another", "<p>Say hello.</p>");
     alice.moves(&new, "To Analyse");
-    // The server is away when the service comes back.
-    ground.plane.fault(Fault::once("GET", "work-items/", Kind::Status(502, json!({}))));
+    // The server is away when the service comes back, and whoever asks is told.
+    ground.plane.fault(Fault::always(Kind::Status(502, json!({}))));
     ground.world.start();
+    let told = "what changed on the board of project it while nobody listened cannot be read yet";
+    ground.world.until("that it is told", || {
+        ground.world.ask("/status").body["problems"].to_string().contains(told)
+    });
+    let why = ground.world.get("/api/tasks/ORCH-001/why");
+    let unheard = |b: &Json| b["code"] == "UNHEARD" && b["text"].as_str().is_some_and(|t| t.contains(told));
+    assert!(why["blockers"].as_array().expect("blockers").iter().any(unheard), "{why}");
+    ground.plane.mend();
     ground.world.wait_mode("ORCH-001", "cancelled");
     ground.plane.until_status(&new, "In Review");
     ground.until_log("missed meanwhile");
+    ground.world.until("that nothing is missed", || {
+        ground.world.ask("/status").body["problems"] == json!([])
+    });
 }
 
 /// The same for a standing order: a label is told of once, too.

@@ -1,9 +1,11 @@
 //! What people did on a board while the service was down, or could write nothing down. Plane repeats what nobody took for
 //! less than an hour, then it switches the webhook off: the board itself is read.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -61,15 +63,42 @@ async fn boards(service: &Arc<Service>, since: Option<Millis>, stop: &Cancellati
         }
     };
     let since = Millis(since.unwrap_or(last).0.saturating_sub(MARGIN));
-    for name in service.projects.keys() {
-        let mut pause = PAUSE;
-        while let Err(error) = one(service, name, since, stop).await {
-            tracing::warn!(project = %name, "what was missed on the board cannot be read yet: {error}");
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(PAUSE_MAX),
-            }
+    // Each board may be on a server of its own: one that does not answer holds up no other.
+    join_all(service.projects.keys().map(|name| board(service, name, since, stop))).await;
+}
+
+/// Reads one board, however often that has to be tried; until it is read, whoever asks is told why not.
+async fn board(service: &Arc<Service>, name: &Name, since: Millis, stop: &CancellationToken) {
+    let mut pause = PAUSE;
+    while let Err(error) = one(service, name, since, stop).await {
+        tracing::warn!(project = %name, "what was missed on the board cannot be read yet: {error}");
+        service.missed.note(name, clock::now(), error.to_string());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(PAUSE_MAX),
         }
+    }
+    service.missed.read(name);
+}
+
+/// Boards on which something may have been missed that cannot be read yet: since when, and why, by project.
+#[derive(Default)]
+pub struct Missed(Mutex<BTreeMap<Name, (Millis, String)>>);
+
+impl Missed {
+    fn note(&self, project: &Name, now: Millis, why: String) {
+        let mut boards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        boards.entry(project.clone()).or_insert((now, String::new())).1 = why;
+    }
+
+    fn read(&self, project: &Name) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(project);
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<Name, (Millis, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

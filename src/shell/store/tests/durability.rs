@@ -97,6 +97,32 @@ async fn only_changes_wake_those_who_follow_commits() {
     commits.changed().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_delivery_wakes_only_those_who_read_deliveries() {
+    let world = World::new().await;
+    let (mut commits, mut deliveries) = (world.store.commits(), world.store.deliveries());
+    commits.mark_unchanged();
+    deliveries.mark_unchanged();
+    let new = NewDelivery {
+        peer: Peer::Plane,
+        event: "issue".to_owned(),
+        projects: vec![],
+        body: vec![],
+        digest: "d".to_owned(),
+        again: false,
+        at: T0,
+    };
+    world.store.record_delivery(new).await.unwrap();
+    deliveries.changed().await.unwrap();
+    let due = world.store.deliveries_due(T0, 1).await.unwrap();
+    world.store.delivery_closed(&due[0], true, "", T0).await.unwrap();
+    deliveries.changed().await.unwrap();
+    assert!(!commits.has_changed().unwrap());
+    world.signal(world.issue("i1"), "start").await;
+    commits.changed().await.unwrap();
+    assert!(!deliveries.has_changed().unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_and_got_over() {
     let world = World::new().await;
