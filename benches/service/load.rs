@@ -24,9 +24,12 @@ pub fn deliver(to: SocketAddr, clients: u64, span: Duration, each: Option<Durati
     ));
     let began = Instant::now();
     let all: Vec<_> = (0..clients)
-        .map(|_| {
+        .map(|number| {
             let numbers = Arc::clone(&numbers);
-            std::thread::spawn(move || client(to, began, span, each, &numbers))
+            // One that is paced begins somewhere in its first interval, as independent senders do.
+            let offset = (number as f64 * 0.618_034).fract();
+            let pace = each.map(|each| (each, each.mul_f64(offset)));
+            std::thread::spawn(move || client(to, began, span, pace, &numbers))
         })
         .collect();
     let mut times = Vec::new();
@@ -40,16 +43,22 @@ pub fn deliver(to: SocketAddr, clients: u64, span: Duration, each: Option<Durati
     })
 }
 
-fn client(to: SocketAddr, began: Instant, span: Duration, each: Option<Duration>, numbers: &AtomicU64) -> Outcome<Vec<Duration>> {
+/// Each delivery after the one before was answered; where paced, one per `pace.0`, the first after `pace.1`.
+fn client(
+    to: SocketAddr,
+    began: Instant,
+    span: Duration,
+    pace: Option<(Duration, Duration)>,
+    numbers: &AtomicU64,
+) -> Outcome<Vec<Duration>> {
     let stream = TcpStream::connect(to)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let (mut write, mut read) = (stream.try_clone()?, BufReader::new(stream));
     let mut times = Vec::new();
-    // One that is paced begins somewhere in its first interval, as independent senders do.
-    let mut due = began + each.unwrap_or_default().mul_f64(f64::from(std::process::id() % 97) / 97.0);
+    let mut due = began + pace.map_or(Duration::ZERO, |(_, offset)| offset);
     while began.elapsed() < span {
-        if let Some(each) = each {
+        if let Some((each, _)) = pace {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             due += each;
         }

@@ -64,6 +64,14 @@ pub enum BackupError {
     /// The target exists.
     #[error("{} is there already: name a folder that is not, nothing is written over", .0.display())]
     Exists(PathBuf),
+    /// The target lies in what is copied.
+    #[error("{} lies in the data directory {}: it would be lost with it; name a folder elsewhere, best on another disk", to.display(), data.display())]
+    Within {
+        /// The target.
+        to: PathBuf,
+        /// The data directory.
+        data: PathBuf,
+    },
     /// The data directory is in use by what would be restored over.
     #[error("{} holds a database: `--replace` moves what is there aside and restores", .0.display())]
     Occupied(PathBuf),
@@ -95,6 +103,12 @@ pub fn back_up(data: &Path, to: &Path) -> Result<Manifest> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
+    if within(to, data) {
+        return Err(BackupError::Within {
+            to: to.to_owned(),
+            data: data.to_owned(),
+        });
+    }
     let partial = beside(to, "partial");
     fs::create_dir_all(&partial).map_err(failed(&partial))?;
     let made = collect(data, &partial).and_then(|manifest| {
@@ -107,6 +121,14 @@ pub fn back_up(data: &Path, to: &Path) -> Result<Manifest> {
         let _ = fs::remove_dir_all(&partial);
     }
     made
+}
+
+/// Whether a folder that is to be made would lie in the data directory, by whatever path it is named.
+fn within(to: &Path, data: &Path) -> bool {
+    let Ok(to) = std::path::absolute(to) else { return false };
+    let Ok(data) = fs::canonicalize(data) else { return false };
+    let there = to.ancestors().find_map(|above| fs::canonicalize(above).ok());
+    there.is_some_and(|there| there.starts_with(data))
 }
 
 fn collect(data: &Path, to: &Path) -> Result<Manifest> {

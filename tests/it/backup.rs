@@ -145,6 +145,12 @@ fn no_number_of_a_run_is_given_again_after_a_restore() {
 fn what_cannot_be_copied_or_put_back_is_told_and_nothing_is_changed() {
     let (mut world, _, folder) = backed_up();
     assert!(refusal(&world, &["backup", &folder]).contains("is there already"));
+    for inside in ["runs/copy", "archive/../copy"] {
+        let inside = world.data().join(inside);
+        let told = refusal(&world, &["backup", &inside.display().to_string()]);
+        assert!(told.contains("lies in the data directory"), "{told}");
+        assert!(!inside.exists() && !world.data().join("copy.partial").exists());
+    }
     lose(&mut world);
     assert!(refusal(&world, &["restore", "nowhere"]).contains("no back-up"));
     let spoil = |name: &str, how: &dyn Fn(&Path)| {
