@@ -22,6 +22,11 @@ pub enum Declared {
     Circle(Vec<String>),
 }
 
+/// What tasks that are not over wait for. In an order that the index of what lasts does not have: for that of the ids all
+/// that was ever declared would be read.
+pub(super) const ALL: &str =
+    "SELECT d.* FROM dependencies d JOIN tasks t ON t.id = d.task WHERE d.ended_at IS NULL AND t.terminal = 0 ORDER BY +d.id";
+
 impl Store {
     /// A person declares that `task` waits for the work item `on`; `event` is recorded with it.
     ///
@@ -69,8 +74,7 @@ impl Store {
 
 /// Dependencies of tasks that are not over.
 pub(super) fn all(conn: &Connection) -> Result<Vec<Dependency>> {
-    let sql = "SELECT d.* FROM dependencies d JOIN tasks t ON t.id = d.task WHERE d.ended_at IS NULL AND t.terminal = 0 ORDER BY d.id";
-    list(conn, sql, [], decode)
+    list(conn, ALL, [], decode)
 }
 
 fn decode(row: &Row<'_>) -> Result<Dependency> {

@@ -13,6 +13,9 @@ use crate::engine::model::{JobId, JobKind, JobSpec, Millis, Name, RunId, Said, S
 
 /// Jobs with what is shown of their task.
 pub(super) const SELECT: &str = "SELECT j.*, t.project FROM jobs j JOIN tasks t ON t.id = j.task";
+/// Jobs that wait. Each state has an index of its own, and `state IN (…)` would use neither: it would read all jobs that ever were.
+pub(super) const WAITING: &str =
+    "j.id IN (SELECT id FROM jobs WHERE state = 'scheduled' UNION ALL SELECT id FROM jobs WHERE state = 'queued')";
 
 impl Store {
     /// What scheduling looks at, all of one moment.
@@ -78,12 +81,7 @@ impl Store {
 }
 
 fn view(conn: &Connection) -> Result<QueueView> {
-    let waiting = list(
-        conn,
-        &format!("{SELECT} WHERE j.state IN ('scheduled', 'queued') ORDER BY j.id"),
-        [],
-        decode,
-    )?;
+    let waiting = list(conn, &format!("{SELECT} WHERE {WAITING} ORDER BY j.id"), [], decode)?;
     Ok(QueueView {
         spent: spending::of_waiting(conn, &waiting)?,
         days: spending::days(conn)?,

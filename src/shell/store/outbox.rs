@@ -11,8 +11,11 @@ use super::{Effect, Lane, NewEvent, OutboxRow, Result, Store, StoreError, Target
 use crate::engine::model::{Millis, Seq, TaskId};
 
 /// The first open row of each queue.
-const HEADS: &str = "SELECT * FROM outbox o WHERE o.state = 'open' AND NOT EXISTS \
+pub(super) const HEADS: &str = "SELECT * FROM outbox o WHERE o.state = 'open' AND NOT EXISTS \
      (SELECT 1 FROM outbox p WHERE p.state = 'open' AND p.lane = o.lane AND p.queue = o.queue AND p.id < o.id)";
+
+/// Effects that are open. In an order that their index does not have: for that of the ids all effects that ever were would be read.
+pub(super) const OPEN: &str = "SELECT * FROM outbox WHERE state = 'open' ORDER BY +id";
 
 /// Effects that are being carried out by this process, by row id, with their queues: a queue has
 /// at most one, even when a newer status has taken the place of the one under way.
@@ -191,8 +194,7 @@ impl Store {
     /// # Errors
     /// As all of the store.
     pub async fn outbox_open(&self) -> Result<Vec<OutboxRow>> {
-        self.read(|conn| list(conn, "SELECT * FROM outbox WHERE state = 'open' ORDER BY id", [], decode))
-            .await
+        self.read(|conn| list(conn, OPEN, [], decode)).await
     }
 
     /// Effects that were given up, newest first, at most `limit`.

@@ -11,7 +11,7 @@ use crate::engine::model::{Actor, AgentNotes, Body, Containment, JobId, Kill, Mi
 use crate::shell::crash;
 
 /// Runs with what is shown of their task.
-const SELECT: &str = "SELECT r.*, t.project FROM runs r JOIN tasks t ON t.id = r.task";
+pub(super) const SELECT: &str = "SELECT r.*, t.project FROM runs r JOIN tasks t ON t.id = r.task";
 
 impl Store {
     /// The run.

@@ -17,6 +17,7 @@ mod depends;
 mod durability;
 mod effects;
 mod events;
+mod growth;
 mod local;
 mod matrix;
 mod migrating;
