@@ -100,6 +100,19 @@ impl Store {
         .await
     }
 
+    /// How many tasks were cancelled, and the last of them, the newest first.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn cancelled(&self, most: u32) -> Result<(u64, Vec<Task>)> {
+        self.read(move |conn| {
+            let count: u32 = one(conn, "SELECT COUNT(*) FROM tasks WHERE phase = 'cancelled'", [])?;
+            let last = "SELECT * FROM tasks WHERE phase = 'cancelled' ORDER BY ended_at DESC, id DESC LIMIT ?1";
+            Ok((count.into(), list(conn, last, [most], decode)?))
+        })
+        .await
+    }
+
     /// The number above the highest that a work item id of the project ever ended with.
     ///
     /// # Errors

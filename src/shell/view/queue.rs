@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::engine::model::{FreezeLevel, Name, Phase, Repo, StopState, Task, TaskId};
+use crate::engine::model::{FreezeLevel, Name, Repo, StopState, Task, TaskId};
 use crate::shell::queue::in_order;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{FreezeRow, JobRow, JobState, QueueView as Rows, StoreError};
@@ -159,25 +159,18 @@ fn gate(project: &Project, repo: &Repo, history: &[FreezeRow]) -> SerialGateView
 async fn stop(service: &Service) -> Result<StopView, StoreError> {
     let with_stop = |p: &&Project| p.rules().stop.enabled && p.rules().signals.status.values().any(|s| s == "stop");
     let repos: Vec<String> = service.projects.values().filter(with_stop).map(|p| p.name.to_string()).collect();
-    let tasks = service.store.tasks(true).await?;
-    let mut cancelled: Vec<&Task> = tasks.iter().filter(|t| t.control.phase == Phase::Cancelled).collect();
-    cancelled.sort_by_key(|t| std::cmp::Reverse((t.ledger.ended_at, t.id)));
+    let (cancelled_count, cancelled) = service.store.cancelled(u32::try_from(RECENT).unwrap_or(10)).await?;
     let mut recent = Vec::new();
-    for task in cancelled.iter().take(RECENT) {
+    for task in &cancelled {
         recent.push(label(service, task).await?);
     }
-    let those = |state: StopState| {
-        tasks
-            .iter()
-            .filter(move |t| t.control.stop == state && !t.terminal())
-            .filter_map(asked)
-            .collect()
-    };
+    let tasks = service.store.tasks(false).await?;
+    let those = |state: StopState| tasks.iter().filter(move |t| t.control.stop == state).filter_map(asked).collect();
     let deferred: Vec<DeferredView> = those(StopState::Deferred);
     Ok(StopView {
         enabled: !repos.is_empty(),
         repos,
-        cancelled_count: cancelled.len() as u64,
+        cancelled_count,
         deferred_pending: deferred.len() as u64,
         deferred,
         stopping: those(StopState::Cleaning),
