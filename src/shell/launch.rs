@@ -9,7 +9,7 @@ use crate::engine::model::{Issue, JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::forge::{ForgeError, HubError};
-use crate::shell::git::{Expected, GitError, Push, no_room};
+use crate::shell::git::{Expected, GitError, Push, passes};
 use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, SpawnError, environment};
 use crate::shell::refused::{self, Peer};
 use crate::shell::service::{Project, Service};
@@ -60,6 +60,10 @@ pub enum LaunchError {
     Withdrawn(Kill),
 }
 
+/// Why mending a prompt and trying again may not be enough.
+const PINNED: &str = "a task keeps the rules that it began with: what is mended reaches it by a reload under `in_flight = \"follow\"`, then \
+                      retry; or stop it and start it anew";
+
 impl LaunchError {
     /// Whether a peer is only away or full for now, or refuses us altogether, and when it may be asked again if it said so:
     /// nothing was tried, so that nothing is used up. What a person has to mend about the task itself is no weather.
@@ -74,8 +78,8 @@ impl LaunchError {
             ) => Some(None),
             Self::Taken(_) => Some(Some(Millis(0))),
             Self::Store(_) | Self::Withdrawn(_) => None,
-            // Ours, whoever met it first: the file system, git, or the shim.
-            other => no_room(&other.to_string()).then_some(None),
+            // Ours, whoever met it first: the file system, git, or the shim. It passes.
+            other => passes(&other.to_string()).then_some(None),
         }
     }
 
@@ -333,7 +337,7 @@ async fn write_prompt(
         artefact_files: &there,
         vars: &rules.vars,
     };
-    let prompt = render::prompt(rules, &run.slot, &words).map_err(LaunchError::Refused)?;
+    let prompt = render::prompt(rules, &run.slot, &words).map_err(|why| LaunchError::Refused(format!("{why}; {PINNED}")))?;
     let context = context(task, run, job, &folder, &expects);
     write(&dir.join("prompt.md"), prompt.as_bytes()).await?;
     write(&checkout.join(TASK_FILE), prompt.as_bytes()).await?;

@@ -44,6 +44,7 @@ points! {
     in_the_middle_of_the_end: "finish", 3;
     between_two_effects: "effect", 9;
     with_a_merge_intended: "intent", 1;
+    with_the_merge_done_and_not_noted: "merged-on-disk", 1;
     with_the_merge_done: "merged", 1;
     before_the_merge_is_reported: "acted", 1;
     before_the_clean_up: "processes-gone", 1;
@@ -108,7 +109,7 @@ fn every_step_in_a_loop() {
         }
         println!("{step}: died at its first four passages, the same end each time");
     }
-    for step in ["intent", "merged", "acted"] {
+    for step in ["intent", "merged-on-disk", "merged", "acted"] {
         dies_at(step, 1);
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::engine::model::{CheckFact, Millis, RepoId, ReviewFact};
 use crate::engine::rules;
-use crate::shell::clock;
 use crate::shell::git::{Auth, Git, Identity, Remote};
 use crate::shell::refused::place;
 use crate::shell::secret::Secret;
 use crate::shell::store::{ChangeRow, ChangeState, NewChange, Store, StoreError};
+use crate::shell::{clock, crash};
 
 use super::gitea::Client;
 use super::{ForgeError, Gitea, GiteaError, LocalForge, MergeAnswer, Note, Synced};
@@ -171,7 +171,8 @@ impl Forge {
         Ok(())
     }
 
-    /// The commit that merged exactly this head of the branch, if it was merged.
+    /// The commit that merged exactly this head of the branch, if it was merged. On the local forge that is the commit by
+    /// which the default branch came to have it: what it brought is for the caller to compare.
     ///
     /// # Errors
     /// The server or the database.
@@ -181,9 +182,21 @@ impl Forge {
             Self::Local(local) => local,
         };
         let change = local.change(branch).await?;
-        Ok(change
+        if let Some(known) = change
+            .as_ref()
             .filter(|c| c.state == ChangeState::Merged && c.head == head)
-            .and_then(|c| c.merged_sha))
+            .and_then(|c| c.merged_sha.clone())
+        {
+            return Ok(Some(known));
+        }
+        // Its commits come first, its row after them: between the two the service may have died, or the disk been full.
+        let Some(commit) = local.git.merged(head).await? else {
+            return Ok(None);
+        };
+        if let Some(change) = change.filter(|c| c.state == ChangeState::Open) {
+            local.store.change_merged(local.repo, change.number, &commit, clock::now()).await?;
+        }
+        Ok(Some(commit))
     }
 
     /// Commit statuses, the latest of each context.
@@ -244,6 +257,7 @@ impl Forge {
             Self::Local(local) => local,
         };
         let answer = local.git.merge(branch, head, title, who, at).await?;
+        crash::point("merged-on-disk");
         if let MergeAnswer::Merged { commit } | MergeAnswer::AlreadyMerged { commit } = &answer
             && let Some(change) = local.change(branch).await?
         {

@@ -250,6 +250,23 @@ impl LocalForge {
         })
     }
 
+    /// The commit by which the default branch came to have `head`; none while it has it not. Up to three processes.
+    ///
+    /// # Errors
+    /// git failed.
+    pub async fn merged(&self, head: &str) -> Result<Option<String>, ForgeError> {
+        let head = object_id(head)?;
+        let Some(base) = self.bare.reference(&self.default_ref()).await? else {
+            return Ok(None);
+        };
+        match self.bare.is_ancestor(head, &base).await {
+            Ok(true) => Ok(Some(self.brought_by(head, &base).await?)),
+            // A commit that is not here was not merged here.
+            Ok(false) | Err(GitError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The commit of the default branch's first-parent line that brought `head`: the oldest of that
     /// line among the descendants of `head`, or `head` itself when it is on the line.
     async fn brought_by(&self, head: &str, base: &str) -> Result<String, ForgeError> {

@@ -15,7 +15,7 @@ use crate::engine::model::{Millis, RunId};
 
 use super::agent;
 use super::bare::one_id;
-use super::error::{GitError, printable, short_for_now};
+use super::error::{GitError, no_room, printable, short_for_now};
 use super::layout::blocking;
 use super::names::{Identity, object_id};
 use super::vault::Vault;
@@ -102,7 +102,7 @@ impl Vault {
             None => match self.gather(work, true).await {
                 Ok(head) => head,
                 // Ours, and over when there is room again, although git met it in the agent's files.
-                Err(Fault::Agent(why)) if super::no_room(&why) => {
+                Err(Fault::Agent(why)) if no_room(&why) => {
                     return Err(GitError::io("its work cannot be taken over")(
                         std::io::ErrorKind::StorageFull.into(),
                     ));

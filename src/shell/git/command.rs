@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::error::{GitError, printable};
+use super::locks;
 use super::protections::{ENVIRONMENT, NETWORK_ENVIRONMENT, PROTECTIONS};
 
 /// The oldest git that can do what is needed: `merge-tree --write-tree`, `cat-file -z`.
@@ -104,6 +105,7 @@ impl Git {
             output: None,
             timeout: TIMEOUT,
             cap: CAP,
+            ours: Vec::new(),
         }
     }
 }
@@ -149,6 +151,7 @@ pub(crate) struct Call {
     output: Option<File>,
     timeout: Duration,
     cap: usize,
+    ours: Vec<PathBuf>,
 }
 
 impl Call {
@@ -157,6 +160,12 @@ impl Call {
         let mut arg = OsString::from("--git-dir=");
         arg.push(dir);
         self.global.push(arg);
+        self.locks(dir)
+    }
+
+    /// It may lock refs of this repository of ours as well.
+    pub fn locks(mut self, dir: &Path) -> Self {
+        self.ours.push(dir.to_owned());
         self
     }
 
@@ -308,6 +317,9 @@ impl Call {
         match answer {
             Ok(Ok(output)) => {
                 group.0 = None;
+                if output.code != 0 {
+                    locks::clear(&self.ours, &String::from_utf8_lossy(&output.stderr));
+                }
                 Ok(output)
             }
             Ok(Err(error)) => Err(error),

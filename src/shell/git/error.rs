@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::locks;
+
 /// A git operation that gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -126,14 +128,22 @@ impl GitError {
 }
 
 /// Whether the words of the system, or of git, say that no room is left on a disk.
-#[must_use]
-pub fn no_room(words: &str) -> bool {
-    let said = ["No space left on device", "Disk quota exceeded", "no storage space"];
+pub(super) fn no_room(words: &str) -> bool {
+    let said = [
+        "No space left on device",
+        "Disk quota exceeded",
+        "no storage space",
+        // What git says where a write was cut short.
+        "Out of diskspace",
+        "write error",
+        "unable to write file",
+    ];
     said.iter().any(|w| words.contains(w))
 }
 
-/// Whether the words are those of a machine that is short of something for now: memory, processes, open files.
-pub(crate) fn short_for_now(words: &str) -> bool {
+/// Whether the words are those of a machine that is short of something for now: memory, processes, open files; or of a lock
+/// that somebody holds.
+pub(super) fn short_for_now(words: &str) -> bool {
     let said = [
         "Out of memory",
         "out of memory",
@@ -141,7 +151,13 @@ pub(crate) fn short_for_now(words: &str) -> bool {
         "Resource temporarily unavailable",
         "Too many open files",
     ];
-    said.iter().any(|w| words.contains(w))
+    said.iter().any(|w| words.contains(w)) || locks::held(words)
+}
+
+/// Whether the words are those of something that passes: no room, a machine that is short of something, a lock that is held.
+#[must_use]
+pub fn passes(words: &str) -> bool {
+    no_room(words) || short_for_now(words)
 }
 
 /// Text of another program as it may stand in a message: no control characters, not endless.

@@ -60,7 +60,9 @@ pub(crate) fn bare(dir: &Path, kind: Kind, head: Option<&str>) -> Result<(), Git
             None => write(&head_file, "ref: refs/heads/main\n"),
         }
     };
-    work().map_err(GitError::io(what))
+    work().map_err(GitError::io(what))?;
+    super::locks::sweep(dir);
+    Ok(())
 }
 
 /// Writes the configuration with which a path remote is read, and gives its place.

@@ -1,6 +1,7 @@
 //! Pushing and deleting task branches: compare-and-swap, never by force.
 
-use super::error::{GitError, printable};
+use super::command::{Call, Output};
+use super::error::{GitError, passes, printable};
 use super::names::{TaskBranch, object_id};
 use super::vault::Vault;
 
@@ -79,7 +80,7 @@ impl Vault {
             .args(["--porcelain", "--no-verify", "--no-follow-tags"])
             .args(lease);
         let call = call.end().args([self.remote().url(), &format!("{sha}:{full}")]);
-        let out = self.remote().reach(call, self.trust()).run().await?;
+        let out = self.send(call).await?;
         let answer = match status(&out.stdout, &full) {
             Some((b'=', _)) => Push::Same,
             Some((b' ' | b'*' | b'+', _)) if out.code == 0 => Push::Done,
@@ -101,6 +102,19 @@ impl Vault {
         let _one_at_a_time = self.fetching.lock().await;
         self.point(&format!("refs/remotes/origin/{branch}"), sha).await?;
         Ok(answer)
+    }
+
+    /// Talks to the remote. What passes by itself on its side is no answer of it.
+    async fn send(&self, call: Call) -> Result<Output, GitError> {
+        let call = match self.remote().path() {
+            Some(forge) => call.locks(&forge),
+            None => call,
+        };
+        let out = self.remote().reach(call, self.trust()).run().await?;
+        if out.code != 0 && passes(&String::from_utf8_lossy(&out.stderr)) {
+            return Err(self.remote().failed(&out.stderr));
+        }
+        Ok(out)
     }
 
     /// Whether a refused push has its reason in where the branch is now.
@@ -126,7 +140,7 @@ impl Vault {
             .args(["--porcelain", "--no-verify"])
             .arg(format!("--force-with-lease={full}:{at}"));
         let call = call.end().args([self.remote().url(), &format!(":{full}")]);
-        let out = self.remote().reach(call, self.trust()).run().await?;
+        let out = self.send(call).await?;
         let answer = match status(&out.stdout, &full) {
             Some((b'-', _)) if out.code == 0 => Deleted::Done,
             Some((_, why)) => match self.remote_branch(branch.as_str()).await? {

@@ -129,10 +129,11 @@ fn bill(conn: &Connection, by: By, since: Millis) -> Result<Vec<CostRow>> {
     };
     let usd = believed("r.usage");
     let tokens = |what: &str| format!("COALESCE(SUM(json_extract(r.usage, '$.{what}')), 0)");
+    // One that could not even be launched was no run.
     let sql = format!(
         "SELECT {key} AS key, COUNT(*) AS runs, {} AS input, {} AS output, COALESCE(SUM({usd}), 0.0) AS usd \
          FROM runs r JOIN tasks t ON t.id = r.task WHERE r.state = 'ended' AND r.kind = 'agent' AND r.ended_at >= ?1 \
-         GROUP BY 1 ORDER BY {order}",
+         AND (r.started_at IS NOT NULL OR r.usage IS NOT NULL) GROUP BY 1 ORDER BY {order}",
         tokens("input_tokens"),
         tokens("output_tokens")
     );

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{begun, done, ends, world};
 use crate::world::{World, blocked, end_of};
@@ -218,6 +219,13 @@ impl Small {
         }
     }
 
+    /// Makes so many bytes free again.
+    fn spare(&self, bytes: u64) {
+        let file = fs::File::options().write(true).open(self.0.join("fill")).expect("the file");
+        let size = file.metadata().expect("its size").len();
+        file.set_len(size.saturating_sub(bytes)).expect("cut");
+    }
+
     fn free(&self) {
         fs::remove_file(self.0.join("fill")).expect("removed");
     }
@@ -321,4 +329,27 @@ fn a_real_disk_without_room_at_each_stage_of_a_run_costs_nothing() {
         drop(world);
         drop(mounted);
     }
+}
+
+/// git does not say why it cannot write a file: that is weather all the same, and no try of the agent.
+#[test]
+fn a_disk_too_small_for_a_checkout_is_waited_out() {
+    let mut world = small();
+    let mounted = Small::mount(&world.data());
+    let Some(disk) = &mounted else { return };
+    let digest = |n: u32| hex::encode(Sha256::digest(n.to_le_bytes()));
+    let large: Vec<String> = (0..100_000).map(digest).collect();
+    world.commit_base("large.txt", &large.join("\n"));
+    world.start();
+    disk.fill();
+    disk.spare(5 << 20);
+    let item = world.new_task("Add a greeting");
+    world.until("a checkout that fails", || world.log().contains("unable to write file"));
+    disk.free();
+    let seen = done(&mut world, &item);
+    assert!(!ends(&seen).iter().any(|end| end == "failed"), "{}", seen["runs"]);
+    assert_eq!(begun(&world, &item, "developer"), 1, "{}", world.tail());
+    world.nothing_is_left();
+    drop(world);
+    drop(mounted);
 }

@@ -87,3 +87,37 @@ fn work_that_cannot_be_taken_over_is_told_once_and_taken_back() {
     assert_eq!(world.count("SELECT COUNT(*) FROM notices"), 0);
     world.nothing_is_left();
 }
+
+/// A git that was killed leaves the lock of a ref: whoever comes later waits for nobody.
+#[test]
+fn b_run_4_locks_that_a_killed_git_left_wedge_nothing() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    let branch = world.show(&item)["branch"].as_str().expect("a branch").to_owned();
+    let vault = world.data().join("vaults/1.git");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_mins(2);
+    let locks = [
+        vault.join("refs/runs/1.lock"),
+        vault.join(format!("refs/remotes/origin/{branch}.lock")),
+        world.forge().join(format!("refs/heads/{branch}.lock")),
+        world.forge().join("refs/heads/main.lock"),
+    ];
+    for lock in &locks {
+        fs::create_dir_all(lock.parent().expect("a folder")).expect("a folder");
+        fs::File::create(lock).and_then(|file| file.set_modified(old)).expect("a lock");
+    }
+    world.let_go();
+    let seen = done(&mut world, &item);
+    assert!(
+        !ends(&seen).iter().any(|end| end == "failed" || end == "transient"),
+        "{}",
+        seen["runs"]
+    );
+    assert_eq!(begun(&world, &item, "developer"), 1);
+    for lock in locks {
+        assert!(!lock.exists(), "{}", lock.display());
+    }
+    world.nothing_is_left();
+}
