@@ -342,6 +342,8 @@ fn a_task_whose_issue_is_gone_before_it_begins_is_not_worked_on() {
     let second = ground.started("Add another");
     ground.until_stage("ORCH-002", "analysis");
     ground.plane.person("alice").deletes(&second);
+    // Nobody is told of it, and what was read of an issue serves for a second.
+    std::thread::sleep(Duration::from_millis(1200));
     ground.act("ORCH-001", "stop");
     let seen = ground.world.wait_blocker("ORCH-002", "ESCALATED");
     assert!(seen.to_string().contains("its issue is gone from the board"), "{seen:#}");
