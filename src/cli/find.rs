@@ -60,11 +60,28 @@ pub fn rules(global: &Global) -> Option<PathBuf> {
 /// When the configuration cannot be read.
 pub fn socket(config: &Path) -> Result<PathBuf, Failure> {
     let text = std::fs::read_to_string(config).map_err(|e| Failure::other(format!("{} cannot be read: {e}", config.display())))?;
-    let table: toml::Table = toml::from_str(&text).map_err(|e| {
-        let first = e.message().to_owned();
-        Failure::other(format!("{} cannot be read: {first}", config.display())).help("run `signalbox validate`")
-    })?;
-    let data = table.get("data").and_then(|d| d.as_str()).unwrap_or("data");
+    let (table, broken) = match toml::from_str::<toml::Table>(&text) {
+        Ok(table) => (table, None),
+        Err(e) => (alone(&text), Some(e)),
+    };
+    let socket = in_data(config, table.get("data").and_then(|d| d.as_str()).unwrap_or("data"))?;
+    match broken {
+        // The service that runs read the file when it was right, and must be reached to stop something.
+        Some(e) if !socket.exists() => {
+            Err(Failure::other(format!("{} cannot be read: {}", config.display(), e.message())).help("run `signalbox validate`"))
+        }
+        _ => Ok(socket),
+    }
+}
+
+/// The key `data` of a file that cannot be read whole, where its line can.
+fn alone(text: &str) -> toml::Table {
+    let before_tables = text.lines().take_while(|line| !line.trim_start().starts_with('['));
+    let mut lines = before_tables.filter_map(|line| toml::from_str::<toml::Table>(line).ok());
+    lines.find(|table| table.contains_key("data")).unwrap_or_default()
+}
+
+fn in_data(config: &Path, data: &str) -> Result<PathBuf, Failure> {
     let folder = config.parent().unwrap_or(Path::new(""));
     let data = std::path::absolute(folder.join(data)).map_err(|e| Failure::other(format!("{data} is no usable path: {e}")))?;
     Ok(data.join("signalbox.sock"))
@@ -89,6 +106,26 @@ mod tests {
         std::fs::write(&near, "").unwrap();
         assert_eq!(above(&deep), Some(near.clone()));
         assert_eq!(socket(&near).unwrap(), dir.path().join("a/data/signalbox.sock"));
+    }
+
+    /// ★ A stop reaches the service while somebody edits its configuration.
+    #[test]
+    fn a_running_service_is_found_beside_a_broken_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join(FILE);
+        for (text, data) in [
+            ("data = \"run\"\nbad = [", "run"),
+            ("bad = [", "data"),
+            ("[a]\ndata = \"run\"\nbad = [", "data"),
+        ] {
+            std::fs::write(&config, text).unwrap();
+            assert!(socket(&config).unwrap_err().error.contains("cannot be read"));
+            std::fs::create_dir_all(dir.path().join(data)).unwrap();
+            let file = dir.path().join(data).join("signalbox.sock");
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(socket(&config).unwrap(), file);
+            std::fs::remove_file(&file).unwrap();
+        }
     }
 
     #[test]

@@ -126,7 +126,10 @@ impl Service {
     /// See [`ReloadError`]; nothing was changed then.
     pub async fn reload(&self, actor: &Actor) -> Result<Reloaded, ReloadError> {
         require(actor, &[Role::Operator], "reload the rules")?;
-        self.reload_by(actor).await
+        let outcome = self.reload_by(actor).await;
+        // Whoever asked may not be there any more.
+        watch::report(&format!("reload by {}", actor.label()), &outcome);
+        outcome
     }
 
     /// Reloads for whoever need not be asked: a signal of the system, a changed file.

@@ -73,12 +73,39 @@ impl Vault {
         let call = self
             .call("fetch")
             .args(["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--prune"]);
-        let call = call.end().args([self.remote.url(), "+refs/heads/*:refs/remotes/origin/*"]);
+        // By name as well: where a page of HTML comes in the place of the repository git finds no branch at all in it, and would
+        // take them all for deleted.
+        let default = format!("refs/heads/{}", self.remote.default_branch());
+        let named = format!("+{default}:refs/remotes/origin/{}", self.remote.default_branch());
+        let call = call.end().args([self.remote.url(), "+refs/heads/*:refs/remotes/origin/*", &named]);
         let out = self.remote.reach(call, &self.trust).run().await?;
         if out.code == 0 {
-            Ok(())
+            return Ok(());
+        }
+        let missing = String::from_utf8_lossy(&out.stderr).contains("couldn't find remote ref");
+        if missing && !self.has_base().await? {
+            // An empty repository, or the wrong name: whoever needs the branch is told.
+            return Ok(());
+        }
+        Err(if missing {
+            self.not_listed()
         } else {
-            Err(self.remote.failed(&out.stderr))
+            self.remote.failed(&out.stderr)
+        })
+    }
+
+    async fn has_base(&self) -> Result<bool, GitError> {
+        let base = format!("refs/remotes/origin/{}", self.remote.default_branch());
+        Ok(self.reference(&base).await?.is_some())
+    }
+
+    fn not_listed(&self) -> GitError {
+        GitError::Remote {
+            remote: self.remote.url().to_owned(),
+            why: format!(
+                "it lists no branch `{}`, which was there before: something else answers in its place, or the branch was deleted or renamed",
+                self.remote.default_branch()
+            ),
         }
     }
 
@@ -137,14 +164,19 @@ impl Vault {
             return Ok(None);
         }
         let full = format!("refs/heads/{short}");
-        let call = self.call("ls-remote").end().args([self.remote.url(), &full]);
+        let default = format!("refs/heads/{}", self.remote.default_branch());
+        let call = self.call("ls-remote").end().args([self.remote.url(), &full, &default]);
         let out = self.remote.reach(call, &self.trust).run().await?;
         if out.code != 0 {
             return Err(self.remote.failed(&out.stderr));
         }
         // The pattern also matches `x/refs/heads/…`: only the exact name counts.
         let text = String::from_utf8_lossy(&out.stdout);
-        let line = text.lines().filter_map(|l| l.split_once('\t')).find(|(_, name)| *name == full);
+        let find = |wanted: &str| text.lines().filter_map(|l| l.split_once('\t')).find(|(_, name)| *name == wanted);
+        let line = find(&full);
+        if line.is_none() && find(&default).is_none() && self.has_base().await? {
+            return Err(self.not_listed());
+        }
         line.map(|(sha, _)| object_id(sha).map(str::to_owned)).transpose()
     }
 }

@@ -124,7 +124,11 @@ async fn steps(service: &Service, row: &OutboxRow, it: &Cleaning<'_>) -> Result<
             done.deleting = true;
             keep(&done).await?;
         }
-        done.branch = Some(delete_branch(it, tip.as_deref(), foreign.as_deref(), ours).await?);
+        let branch = delete_branch(it, tip.as_deref(), foreign.as_deref(), ours).await?;
+        done.branch = Some(match landed(service, it, tip.as_deref()).await? {
+            Some(commit) => format!("{branch}; its change was merged all the same, as {commit}: its work is on the default branch"),
+            None => branch,
+        });
         crash::point("branch-gone");
         keep(&done).await?;
     }
@@ -133,6 +137,17 @@ async fn steps(service: &Service, row: &OutboxRow, it: &Cleaning<'_>) -> Result<
     report.extend(done.removed.then(|| "checkouts removed".to_owned()));
     report.extend(done.branch);
     Ok(report.join("; "))
+}
+
+/// The merge that the forge made of a task that is being stopped, though it had not been seen when the stop was carried out:
+/// a server may still work on what was asked of it when it seemed to have failed. Its change is closed by now.
+async fn landed(service: &Service, it: &Cleaning<'_>, tip: Option<&str>) -> Result<Option<String>, Failure> {
+    let Some(tip) = tip else { return Ok(None) };
+    let ledger = &it.task.ledger;
+    if ledger.stop.is_none() || ledger.ended_at.is_some() || !service.store.acted(it.task.id).await? {
+        return Ok(None);
+    }
+    Ok(it.project.forge.merged(&it.task.branch, tip).await?)
 }
 
 /// A commit in the history of `tip` that the service neither made nor began from: what a run found on

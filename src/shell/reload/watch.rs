@@ -64,7 +64,7 @@ pub async fn keep_up(service: Arc<Service>, watching: Watching, stop: Cancellati
         if let Some(watch) = &mut watch {
             watch.again();
         }
-        report(asked, service.reload_by(&Actor::Service).await);
+        report(asked, &service.reload_by(&Actor::Service).await);
     }
 }
 
@@ -85,10 +85,10 @@ async fn settle(changed: &mut mpsc::Receiver<()>) {
     }
 }
 
-fn report(asked: &str, outcome: Result<Reloaded, ReloadError>) {
+pub(super) fn report(asked: &str, outcome: &Result<Reloaded, ReloadError>) {
     match outcome {
         Ok(done)
-            if done
+            if *done
                 == Reloaded {
                     warnings: done.warnings,
                     ..Reloaded::default()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, Row, params};
 use serde_json::Value as Json;
 
-use super::codec::{Fields, exec, first, json, list, word};
+use super::codec::{Fields, exec, first, json, list, one, word};
 use super::{Effect, Lane, NewEvent, OutboxRow, Result, Store, StoreError, Target, inbox};
 use crate::engine::model::{Millis, Seq, TaskId};
 
@@ -187,6 +187,15 @@ impl Store {
     /// before. Nobody is woken by it.
     pub fn effect_release(&self, id: i64) {
         drop(self.0.in_flight.landing(id));
+    }
+
+    /// Whether an action of the task ever came so far that the forge was asked.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn acted(&self, task: TaskId) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM outbox WHERE task = ?1 AND kind = 'act' AND progress IS NOT NULL)";
+        self.read(move |conn| one(conn, sql, [task.0])).await
     }
 
     /// Effects that are neither done nor given up, oldest first.

@@ -26,6 +26,23 @@ async fn a_remote_that_is_gone_is_an_error_of_the_remote() {
     world.vault.base().await.unwrap();
 }
 
+/// As when a page of HTML comes in its place: git finds no branch in it. Nothing was deleted.
+#[tokio::test]
+async fn a_remote_that_lists_nothing_any_more_has_deleted_nothing() {
+    let world = World::new().await;
+    sh(&world.person(), &["push", "-q", "origin", "main:refs/heads/x"]);
+    world.vault.fetch().await.unwrap();
+    std::fs::rename(world.path("remote.git"), world.path("elsewhere")).unwrap();
+    sh(&world.path(""), &["init", "-q", "--bare", "remote.git"]);
+    let error = world.vault.fetch().await.unwrap_err();
+    assert!(
+        matches!(error, GitError::Remote { .. }) && error.to_string().contains("it lists no branch `main`"),
+        "{error}"
+    );
+    assert!(matches!(world.vault.remote_branch("x").await, Err(GitError::Remote { .. })));
+    assert!(world.vault.branch("x").await.unwrap().is_some(), "it is still known");
+}
+
 #[tokio::test]
 async fn fetch_follows_and_forgets_branches() {
     let world = World::new().await;

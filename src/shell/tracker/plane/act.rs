@@ -104,8 +104,12 @@ impl PlaneTracker {
             "access": "INTERNAL",
         });
         match self.write_item::<Json>(client, Method::POST, id, "comments/", body).await {
-            Ok(_) | Err(PlaneError::Exists) => Ok(()),
-            Err(error) => Err(error),
+            Err(PlaneError::Exists) => Ok(()),
+            // Without its number nobody knows that it is there; once more is one comment all the same.
+            Ok(answer) if answer.get("id").is_none_or(Json::is_null) => Err(PlaneError::Malformed {
+                why: "a comment was taken without a number".to_owned(),
+            }),
+            other => other.map(|_| ()),
         }
     }
 }
