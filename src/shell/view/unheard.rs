@@ -69,7 +69,7 @@ pub(super) async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, S
 /// What may hold a person's word about a task: deliveries that wait, and its board where that could not be read since the start.
 pub(super) async fn about(service: &Service, task: &Task) -> Result<Vec<BlockerView>, StoreError> {
     let mut found: Vec<BlockerView> = deliveries(service, task).await?.into_iter().collect();
-    if let Some((since, why)) = service.missed.all().remove(&task.project) {
+    if let Some((since, why)) = service.missed.of(&task.project) {
         found.push(unheard(
             format!("{}; a person's word may be among it", missed(&task.project, &why)),
             since,

@@ -39,3 +39,29 @@ fn b_stop_4_a_stop_ends_the_tries_of_a_merge() {
     assert_eq!(site.head("main"), before, "nothing was merged");
     assert_eq!(site.gitea.branch(&branch), None, "and it is cleaned up after");
 }
+
+/// A merge that seemed to fail, and came about after the stop had looked: whoever stopped it is told.
+#[test]
+fn b_stop_4_a_stop_tells_of_a_merge_that_came_about_all_the_same() {
+    let mut site = Site::new(Version::V1_25, "local");
+    let (item, branch) = site.at_deploy();
+    let pull = site.gitea.open_pull(&branch);
+    site.gitea.fails("POST", "/merge", 99, How::Status(504, ""));
+    // Its request stays open until the merge has come about.
+    site.gitea.fails("PATCH", "/pulls/", 99, How::Status(500, ""));
+    site.confirm(&item);
+    let world = &site.world;
+    world.until("a try that failed", || world.log().contains("an effect failed and is tried again"));
+    site.act(&item, "stop", &json!({}));
+    let world = &site.world;
+    world.until("that it is not merged any more", || world.log().contains("is not merged any more"));
+    site.gitea.person("ada").merges(pull);
+    site.gitea.mends();
+    site.world.wait_mode(&format!("{item}~1"), "cancelled");
+    let told = "its change was merged all the same, as ";
+    assert!(site.world.log().contains(told), "{}", site.world.tail());
+    let alerts = site.world.count(&format!(
+        "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{told}%'"
+    ));
+    assert_eq!(alerts, 1, "operators are told");
+}

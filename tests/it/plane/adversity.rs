@@ -333,6 +333,19 @@ fn a_task_survives_its_issue() {
     ground.world.wait_mode("ORCH-001", "done");
 }
 
+/// A comment that was taken, so to say, without a number, as a page in the server's place may take it: it is written again.
+#[test]
+fn a_comment_that_was_taken_without_a_number_is_written_again() {
+    let mut ground = Ground::laid_out("local", "");
+    for body in [json!([]), json!({}), json!(null)] {
+        ground.plane.fault(Fault::once("POST", "/comments/", Kind::Status(200, body)));
+    }
+    ground.world.start();
+    let issue = ground.started("Add a greeting");
+    ground.plane.until_comment(&issue, "waits for your confirmation");
+    assert_eq!(ground.said(&issue, "has started"), 1, "{:#?}", ground.plane.comments(&issue));
+}
+
 /// An issue that was deleted while its task waited for its first run: nobody is paid for work on nothing.
 #[test]
 fn a_task_whose_issue_is_gone_before_it_begins_is_not_worked_on() {

@@ -95,6 +95,12 @@ impl Missed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(project);
     }
 
+    /// That of one project.
+    #[must_use]
+    pub fn of(&self, project: &Name) -> Option<(Millis, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
+    }
+
     /// All of them.
     #[must_use]
     pub fn all(&self) -> BTreeMap<Name, (Millis, String)> {
