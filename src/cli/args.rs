@@ -189,18 +189,6 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Supervise one run
-    #[command(hide = true)]
-    RunShim {
-        /// The run's folder
-        dir: Option<PathBuf>,
-        /// Be the first process of the run's namespace
-        #[arg(long)]
-        init: bool,
-        /// Tell by the exit status whether this level of containment can be had
-        #[arg(long, value_name = "LEVEL")]
-        probe: Option<String>,
-    },
     /// Play an agent from a script
     #[command(hide = true)]
     ScriptedAgent {
@@ -208,6 +196,20 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+}
+
+/// Arguments of the hidden `run-shim`. Every run starts it twice, and does not wait until all other commands are put together.
+#[derive(Debug, Parser)]
+#[command(name = "signalbox run-shim")]
+pub struct RunShim {
+    /// The run's folder
+    pub dir: Option<PathBuf>,
+    /// Be the first process of the run's namespace
+    #[arg(long)]
+    pub init: bool,
+    /// Tell by the exit status whether this level of containment can be had
+    #[arg(long, value_name = "LEVEL")]
+    pub probe: Option<String>,
 }
 
 /// Arguments of `depend`.

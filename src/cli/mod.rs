@@ -41,14 +41,20 @@ use clap::{CommandFactory, Parser};
 
 use crate::shell::proof::{self, Prover};
 
-use args::{Args, Command};
+use args::{Args, Command, RunShim};
 use client::Client;
 
 /// Reads the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Args::try_parse_from(spelled(std::env::args_os())) {
-        Ok(args) => run(args),
+    let words = spelled(std::env::args_os());
+    let does = if words.get(1).is_some_and(|word| word == "run-shim") {
+        RunShim::try_parse_from(words.into_iter().skip(1)).map(shim)
+    } else {
+        Args::try_parse_from(words).map(run)
+    };
+    match does {
+        Ok(status) => status,
         Err(e) => {
             // Help and version are asked for: they go to standard output and are no failure.
             let _ = e.print();
@@ -89,7 +95,6 @@ fn run(args: Args) -> ExitCode {
         | Command::Show { origin: true, .. }
         | Command::Backup { .. }
         | Command::Restore(_)
-        | Command::RunShim { .. }
         | Command::ScriptedAgent { .. } => local(&global, command),
         other => talk(&global, &other),
     }
@@ -131,10 +136,17 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
         }
         Command::Backup { to } => told(backup::make(global, &to)),
         Command::Restore(args) => told(backup::put_back(global, &args)),
-        Command::RunShim { dir, init, probe } => run_shim::run(dir.as_deref(), init, probe.as_deref()),
         Command::ScriptedAgent { words } => crate::scripted::main(&words),
         _ => i32::from(exit::USAGE),
     };
+    code(status)
+}
+
+fn shim(args: RunShim) -> ExitCode {
+    code(run_shim::run(args.dir.as_deref(), args.init, args.probe.as_deref()))
+}
+
+fn code(status: i32) -> ExitCode {
     ExitCode::from(u8::try_from(status).unwrap_or(exit::FAILURE))
 }
 

@@ -73,7 +73,9 @@ fn head(view: &ShowView) -> String {
         let _ = writeln!(out, "  branch    {}{head}", safe(&view.branch));
     }
     if let Some(change) = &view.change {
-        let _ = writeln!(out, "  change    #{} {} into {}", change.number, change.state, safe(&change.base));
+        // One that was closed went into nothing.
+        let way = if change.state == "closed" { "against" } else { "into" };
+        let _ = writeln!(out, "  change    #{} {} {way} {}", change.number, change.state, safe(&change.base));
         // The branch of a task that was stopped is gone, or is not its own any more.
         if let Some(repository) = view
             .repository

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::model::Millis;
 use crate::shell::git::{
-    Bare, Git, GitError, Identity, Kind, MergeTree, Remote, blocking, branch_name, lay_out_bare, object_id, printable, trust,
+    Bare, Git, GitError, Identity, Kind, MergeTree, Remote, blocking, branch_name, lay_out_bare, object_id, plain_ref, printable, trust,
 };
 
 mod answers;
@@ -103,7 +103,7 @@ impl LocalForge {
         format!("refs/heads/{}", self.default_branch())
     }
 
-    /// A branch's commit. One process.
+    /// A branch's commit. No process.
     ///
     /// # Errors
     /// git failed.
@@ -115,7 +115,7 @@ impl LocalForge {
     }
 
     /// Moves the default branch forward to the source's, when that is strictly ahead. The source is
-    /// only read. Four to seven processes; none without a source.
+    /// only read. Four to five processes when it has something new, else none.
     ///
     /// # Errors
     /// The source cannot be read or lacks the branch; the forge's own repository is gone; git failed.
@@ -153,6 +153,10 @@ impl LocalForge {
     async fn fetch_source(&self) -> Result<Option<String>, ForgeError> {
         let Some((source, trust)) = &self.source else { return Ok(None) };
         let kept = format!("{SOURCE_REFS}/{}", self.default_branch());
+        let known = self.bare.reference(&kept).await?;
+        if known.is_some() && self.source_head(source).await? == known {
+            return Ok(known);
+        }
         let call = self
             .bare
             .call("fetch")
@@ -163,6 +167,18 @@ impl LocalForge {
             return Err(self.source_error(source, &out.stderr));
         }
         Ok(self.bare.reference(&kept).await?)
+    }
+
+    /// The commit of the source's default branch, where its files tell it plainly.
+    async fn source_head(&self, source: &Remote) -> Result<Option<String>, GitError> {
+        let Some(path) = source.path() else { return Ok(None) };
+        let name = self.default_ref();
+        blocking(move || {
+            let inner = path.join(".git");
+            let dir = if inner.exists() { inner } else { path };
+            Ok(plain_ref(&dir, &name))
+        })
+        .await
     }
 
     fn source_error(&self, source: &Remote, stderr: &[u8]) -> ForgeError {
@@ -184,7 +200,7 @@ impl LocalForge {
 
     /// Merges a branch into the default branch by a merge commit, if it is at `head_sha`, and if the
     /// default branch is what was merged against when the commit is put in place. The same call
-    /// after a crash finds what the first one did. Five processes.
+    /// after a crash finds what the first one did. Four processes.
     ///
     /// # Errors
     /// git failed; what the branches are is an answer.

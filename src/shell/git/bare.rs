@@ -1,22 +1,28 @@
 //! A bare repository that belongs to the service: what can be read from it.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::command::{Call, Git};
+use super::command::{Call, Git, Output};
 use super::error::GitError;
+use super::memory::Memory;
 use super::names::object_id;
+use super::refs;
 
 /// How much a listing may print, bytes: about two million paths.
 const LISTING: usize = 256 << 20;
 
-/// A bare repository of the service. Cheap to clone.
+/// A bare repository of the service. Cheap to clone; clones share what was read.
+///
+/// What is asked of objects by their ids is asked of git once while it is remembered: the processes
+/// that a method names are those of the first time.
 #[derive(Debug, Clone)]
 pub struct Bare {
     pub(super) git: Git,
     pub(super) dir: Arc<Path>,
-    subjects: Arc<Mutex<HashMap<(String, String), String>>>,
+    memory: Memory,
 }
 
 impl Bare {
@@ -25,7 +31,7 @@ impl Bare {
         Self {
             git,
             dir: Arc::from(dir),
-            subjects: Arc::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -43,8 +49,33 @@ impl Bare {
         self.git.call(name).git_dir(&self.dir)
     }
 
-    /// The commits that these refs (full names) point at. One process.
+    /// What a command answers that is told objects only by their ids, which never change what they
+    /// name: it is run once. Other exit statuses than these say that something is missing or out of
+    /// order, and are no answer to keep.
+    async fn lasting(&self, call: Call, answers: &[i32]) -> Result<Output, GitError> {
+        let key = call.words();
+        if let Some(known) = self.memory.recall(&key) {
+            return Ok(known);
+        }
+        let out = call.run().await?;
+        if answers.contains(&out.code) {
+            self.memory.keep(key, &out);
+        }
+        Ok(out)
+    }
+
+    /// The same of a command that ends with exit status 0: its standard output.
+    async fn known(&self, call: Call) -> Result<Vec<u8>, GitError> {
+        let name = call.name();
+        let out = self.lasting(call, &[0]).await?;
+        if out.code == 0 { Ok(out.stdout) } else { Err(out.failed(name)) }
+    }
+
+    /// The commits that these refs (full names) point at. No process, or one where only git knows.
     pub(crate) async fn refs(&self, names: &[&str]) -> Result<Vec<Option<String>>, GitError> {
+        if let Some(found) = refs::at(&self.dir, names) {
+            return Ok(found);
+        }
         let out = self
             .call("for-each-ref")
             .arg("--format=%(objectname) %(refname)")
@@ -61,7 +92,7 @@ impl Bare {
         Ok(names.iter().map(|n| found.get(n).map(|sha| (*sha).to_owned())).collect())
     }
 
-    /// The commit of one ref.
+    /// The commit of one ref, as [`Self::refs`].
     pub(crate) async fn reference(&self, name: &str) -> Result<Option<String>, GitError> {
         Ok(self.refs(&[name]).await?.pop().flatten())
     }
@@ -75,7 +106,8 @@ impl Bare {
         if a == b {
             return Ok(true);
         }
-        let out = self.call("merge-base").arg("--is-ancestor").end().args([a, b]).run().await?;
+        let call = self.call("merge-base").arg("--is-ancestor").end().args([a, b]);
+        let out = self.lasting(call, &[0, 1]).await?;
         match out.code {
             0 => Ok(true),
             1 => Ok(false),
@@ -88,13 +120,8 @@ impl Bare {
     /// # Errors
     /// The commit is not here.
     pub async fn tree(&self, sha: &str) -> Result<String, GitError> {
-        let out = self
-            .call("rev-parse")
-            .arg("--verify")
-            .end()
-            .arg(format!("{}^{{tree}}", object_id(sha)?))
-            .ok()
-            .await?;
+        let call = self.call("rev-parse").arg("--verify").end();
+        let out = self.known(call.arg(format!("{}^{{tree}}", object_id(sha)?))).await?;
         one_id("rev-parse", &out)
     }
 
@@ -112,7 +139,7 @@ impl Bare {
             .args(["-r", "-z"])
             .end()
             .args([object_id(sha)?, "--", &prefix]);
-        let out = call.cap(LISTING).ok().await?;
+        let out = self.known(call.cap(LISTING)).await?;
         let regular = split(&out).filter_map(|line| {
             let tab = line.iter().position(|b| *b == b'\t')?;
             let path = line.get(tab + 1..)?.strip_prefix(prefix.as_bytes())?;
@@ -135,7 +162,7 @@ impl Bare {
             .args(["-r", "-z"])
             .end()
             .args([object_id(sha)?, "--", &prefix]);
-        let out = call.cap(LISTING).ok().await?;
+        let out = self.known(call.cap(LISTING)).await?;
         let regular = split(&out).filter(|line| line.starts_with(b"100")).filter_map(|line| {
             let tab = line.iter().position(|b| *b == b'\t')?;
             let path = line.get(tab + 1..)?.strip_prefix(prefix.as_bytes())?;
@@ -150,7 +177,8 @@ impl Bare {
     /// # Errors
     /// One of the commits is not here.
     pub async fn merge_base(&self, a: &str, b: &str) -> Result<Option<String>, GitError> {
-        let out = self.call("merge-base").end().args([object_id(a)?, object_id(b)?]).run().await?;
+        let call = self.call("merge-base").end().args([object_id(a)?, object_id(b)?]);
+        let out = self.lasting(call, &[0, 1]).await?;
         match out.code {
             0 => Ok(Some(one_id("merge-base", &out.stdout)?)),
             1 => Ok(None),
@@ -169,7 +197,7 @@ impl Bare {
             .arg(format!("--max-count={max}"))
             .args(["-z", "--topo-order", "--format=%h %s"])
             .end();
-        let out = call.arg(range).cap(LISTING).ok().await?;
+        let out = self.known(call.arg(range).cap(LISTING)).await?;
         Ok(split(&out).map(|line| String::from_utf8_lossy(line).into_owned()).collect())
     }
 
@@ -182,7 +210,7 @@ impl Bare {
             .call("diff-tree")
             .args(["-r", "-z", "--no-renames", "--name-only", "--no-commit-id"])
             .end();
-        let out = call.args([object_id(from)?, object_id(to)?]).cap(LISTING).ok().await?;
+        let out = self.known(call.args([object_id(from)?, object_id(to)?]).cap(LISTING)).await?;
         Ok(split(&out).map(|p| String::from_utf8_lossy(p).into_owned()).collect())
     }
 
@@ -193,14 +221,8 @@ impl Bare {
     /// [`GitError::TooLarge`] beyond `max` bytes; the commit is not here.
     pub async fn read(&self, sha: &str, path: &str, max: usize) -> Result<Option<Vec<u8>>, GitError> {
         let Some(path) = inner_path(path) else { return Ok(None) };
-        let out = self
-            .call("ls-tree")
-            .literal()
-            .args(["-z", "-l"])
-            .end()
-            .args([object_id(sha)?, "--", path])
-            .ok()
-            .await?;
+        let call = self.call("ls-tree").literal().args(["-z", "-l"]).end();
+        let out = self.known(call.args([object_id(sha)?, "--", path])).await?;
         let Some((blob, size)) = split(&out).find_map(|line| regular(line, path.as_bytes())) else {
             return Ok(None);
         };
@@ -210,29 +232,23 @@ impl Bare {
                 limit: max,
             });
         }
-        let bytes = self.call("cat-file").args(["blob", &blob]).cap(max).ok().await?;
-        Ok(Some(bytes))
+        let call = self.call("cat-file").args(["blob", &blob]).cap(max);
+        Ok(Some(self.known(call).await?))
     }
 
     /// What the commit is about: a hash of its tree without the folder `artefacts`. Equal for two
-    /// commits exactly when everything outside that folder is equal. One process, none when asked
-    /// before.
+    /// commits exactly when everything outside that folder is equal. One process.
     ///
     /// # Errors
     /// The commit is not here.
     pub async fn subject(&self, sha: &str, artefacts: &str) -> Result<String, GitError> {
-        const REMEMBERED: usize = 8192;
-        let key = (object_id(sha)?.to_owned(), artefacts.to_owned());
-        if let Some(known) = self.subjects.lock().ok().and_then(|map| map.get(&key).cloned()) {
-            return Ok(known);
+        let key = ["subject", object_id(sha)?, artefacts].map(OsString::from).to_vec();
+        if let Some(known) = self.memory.recall(&key) {
+            return Ok(String::from_utf8_lossy(&known.stdout).into_owned());
         }
         let subject = super::subject::compute(self, sha, artefacts).await?;
-        if let Ok(mut map) = self.subjects.lock() {
-            if map.len() >= REMEMBERED {
-                map.clear();
-            }
-            map.insert(key, subject.clone());
-        }
+        let (code, stdout, stderr) = (0, subject.clone().into_bytes(), Vec::new());
+        self.memory.keep(key, &Output { code, stdout, stderr });
         Ok(subject)
     }
 }

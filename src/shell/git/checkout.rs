@@ -12,7 +12,7 @@ use super::vault::Vault;
 
 impl Vault {
     /// Makes the working copy at `dir`: `branch` checked out at `sha`, the default branch's commit
-    /// as `origin/<default>` for comparisons. Whatever was at `dir` is removed first. Two processes.
+    /// as `origin/<default>` for comparisons. Whatever was at `dir` is removed first. One process.
     ///
     /// # Errors
     /// The commit is not here; the branch's name is none; the directory cannot be removed or made.

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -253,6 +254,17 @@ impl Call {
         }
         self.timeout = NETWORK_TIMEOUT;
         self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Everything that its answer depends on besides the repository.
+    pub fn words(&self) -> Vec<OsString> {
+        let own = [OsString::from(self.name), OsString::from_vec(self.stdin.clone())];
+        own.into_iter().chain(self.global.iter().chain(&self.args).cloned()).collect()
     }
 
     fn command(&mut self) -> Command {

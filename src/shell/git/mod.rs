@@ -17,10 +17,12 @@ mod command;
 mod error;
 mod layout;
 mod locks;
+mod memory;
 mod names;
 mod nested;
 mod protections;
 mod push;
+mod refs;
 mod remote;
 mod subject;
 mod vault;
@@ -41,3 +43,4 @@ pub use write::{Joined, MergeTree};
 
 pub(crate) use error::printable;
 pub(crate) use layout::{Kind, bare as lay_out_bare, blocking, trust};
+pub(crate) use refs::plain as plain_ref;

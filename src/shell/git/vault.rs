@@ -9,6 +9,7 @@ use super::command::Git;
 use super::error::{GitError, printable};
 use super::layout::{self, Kind, blocking};
 use super::names::{branch_name, object_id};
+use super::refs;
 use super::remote::Remote;
 
 /// One repository's vault. Open it once and clone it: clones share the lock that keeps fetches
@@ -64,12 +65,15 @@ impl Vault {
     }
 
     /// Brings all branches of the remote, and forgets those that are gone there. One fetch at a
-    /// time; three processes or so.
+    /// time; three processes or so, none where the remote lies on this machine and has nothing new.
     ///
     /// # Errors
     /// [`GitError::Remote`].
     pub async fn fetch(&self) -> Result<(), GitError> {
         let _one_at_a_time = self.fetching.lock().await;
+        if self.up_to_date().await? {
+            return Ok(());
+        }
         let call = self
             .call("fetch")
             .args(["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--prune"]);
@@ -94,6 +98,17 @@ impl Vault {
         })
     }
 
+    /// Whether the very branches of a remote on this machine are here. Where only git can tell, no.
+    async fn up_to_date(&self) -> Result<bool, GitError> {
+        let Some(path) = self.remote.path() else { return Ok(false) };
+        let (dir, default) = (self.dir().to_owned(), self.remote.default_branch().to_owned());
+        blocking(move || {
+            let theirs = refs::below(&path, "refs/heads/").filter(|branches| branches.contains_key(&default));
+            Ok(theirs.is_some() && theirs == refs::below(&dir, "refs/remotes/origin/"))
+        })
+        .await
+    }
+
     async fn has_base(&self) -> Result<bool, GitError> {
         let base = format!("refs/remotes/origin/{}", self.remote.default_branch());
         Ok(self.reference(&base).await?.is_some())
@@ -109,7 +124,7 @@ impl Vault {
         }
     }
 
-    /// The default branch's commit, as last fetched. One process.
+    /// The default branch's commit, as last fetched. As [`Bare::refs`].
     ///
     /// # Errors
     /// [`GitError::NoBranch`]: the repository is empty or the name is wrong.
@@ -123,7 +138,7 @@ impl Vault {
     }
 
     /// A branch's commit, as last fetched or pushed; `None` when there is none, also for names that
-    /// no branch can have. One process.
+    /// no branch can have. As [`Bare::refs`].
     ///
     /// # Errors
     /// The vault cannot be read.
@@ -155,7 +170,7 @@ impl Vault {
             .collect())
     }
 
-    /// A branch's commit, asked of the remote now. Two processes or so.
+    /// A branch's commit, asked of the remote now. Two processes or so, none where its files tell it.
     ///
     /// # Errors
     /// [`GitError::Remote`].
@@ -165,6 +180,14 @@ impl Vault {
         }
         let full = format!("refs/heads/{short}");
         let default = format!("refs/heads/{}", self.remote.default_branch());
+        if let Some(path) = self.remote.path() {
+            let (full, default) = (full.clone(), default.clone());
+            let plain = blocking(move || Ok(refs::at(&path, &[&full, &default]))).await?;
+            // Without a default branch it is looked at more closely.
+            if let Some([branch, Some(_)]) = plain.as_deref() {
+                return Ok(branch.clone());
+            }
+        }
         let call = self.call("ls-remote").end().args([self.remote.url(), &full, &default]);
         let out = self.remote.reach(call, &self.trust).run().await?;
         if out.code != 0 {

@@ -17,21 +17,21 @@ const HELD_SHOWN: usize = 5;
 
 /// Deliveries that wait, by who sent them, and starts of issues that have no task yet.
 pub(super) async fn starts_held(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
-    let mut by_peer: BTreeMap<String, Vec<HeldDelivery>> = BTreeMap::new();
+    let mut by_peer: BTreeMap<(String, String), Vec<HeldDelivery>> = BTreeMap::new();
     for held in service.store.deliveries_held().await? {
-        by_peer.entry(held.peer.clone()).or_default().push(held);
+        by_peer.entry((held.peer.clone(), spoken_for(&held))).or_default().push(held);
     }
-    let text = |peer: &str, held: &[HeldDelivery]| {
+    let text = |peer: &str, projects: &str, held: &[HeldDelivery]| {
         format!(
             "{}: {}; starts and other words of people may be among them; they are taken up by themselves then",
-            wait(held.len(), peer, ""),
+            wait(held.len(), peer, projects),
             reason(held)
         )
     };
     let mut found: Vec<ProblemView> = by_peer
         .iter()
-        .map(|(peer, held)| ProblemView {
-            text: text(peer, held),
+        .map(|((peer, projects), held)| ProblemView {
+            text: text(peer, projects, held),
             since: first(held).into(),
         })
         .collect();
@@ -108,6 +108,16 @@ async fn deliveries(service: &Service, task: &Task) -> Result<Option<BlockerView
         reason(&held)
     );
     Ok(Some(unheard(text, first(&held))))
+}
+
+/// ` for project orch`, ` for projects enduro, orch`; nothing where it speaks for none that is known.
+fn spoken_for(held: &HeldDelivery) -> String {
+    let names: Vec<&str> = held.projects.iter().map(Name::as_str).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!(" for project {one}"),
+        more => format!(" for projects {}", more.join(", ")),
+    }
 }
 
 fn wait(count: usize, peer: &str, about: &str) -> String {

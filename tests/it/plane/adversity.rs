@@ -21,7 +21,7 @@ fn the_service_starts_while_its_tracker_is_away() {
     };
     ground.world.until("a try is recorded", || held(&ground, "AND attempts > 0") > 0);
     let said = ground.world.get("/status")["problems"].to_string();
-    assert!(said.contains("of plane wait") && said.contains("starts"), "{said}");
+    assert!(said.contains("of plane for project it wait") && said.contains("starts"), "{said}");
     assert_eq!(ground.world.get("/status")["tasks"], json!([]));
     ground.plane.mend();
     ground.plane.until_status(&issue, "Awaiting Deploy");

@@ -62,7 +62,7 @@ fn a_delivery_without_room_waits_for_the_time_that_is_named() {
     ground.world.until("it waits", || ground.world.count(&waits) == 1);
     let said = ground.world.get("/status")["problems"].to_string();
     assert!(
-        said.contains("1 delivery of plane waits: the key's requests of this minute are used up"),
+        said.contains("1 delivery of plane for project it waits: the key's requests of this minute are used up"),
         "{said}"
     );
     let why = ground.world.get("/api/tasks/ORCH-001/why");
@@ -123,7 +123,7 @@ fn deliveries_that_wait_are_told_with_the_true_reason() {
             .until(words, || ground.world.count(&format!("{PENDING} AND attempts > 0")) > 0);
         let said = ground.world.get("/status")["problems"].to_string();
         assert!(
-            said.contains("of plane wait") && said.contains(words) && !said.contains("does not answer"),
+            said.contains("of plane for project it wait") && said.contains(words) && !said.contains("does not answer"),
             "{said}"
         );
         let why = |ground: &mut Ground, item: &str| ground.world.get(&format!("/api/tasks/{item}/why"))["blockers"].to_string();

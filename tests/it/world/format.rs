@@ -62,7 +62,8 @@ pub struct Step {
     /// Makes an issue of this title (with `text`, `labels`) and starts it.
     pub new: Option<String>,
     /// Waits for a task `until` a blocker (`APPROVAL_WAIT`), a mode (`done`), `stage NAME`,
-    /// `status NAME`, `comment TEXT` or `agent NAME` (at work, for the `nth` time).
+    /// `status NAME`, `comment TEXT`, `agent NAME` (at work, for the `nth` time) or `heard` (all that
+    /// was said and done before is decided).
     pub wait: Option<String>,
     pub approve: Option<String>,
     /// Confirms the deployment.

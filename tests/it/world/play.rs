@@ -1,10 +1,12 @@
 //! Plays a scenario: undisturbed, with the service killed after every event, or with every act doubled.
 
+use std::time::Instant;
+
 use serde_json::{Value as Json, json};
 use signalbox::scripted::{Entry, Phase};
 
 use super::http::{self, Answer};
-use super::{Scenario, Step, World};
+use super::{LONG, Scenario, Step, World};
 
 /// How a scenario is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +148,15 @@ impl Playing<'_> {
                 let entries = ledger.lines().filter_map(|line| serde_json::from_str(line).ok());
                 entries.filter(mine).count() >= nth
             });
+            return;
+        }
+        if until == "heard" {
+            let begun = Instant::now();
+            while self.world.count("SELECT COUNT(*) FROM inbox WHERE state = 'pending'") > 0 {
+                // The same here.
+                self.world.show(item);
+                assert!(begun.elapsed() < LONG, "what was said is not decided:\n{}", self.world.tail());
+            }
             return;
         }
         let what = format!("{until}{}", step.at.as_ref().map(|s| format!(" at {s}")).unwrap_or_default());

@@ -211,6 +211,9 @@ impl Town {
             let begun = self.world.begun();
             return begun.iter().filter(|e| e.item == item && e.agent == agent).count() >= step.nth.unwrap_or(1);
         }
+        if until == "heard" {
+            return self.shown();
+        }
         let seen = self.show(item);
         step.at.as_ref().is_none_or(|stage| seen["task"]["stage"] == stage.as_str()) && reached(&seen, until)
     }
