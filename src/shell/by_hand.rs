@@ -22,10 +22,21 @@ pub fn awaits(rules: &Ruleset, task: &Task) -> bool {
 }
 
 /// What the state of the change request, as last known, means for such a task, and what clears it.
-pub fn blocker(task: &Task, change: &ChangeRow) -> Option<Blocker> {
+pub fn blocker(task: &Task, change: &ChangeRow, default_branch: &str) -> Option<Blocker> {
     let (item, number) = (&task.item, change.number);
+    let then = match task.control.mode {
+        Mode::Escalated => "retry",
+        _ => "confirm",
+    };
     let (text, clear) = match change.state {
-        ChangeState::Open => return None,
+        ChangeState::Open if change.base == default_branch => return None,
+        ChangeState::Open => (
+            format!(
+                "pull request #{number} goes into `{}` now, and not into `{default_branch}`: somebody changed its base, and it is not merged there",
+                change.base
+            ),
+            format!("change its base back to `{default_branch}` on the forge, then {then}    # or: signalbox stop {item}"),
+        ),
         ChangeState::Merged => (
             format!(
                 "pull request #{number} was merged on the forge, and not by this service: its work is on {}, there is nothing left to decide",
@@ -86,8 +97,13 @@ mod tests {
         let rules = world.service.rules_of(&task).await.unwrap();
         assert!(awaits(&rules, &task));
         assert!(!awaits(&rules, &world.task(at("review")).await), "nothing is merged there");
-        assert_eq!(blocker(&task, &change(ChangeState::Open)), None);
-        let said = |task: &Task, state| blocker(task, &change(state)).map(|b| (b.text, b.clear.unwrap_or_default()));
+        assert_eq!(blocker(&task, &change(ChangeState::Open), "main"), None);
+        let elsewhere = blocker(&task, &change(ChangeState::Open), "trunk").unwrap();
+        assert!(
+            elsewhere.text.contains("goes into `main` now, and not into `trunk`"),
+            "{elsewhere:?}"
+        );
+        let said = |task: &Task, state| blocker(task, &change(state), "main").map(|b| (b.text, b.clear.unwrap_or_default()));
         let (text, clear) = said(&task, ChangeState::Merged).unwrap();
         assert!(
             text.contains("#2 was merged on the forge") && clear.starts_with("signalbox stop "),

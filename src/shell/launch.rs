@@ -49,6 +49,14 @@ pub enum LaunchError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The task's branch is on the forge no longer, so that nothing can be begun from it or brought to it.
+    #[error("branch {branch} was deleted on the forge; it was at {sha}: push that commit to it again, or stop the task")]
+    BranchGone {
+        /// The branch.
+        branch: String,
+        /// Its last commit that is known.
+        sha: String,
+    },
     /// Its number was another run's: the next try has a number of its own.
     #[error("{0}")]
     Taken(String),
@@ -76,6 +84,8 @@ impl LaunchError {
                 HubError::Gitea(_)
                 | HubError::Forge(ForgeError::Git(GitError::Remote { .. } | GitError::Timeout { .. } | GitError::Ended { .. })),
             ) => Some(None),
+            // Until somebody brings it back: no run is paid for on it meanwhile.
+            Self::BranchGone { .. } => Some(None),
             Self::Taken(_) => Some(Some(Millis(0))),
             Self::Store(_) | Self::Withdrawn(_) => None,
             // Ours, whoever met it first: the file system, git, or the shim. It passes.
@@ -168,9 +178,12 @@ async fn start_commit(service: &Service, project: &Project, rules: &Ruleset, tas
     project.vault.fetch().await?;
     let remote = project.vault.branch(&task.branch).await?;
     match (&task.ledger.head, remote) {
-        (Some(head), Some(remote)) if remote != head.sha && project.vault.is_ancestor(&head.sha, &remote).await? => Ok(remote),
-        (Some(head), _) => Ok(head.sha.clone()),
-        (None, Some(remote)) => Ok(remote),
+        // Whoever pushed, on top or in its place: the work goes on from there.
+        (_, Some(remote)) => Ok(remote),
+        (Some(head), None) => Err(LaunchError::BranchGone {
+            branch: task.branch.clone(),
+            sha: head.sha.clone(),
+        }),
         (None, None) => make_branch(service, project, rules, task).await,
     }
 }

@@ -365,7 +365,8 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
                 list.extend(waits(&rules, task, &repo));
                 if by_hand::awaits(&rules, task)
                     && let Some(change) = service.store.change_by_branch(task.repo, &task.branch).await?
-                    && let Some(first) = by_hand::blocker(task, &change)
+                    && let Some(project) = service.project_of(task)
+                    && let Some(first) = by_hand::blocker(task, &change, project.vault.remote().default_branch())
                 {
                     list.insert(0, first);
                 }

@@ -69,6 +69,9 @@ pub async fn run(service: Arc<Service>, stop: CancellationToken) {
     if let Err(error) = sweep::branches(&service).await {
         tracing::error!(%error, "pushes could not be looked for");
     }
+    if let Err(error) = sweep::verdicts(&service).await {
+        tracing::error!(%error, "what the forge told meanwhile could not be looked for");
+    }
     let looks = tokio::sync::Mutex::new(Looks {
         begun: tokio::time::Instant::now(),
         reaped: tokio::time::Instant::now(),

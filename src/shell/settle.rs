@@ -322,6 +322,21 @@ impl Settling<'_> {
         Ok(())
     }
 
+    /// Why what the run made cannot be brought to where the branch is now; nothing where it can be tried.
+    async fn apart(&self, start: &str, head: &str, now: &str, folder: &str) -> Result<Option<String>, LaunchError> {
+        let vault = &self.project.vault;
+        let was = vault.subject(start, folder).await?;
+        if vault.subject(now, folder).await? == was {
+            return Ok(None);
+        }
+        // To join what somebody rewrote would bring back what they took away.
+        if !vault.is_ancestor(start, now).await? {
+            return Ok(Some(format!("the branch was rewritten to {now} while the run was at work")));
+        }
+        let wrote_code = vault.subject(head, folder).await? != was;
+        Ok((!wrote_code).then(|| format!("the branch moved to {now} with other code while the run was at work")))
+    }
+
     async fn collect(&self, start: &str, scope: &Scope, who: &Identity) -> Result<Collected, LaunchError> {
         let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
         let scratch = self.scratch()?;
@@ -355,18 +370,20 @@ impl Settling<'_> {
 
     /// Pushes the run's head to the task branch and ensures a change request.
     ///
-    /// What others pushed meanwhile is joined when it left the code alone; a verdict on code that
-    /// has moved since is no verdict.
+    /// What others pushed on top meanwhile is joined, when it left the code alone or the run wrote code
+    /// itself; a verdict on code that has moved since is no verdict.
     async fn publish(&self, start: &str, head: &str, folder: &str, who: &Identity) -> Result<Result<Head, RunEnd>, LaunchError> {
         let vault = &self.project.vault;
         let branch = self.project.task_branch(self.rules, self.task)?;
         let remote = vault.remote_branch(&self.task.branch).await?;
         let now = match remote {
             Some(now) => now,
+            // Its work was paid for and is in the vault: it waits there until the branch is back, or a stop.
             None => {
-                return Ok(Err(RunEnd::Permanent {
-                    detail: format!("branch {} was deleted on the forge", self.task.branch),
-                }));
+                return Err(LaunchError::BranchGone {
+                    branch: self.task.branch.clone(),
+                    sha: self.task.ledger.head.as_ref().map_or(start, |head| &head.sha).to_owned(),
+                });
             }
         };
         let mut target = head.to_owned();
@@ -378,8 +395,7 @@ impl Settling<'_> {
             // Pushed before a crash, by itself or joined.
             target.clone_from(&now);
         } else if now != start && !vault.is_ancestor(&now, head).await? {
-            if vault.subject(&now, folder).await? != vault.subject(start, folder).await? {
-                let detail = format!("the branch moved to {now} with other code while the run was at work");
+            if let Some(detail) = self.apart(start, head, &now, folder).await? {
                 return Ok(Err(RunEnd::Permanent { detail }));
             }
             let message = format!("{}: join {} (run {})", self.task.item, self.run.slot, self.run.id);

@@ -1,10 +1,11 @@
-//! Looking for pushes that nobody told us about: a person's commit on a task's branch takes an
-//! escalated task up again, and voids what was approved before it.
+//! Looking for what nobody told us about: a person's commit on a task's branch takes an escalated task up again, and voids
+//! what was approved before it; checks and reviews of the time when the service was down.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::engine::model::{Actor, At, Body, Mode, Name, Task};
+use crate::engine::model::{Actor, At, Body, Event, FactKey, Millis, Mode, Name, Seq, Task};
+use crate::engine::step;
 use crate::shell::clock;
 use crate::shell::service::Service;
 use crate::shell::store::{NewEvent, StoreError, Target};
@@ -32,6 +33,39 @@ pub async fn branches(service: &Arc<Service>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// One look at all tasks that wait for what a forge outside tells, when the service starts: what it told meanwhile, it told
+/// nobody, and it will not say it again.
+///
+/// # Errors
+/// The database.
+pub async fn verdicts(service: &Arc<Service>) -> Result<(), StoreError> {
+    let now = clock::now();
+    for task in service.store.tasks(false).await? {
+        let outside = service.project_of(&task).is_some_and(|project| project.forge.gitea().is_some());
+        if !outside || task.control.mode != Mode::Active || task.control.at != At::Gates {
+            continue;
+        }
+        let Some(rules) = service.rules_of(&task).await else { continue };
+        let keys = step::needs(&rules, &task, &look(now));
+        if keys.iter().any(|key| matches!(key, FactKey::Checks | FactKey::Reviews)) {
+            let dedupe = format!("start {} {}", now.0, task.id);
+            poke(service, &task, "the service has started", dedupe).await?;
+        }
+    }
+    Ok(())
+}
+
+/// An event that only asks what there is to be looked at.
+pub fn look(at: Millis) -> Event {
+    Event {
+        seq: Seq(0),
+        at,
+        cause: None,
+        actor: Actor::Service,
+        body: Body::Poked { by: Name::new("look") },
+    }
 }
 
 /// Whether a push can change anything for the task: no agent of its own is at work.

@@ -10,6 +10,7 @@ use crate::world::{Setup, World};
 
 mod hooks;
 mod merging;
+mod people;
 mod settling;
 mod stopping;
 mod weather;

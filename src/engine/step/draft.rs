@@ -187,19 +187,21 @@ impl<'a> Draft<'a> {
         self.task.ledger.head.as_ref().map(|h| h.subject.clone()).unwrap_or_default()
     }
 
-    /// Takes over a head that someone pushed, when the facts show one that descends from ours.
+    /// Takes over a head that someone pushed: on top of ours, or in its place, as a rebase leaves it. What the branch had is
+    /// in the vault; what it has is what is looked at, approved and merged.
     ///
     /// Returns nothing: a moved subject voids approvals by itself, because they name the subject.
     pub fn adopt_head(&mut self) {
         let Some(seen) = self.facts.head() else { return };
         let Some(head) = &seen.head else { return };
         let moved = self.task.ledger.head.as_ref().is_none_or(|h| h.sha != head.sha);
-        if !moved || !seen.descends || self.task.ledger.head.is_none() {
+        if !moved || self.task.ledger.head.is_none() {
             return;
         }
         let same_subject = self.task.ledger.head.as_ref().is_some_and(|h| h.subject == head.subject);
         self.because(format!(
-            "the branch moved to {} ({})",
+            "the branch {} to {} ({})",
+            if seen.descends { "moved" } else { "was rewritten" },
             short(&head.sha),
             if same_subject { "same subject" } else { "other code" }
         ));

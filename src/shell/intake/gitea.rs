@@ -7,12 +7,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::engine::model::{Actor, Body, Event, FactKey, Name, Seq, Task};
+use crate::engine::model::{Actor, Body, FactKey, Name, Task};
 use crate::engine::rules;
 use crate::engine::step;
-use crate::shell::clock;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{DeliveryRow, NewEvent, StoreError, Target};
+use crate::shell::{clock, sweep};
 
 use super::Understood;
 use read::{About, Told};
@@ -119,6 +119,10 @@ impl Hint<'_> {
         if concerned.is_empty() {
             return Ok(Understood::Nothing(format!("no task under way has the branch {branch}")));
         }
+        for task in &concerned {
+            // What failed for the branch's sake may find it mended.
+            self.service.store.effects_now(task.id, clock::now()).await?;
+        }
         // What people are shown follows at once; what is decided is read when it is decided.
         if refresh && let Err(error) = self.project.forge.refresh(branch).await {
             tracing::warn!(branch, %error, "its pull request could not be looked at");
@@ -171,14 +175,7 @@ impl Hint<'_> {
         let mut found = Vec::new();
         for task in &self.tasks {
             let Some(rules) = self.service.rules_of(task).await else { continue };
-            let look = Event {
-                seq: Seq(0),
-                at: clock::now(),
-                cause: None,
-                actor: Actor::Service,
-                body: Body::Poked { by: Name::new("look") },
-            };
-            if step::needs(&rules, task, &look).contains(key) {
+            if step::needs(&rules, task, &sweep::look(clock::now())).contains(key) {
                 found.push(task);
             }
         }

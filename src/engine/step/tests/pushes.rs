@@ -41,12 +41,15 @@ fn an_artefact_pushed_leaves_the_verdict_standing() {
 }
 
 #[test]
-fn a_push_that_does_not_descend_is_not_taken_over() {
+fn a_rewritten_branch_is_looked_at_as_it_is() {
     let mut w = review_waits();
     let before = w.task.ledger.head.clone();
+    w.reviews.clear();
     w.tip = (1, 77);
     w.poke();
-    assert_eq!(w.task.ledger.head, before);
+    assert_ne!(w.task.ledger.head, before);
+    assert!(w.why().contains("the branch was rewritten to "), "{}", w.why());
+    assert_eq!((w.stage(), w.queued()), ("review", vec!["reviewer"]), "what was judged is gone");
 }
 
 #[test]

@@ -87,6 +87,14 @@ impl Gitea {
         let Some(pull) = self.find_pull(branch).await? else {
             return Ok(refused(format!("there is no pull request for {branch}")));
         };
+        // A person may have turned it to another branch: that is not what was confirmed, and it may be one that nobody may merge into.
+        if pull.base.name != self.default_branch {
+            self.remember(&pull).await;
+            return Ok(refused(format!(
+                "pull request #{} goes into `{}`, and not into `{}`: somebody changed its base; change it back on the forge, then retry",
+                pull.number, pull.base.name, self.default_branch
+            )));
+        }
         // Merged before, or closed by hand: there is nothing to send.
         if !pull.open()
             && let Some(answer) = self.after(&pull, head, Said::Absent).await?

@@ -159,7 +159,8 @@ impl Gitea {
     /// An open pull request for the branch, made where there is none; its number. `None` when the
     /// server finds nothing in the branch to ask for.
     pub(super) async fn ensure(&self, branch: &str, title: &str) -> Result<Option<i64>, GiteaError> {
-        if let Some(open) = self.find_pull(branch).await?.filter(Pull::open) {
+        let ours = |pull: &Pull| pull.open() && pull.base.name == self.default_branch;
+        if let Some(open) = self.find_pull(branch).await?.filter(ours) {
             self.remember(&open).await;
             return Ok(Some(open.number));
         }

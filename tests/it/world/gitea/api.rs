@@ -116,7 +116,7 @@ fn branch_of(shared: &Shared, branch: &str) -> Reply {
 pub fn pull_json(shared: &Shared, state: &State, pull: &Pull) -> Json {
     let mut json = shape("gitea_pull_request_opened.json")["pull_request"].clone();
     let now = shared.repo.commit_of(&pull.branch);
-    let base = shared.repo.commit_of("main").unwrap_or_default();
+    let base = shared.repo.commit_of(&pull.base).unwrap_or_default();
     json["number"] = pull.number.into();
     json["title"] = pull.title.clone().into();
     json["state"] = if pull.open { "open" } else { "closed" }.into();
@@ -130,8 +130,8 @@ pub fn pull_json(shared: &Shared, state: &State, pull: &Pull) -> Json {
     }
     .into();
     json["head"]["sha"] = now.unwrap_or_else(|| pull.head.clone()).into();
-    json["base"]["label"] = "main".into();
-    json["base"]["ref"] = "main".into();
+    json["base"]["label"] = pull.base.clone().into();
+    json["base"]["ref"] = pull.base.clone().into();
     json["base"]["sha"] = base.into();
     if state.version == Version::V1_16 {
         json["labels"] = Json::Null;
@@ -163,7 +163,7 @@ fn open(shared: &Arc<Shared>, sent: &Json) -> Reply {
     };
     let (number, json) = {
         let mut state = shared.state();
-        if let Some(old) = state.pulls.iter().find(|p| p.open && p.branch == branch) {
+        if let Some(old) = state.pulls.iter().find(|p| p.open && p.branch == branch && p.base == text("base")) {
             let words = format!("pull request already exists for these targets [id: 501, issue_id: {}]", old.number);
             return Reply::error(409, &words);
         }
@@ -173,6 +173,7 @@ fn open(shared: &Arc<Shared>, sent: &Json) -> Reply {
         state.pulls.push(Pull {
             number,
             branch,
+            base: text("base"),
             title: text("title"),
             open: true,
             merged: None,

@@ -18,7 +18,7 @@ pub fn clean(shared: &Shared, base: &str, head: Option<&str>) -> bool {
 }
 
 pub fn merge(shared: &Arc<Shared>, number: i64, sent: &Json, who: &str) -> (u16, String) {
-    let (branch, title) = {
+    let (branch, into, title) = {
         let mut state = shared.state();
         let version = state.version;
         let Some(pull) = state.pull_mut(number) else {
@@ -38,10 +38,10 @@ pub fn merge(shared: &Arc<Shared>, number: i64, sent: &Json, who: &str) -> (u16,
             pull.computing -= 1;
             return (405, words("Please try again later"));
         }
-        (pull.branch.clone(), pull.title.clone())
+        (pull.branch.clone(), pull.base.clone(), pull.title.clone())
     };
     let repo = &shared.repo;
-    let (Some(base), Some(head)) = (repo.commit_of("main"), repo.commit_of(&branch)) else {
+    let (Some(base), Some(head)) = (repo.commit_of(&into), repo.commit_of(&branch)) else {
         return (404, words("not found"));
     };
     if !clean(shared, &base, Some(&head)) {
@@ -55,10 +55,10 @@ pub fn merge(shared: &Arc<Shared>, number: i64, sent: &Json, who: &str) -> (u16,
         return (422, words("[Do]: Required"));
     }
     let tree = repo.git(&["merge-tree", "--write-tree", &base, &head]);
-    let message = format!("Merge pull request '{title}' (#{number}) from {branch} into main");
+    let message = format!("Merge pull request '{title}' (#{number}) from {branch} into {into}");
     let commit = repo.git(&["commit-tree", tree.trim(), "-p", &base, "-p", &head, "-m", &message]);
     let before = repo.refs();
-    let (done, _) = repo.try_git(&["update-ref", "refs/heads/main", &commit, &base]);
+    let (done, _) = repo.try_git(&["update-ref", &format!("refs/heads/{into}"), &commit, &base]);
     if !done {
         return (409, words("merge push out of date"));
     }

@@ -148,6 +148,17 @@ impl Gitea {
         self.shared.repo.git(&["show", &format!("main:{path}")])
     }
 
+    /// All commits that a commit comes from, itself too.
+    pub fn published_commits(&self, sha: &str) -> Vec<String> {
+        self.shared.repo.git(&["rev-list", sha]).lines().map(str::to_owned).collect()
+    }
+
+    /// All files of a branch.
+    pub fn published_files(&self, branch: &str) -> Vec<String> {
+        let all = self.shared.repo.git(&["ls-tree", "-r", "--name-only", branch]);
+        all.lines().map(str::to_owned).collect()
+    }
+
     /// The number of the only open request of the branch.
     pub fn open_pull(&self, branch: &str) -> i64 {
         let state = self.shared.state();
@@ -375,6 +386,30 @@ impl Person<'_> {
         let sha = shared.repo.commit(branch, file, text, &self.login);
         hooks::refs_moved(shared, &before, &self.login);
         sha
+    }
+
+    /// Pushes by force: another commit in the place of the branch's last one.
+    pub fn rewrites(&self, branch: &str, file: &str, text: &str) -> String {
+        let shared = &self.gitea.shared;
+        let before = shared.repo.refs();
+        shared
+            .repo
+            .git(&["update-ref", &format!("refs/heads/{branch}"), &format!("{branch}~1")]);
+        let sha = shared.repo.commit(branch, file, text, &self.login);
+        hooks::refs_moved(shared, &before, &self.login);
+        sha
+    }
+
+    /// Makes a branch at a commit.
+    pub fn branches_off(&self, branch: &str, sha: &str) {
+        self.gitea.restores(branch, sha);
+    }
+
+    /// Changes the base of a request.
+    pub fn turns(&self, pull: i64, base: &str) {
+        let shared = &self.gitea.shared;
+        shared.state().pull_mut(pull).expect("a request").base = base.to_owned();
+        hooks::pull(shared, pull, "pull_request", "edited", &self.login);
     }
 
     /// Deletes a branch over git.

@@ -30,6 +30,8 @@ impl Version {
 pub struct Pull {
     pub number: i64,
     pub branch: String,
+    /// Where it is to be merged.
+    pub base: String,
     pub title: String,
     pub open: bool,
     /// The merge commit.
