@@ -133,6 +133,7 @@ scenarios! {
     out_of_scope
     person_pushes
     pushed_while_at_work
+    pushed_while_reviewed
     questions
     rate_limit
     reject_at_review
