@@ -24,7 +24,7 @@ pub struct Secret(String);
 
 impl Secret {
     /// Reads it: from the service's environment, or from a file, relative to the configuration's
-    /// folder `dir` unless absolute. White space around it is not part of it.
+    /// folder `dir` unless absolute. White space around it, and a byte order mark before it, are not part of it.
     ///
     /// # Errors
     /// One sentence with the remedy; never the value.
@@ -40,7 +40,8 @@ impl Secret {
             rules::Secret::Env(name) => format!("the variable {name}"),
             rules::Secret::File(path) => path.clone(),
         };
-        let text = text.trim();
+        // Some editors begin a file with a mark that nobody sees.
+        let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Err(format!("{place} is empty"));
         }
@@ -99,6 +100,9 @@ mod tests {
         let file = |name: &str| Secret::read(&rules::Secret::File(name.to_owned()), dir.path()).unwrap_err();
         std::fs::write(dir.path().join("empty"), "\n").unwrap();
         std::fs::write(dir.path().join("lines"), "a\nb").unwrap();
+        std::fs::write(dir.path().join("marked"), "\u{feff}a-key-of-forty\r\n").unwrap();
+        let marked = Secret::read(&rules::Secret::File("marked".to_owned()), dir.path()).unwrap();
+        assert_eq!(marked.reveal(), "a-key-of-forty");
         assert!(file("empty").contains("is empty"));
         assert!(file("lines").contains("several lines"));
         assert!(file("missing").contains("missing"));

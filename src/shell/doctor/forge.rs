@@ -277,9 +277,10 @@ fn refused(notes: &mut Notes, gitea: &Gitea, error: &GiteaError) {
             "forge.repository",
             "see `forge.owner` and `forge.repo`, and that the token's user may see the repository: to others it does not exist",
         ),
-        GiteaError::Malformed { .. } | GiteaError::Status { status: 300..=399, .. } => {
-            ("forge.address", "set `forge.url` to the address of the server as it names itself")
-        }
+        GiteaError::Malformed { .. } | GiteaError::Status { status: 300..=399, .. } => (
+            "forge.address",
+            "see whether the repository was renamed or moved (`forge.owner`, `forge.repo`), and that `forge.url` is the address of the server as it names itself",
+        ),
         _ => (
             "forge.reach",
             "see that the server runs, that `forge.url` is right, and that this machine may go there",

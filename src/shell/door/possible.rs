@@ -161,10 +161,7 @@ impl Ask<'_> {
     fn answer(&self) -> Result<Possible, DoorError> {
         require(self.actor, &[Role::Operator, Role::Approver], "answer a question")?;
         if self.task.control.mode != Mode::Question {
-            let help = format!(
-                "signalbox task comment {} \"…\" leaves a word without answering anything",
-                self.label
-            );
+            let help = format!("{}; a comment on the issue leaves a word without answering anything", self.why());
             return Err(DoorError::not_now(format!("{}; no question is open", self.stands()), help));
         }
         Ok(Possible::Signal(Name::new("answer"), "answered".to_owned()))

@@ -95,7 +95,7 @@ impl GiteaError {
             300..=399 => Self::Status {
                 what,
                 status,
-                message: "it redirects; give the project's `url` as the server names itself".to_owned(),
+                message: "it redirects: name the repository (`owner`, `repo`) as it is called now, if it was renamed or moved, and the server (`url`) as it names itself".to_owned(),
             },
             _ => Self::Status { what, status, message },
         }
