@@ -80,7 +80,7 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
 
 /// Reads the whole queue, starts what may start, and tells whom the others must tell.
 async fn start_of_all(service: &Arc<Service>) -> Result<(), StoreError> {
-    let view = service.store.queue().await?;
+    let view = service.store.queue(clock::now()).await?;
     let (held, _) = start_in(service, &view).await?;
     bounds::tell(service, &view, &held, clock::now()).await
 }
@@ -94,7 +94,7 @@ async fn start_heads(service: &Arc<Service>, together: u32) -> Result<u32, Store
     for among in in_turn(config.projects.iter().map(|(name, p)| (name, p.priority))) {
         let (mut after, mut barren) = (JobId(0), 0);
         while barren < BARREN {
-            let view = service.store.queue_head(among.clone(), after, together).await?;
+            let view = service.store.queue_head(among.clone(), after, together, clock::now()).await?;
             reads += 1;
             let Some(last) = view.waiting.last() else { break };
             after = last.id;
@@ -174,7 +174,7 @@ async fn start_in(service: &Arc<Service>, view: &QueueView) -> Result<(Notices, 
         } else {
             let told = view
                 .task(row.task)
-                .and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, clock::now())?)));
+                .and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, view.day)?)));
             held.extend(told.map(|(task, (key, text))| (key, (task, text))));
         }
     }
@@ -266,7 +266,7 @@ async fn verdicts(service: &Service, view: &QueueView) -> Judged {
     let agents = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
     let commands: BTreeMap<JobId, Command> = agents.iter().map(|(job, k)| (*job, k.command.clone())).collect();
     let depends = known(service, &view.depends);
-    let mut bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten(), clock::now());
+    let mut bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten());
     bounds.held = service.held();
     let queue = Queue {
         waiting: &waiting,
@@ -345,7 +345,7 @@ pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency
 
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.
 pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
-    let view = service.store.queue().await?;
+    let view = service.store.queue(clock::now()).await?;
     let Judged { verdicts, .. } = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
     let stopping = tasks.iter().any(|t| t.control.stop != StopState::No);

@@ -58,6 +58,10 @@ impl Model {
         }
         let working = |r: &&mut RunRow| matches!(r.state, RunState::Starting | RunState::Running);
         for run in self.runs.iter_mut().filter(working) {
+            if run.kind == JobKind::Agent {
+                self.days.entry(day(run.claimed_at)).or_default().runs -= 1;
+                self.days.entry(day(run.claimed_at.plus(by))).or_default().runs += 1;
+            }
             moved(&mut run.claimed_at);
             run.started_at.iter_mut().for_each(moved);
         }

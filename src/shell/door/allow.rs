@@ -61,7 +61,7 @@ impl Service {
         require(actor, &[Role::Operator], "close a breaker")?;
         let closed = self.store.close_breaker(command, self.now()).await?;
         let Some(closed) = closed else {
-            let known: Vec<String> = self.store.queue().await?.breakers.into_keys().collect();
+            let known: Vec<String> = self.store.queue(self.now()).await?.breakers.into_keys().collect();
             return Err(DoorError::NotFound {
                 what: format!("no run of {command:?} ever failed by weather"),
                 help: if known.is_empty() {

@@ -53,7 +53,7 @@ async fn b_q_2_the_head_of_a_long_queue_starts_first_in_first_out_until_no_place
 
 /// The task's agent meets a usage limit of an hour: nothing more is started with its command.
 async fn limited(world: &World, task: &Task) {
-    let view = world.service.store.queue().await.unwrap();
+    let view = world.service.store.queue(clock::now()).await.unwrap();
     let known = commands::of_waiting(&world.service, &view, |_| Some(world.service.projects.get("shop").unwrap().rules()));
     let job = view.waiting.iter().find(|job| job.task == task.id).unwrap();
     let claim = Claim {

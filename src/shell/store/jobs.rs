@@ -18,12 +18,12 @@ pub(super) const WAITING: &str =
     "j.id IN (SELECT id FROM jobs WHERE state = 'scheduled' UNION ALL SELECT id FROM jobs WHERE state = 'queued')";
 
 impl Store {
-    /// What scheduling looks at, all of one moment.
+    /// What scheduling looks at, all of one moment, which is `now`: what was spent is what was spent on its day.
     ///
     /// # Errors
     /// As all of the store.
-    pub async fn queue(&self) -> Result<QueueView> {
-        self.read(view).await
+    pub async fn queue(&self, now: Millis) -> Result<QueueView> {
+        self.read(move |conn| view(conn, spending::day(now))).await
     }
 
     /// The task's jobs, oldest first.
@@ -80,11 +80,12 @@ impl Store {
     }
 }
 
-fn view(conn: &Connection) -> Result<QueueView> {
+fn view(conn: &Connection, day: i64) -> Result<QueueView> {
     let waiting = list(conn, &format!("{SELECT} WHERE {WAITING} ORDER BY j.id"), [], decode)?;
     Ok(QueueView {
         spent: spending::of_waiting(conn, &waiting)?,
-        days: spending::days(conn)?,
+        day,
+        spent_today: spending::day_of_waiting(conn, &waiting, day)?,
         notices: notices::all(conn)?,
         past: past::of_waiting(conn, &waiting)?,
         waiting,

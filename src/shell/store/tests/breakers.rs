@@ -54,7 +54,7 @@ async fn b_q_8_a_probe_that_is_being_settled_is_one_when_the_clock_is_set() {
         let kept = world.store.run(probe.id).await.unwrap().unwrap().claimed_at;
         assert_eq!(kept, probe.claimed_at, "its commits are made with it");
         let now = at(60_040 + by.max(0));
-        let breakers = world.store.queue().await.unwrap().breakers;
+        let breakers = world.store.queue(T0).await.unwrap().breakers;
         assert_eq!(breakers["claude"].probe, Some(probe.id));
         let half_open = at(60_040 + by);
         assert_eq!(
