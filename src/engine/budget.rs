@@ -91,6 +91,15 @@ impl Spent {
         found
     }
 
+    /// The same with runs that are about to begin: so many of the task, so many of the project.
+    #[must_use]
+    pub fn and_runs(&self, task: u32, day: u32) -> Self {
+        let mut sum = self.clone();
+        sum.task.runs = sum.task.runs.saturating_add(task);
+        sum.day.runs = sum.day.runs.saturating_add(day);
+        sum
+    }
+
     /// Whether no bound of the task's own is reached: what holds it back holds the whole project back.
     #[must_use]
     pub fn within_its_own(&self) -> bool {

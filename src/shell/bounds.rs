@@ -17,14 +17,8 @@ pub fn of(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> Option<A
     for task in &view.tasks {
         let Some(spent) = view.spent.get(&task.id) else { continue };
         let Some(project) = service.project_of(task) else { continue };
-        let spent = Spent {
-            budget: project.rules().budget,
-            task: spent.sum,
-            allowed: spent.allowed,
-            dearest: spent.dearest,
-            day: view.spent_today.get(&task.project).copied().unwrap_or_default(),
-            day_ends: day_ends(view.day),
-        };
+        let today = view.spent_today.get(&task.project).copied().unwrap_or_default();
+        let spent = spent.of_budget(project.rules().budget, today, day_ends(view.day));
         bounds.spent.insert(task.id, spent);
     }
     for job in &view.waiting {

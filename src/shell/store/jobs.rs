@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it cannot be claimed any more, when a run holds the checkout,
-    /// when the repository has moved, or when a dependency was declared that nobody looked at; [`StoreError::Gone`] when there is no such job.
+    /// when its command or its budget does not let it through (any more), when the repository has moved, or when a dependency was declared that nobody looked at; [`StoreError::Gone`] when there is no such job.
     pub async fn claim(&self, claim: Claim) -> Result<RunRow> {
         let host = self.host();
         self.write(move |conn| take(conn, &claim, &host)).await
@@ -118,6 +118,7 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     }
     if let Some(guard) = &claim.guard {
         breakers::admit(conn, guard, claim.now)?;
+        spending::admit(conn, &job, guard.budget, claim.now)?;
     }
     let later = "SELECT EXISTS (SELECT 1 FROM dependencies WHERE task = ?1 AND id > ?2 AND ended_at IS NULL)";
     if one(conn, later, params![job.task.0, claim.seen])? {

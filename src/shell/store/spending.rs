@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Fields, exec, first, json, list, one};
 use super::{JobRow, Result, RunRow, Store, StoreError, inbox};
-use crate::engine::budget::Sum;
+use crate::engine::budget::{Budget, Spent, Sum};
 use crate::engine::model::{COST_MOST, JobKind, Millis, Name, RunId, TaskId, plausible};
 
 /// A sum beyond this, United States dollars, is added up again from what is believed of its runs.
@@ -26,6 +26,21 @@ pub struct SpentTask {
     pub dearest: Option<(RunId, f64)>,
     /// When they last did.
     pub allowed_at: Option<Millis>,
+}
+
+impl SpentTask {
+    /// The same against what the task may cost, and its project on the day that ends then.
+    #[must_use]
+    pub fn of_budget(&self, budget: Budget, day: Sum, day_ends: Millis) -> Spent {
+        Spent {
+            budget,
+            task: self.sum,
+            allowed: self.allowed,
+            dearest: self.dearest,
+            day,
+            day_ends,
+        }
+    }
 }
 
 /// An operator lets a task go on.
@@ -190,6 +205,24 @@ fn dearest_of(conn: &Connection, task: TaskId, kept: (RunId, f64)) -> Result<Opt
          AND ended_at >= COALESCE((SELECT MAX(at) FROM allowances WHERE task = ?1), 0) ORDER BY usd DESC, id LIMIT 1"
     );
     first(conn, &sql, [task.0], |row| Ok((RunId(row.get("id")?), row.get("usd")?)))
+}
+
+/// Refuses a claim for which the budget has no room: what was read before may be of before another claim, of before the end of
+/// a run, or of before midnight.
+///
+/// # Errors
+/// [`StoreError::Conflict`]: look again.
+pub(super) fn admit(conn: &Connection, job: &JobRow, budget: Budget, now: Millis) -> Result<()> {
+    let today = day(now);
+    let waiting = std::slice::from_ref(job);
+    let task = of_waiting(conn, waiting)?.remove(&job.task).unwrap_or_default();
+    let project = day_of_waiting(conn, waiting, today)?.remove(&job.project);
+    let spent = task.of_budget(budget, project.unwrap_or_default(), day_ends(today));
+    if spent.blockers("", "", now, now).is_empty() {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict)
+    }
 }
 
 /// Counts a run that was claimed.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 
 const HOUR: i64 = 3_600_000;
 
@@ -14,6 +15,7 @@ async fn claimed(world: &World, task: &Task, breaker: bool, now: Millis) -> Resu
     let guard = Guard {
         command: "claude".to_owned(),
         limits,
+        budget: Budget::default(),
     };
     let job = world.only_job(task).await;
     let claim = Claim {

@@ -1,7 +1,7 @@
 //! Money, what is wrong now, and what was tried before.
 
 use super::*;
-use crate::engine::budget::Sum;
+use crate::engine::budget::{Budget, Sum};
 use crate::engine::model::{Name, Role, Via};
 
 fn allowance(task: &Task, usd: f64, runs: u32) -> Allowance {
@@ -158,6 +158,47 @@ async fn b_run_5_runs_at_work_move_to_their_day_when_the_clock_is_set() {
     assert_eq!(runs().await, (1, 1), "what has ended stays where it is");
     assert!(world.store.put_back(first.id, "git is away", None, at(30).plus(DAY)).await.unwrap());
     assert_eq!(runs().await, (1, 0), "and what was not launched is taken from where it is counted");
+}
+
+/// What a look found to be free may be taken when it is claimed: the claim itself holds the bounds, by the day of its own moment.
+#[tokio::test]
+async fn b_run_5_a_claim_holds_the_budget_whatever_was_read_before_it() {
+    let world = World::new().await;
+    let mut jobs = Vec::new();
+    for n in 1..=4 {
+        let task = world.task(&format!("i{n}"), n).await;
+        jobs.push(world.only_job(&task).await.id);
+    }
+    let take = async |job: usize, budget: Budget, now: Millis| {
+        let guard = Guard {
+            command: "claude".to_owned(),
+            limits: None,
+            budget,
+        };
+        let claim = Claim {
+            guard: Some(guard),
+            now,
+            ..claim(jobs[job], &format!("c{job}"))
+        };
+        world.store.claim(claim).await.map(|run| run.id.0)
+    };
+    let runs = |most| Budget {
+        day_runs: Some(most),
+        ..Budget::default()
+    };
+    assert_eq!(take(0, runs(2), at(10)).await, Ok(1));
+    assert_eq!(take(1, runs(2), at(10)).await, Ok(2));
+    assert_eq!(take(2, runs(2), at(10)).await, Err(StoreError::Conflict));
+    assert_eq!(take(2, runs(1), at(10).plus(DAY)).await, Ok(3), "a new day");
+    assert_eq!(take(3, runs(1), at(10).plus(DAY)).await, Err(StoreError::Conflict));
+    let run = world.store.run(RunId(1)).await.unwrap().unwrap();
+    end(&world, &run, 0.75, at(20).plus(DAY)).await;
+    let money = |most| Budget {
+        day_usd: Some(most),
+        ..Budget::default()
+    };
+    assert_eq!(take(3, money(0.75), at(30).plus(DAY)).await, Err(StoreError::Conflict));
+    assert_eq!(take(3, money(0.76), at(30).plus(DAY)).await, Ok(4));
 }
 
 #[tokio::test]
