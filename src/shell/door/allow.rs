@@ -113,8 +113,23 @@ impl Service {
 mod tests {
     use super::*;
     use crate::engine::budget::Budget;
+    use crate::engine::model::{Decision, JobKind, JobSpec, Millis, SlotState};
     use crate::shell::door::tests::{World, everyone};
     use crate::shell::store::{Claim, Guard};
+
+    async fn queued(world: &World) -> Task {
+        let job = JobSpec {
+            visit: 1,
+            slot: "developer".into(),
+            kind: JobKind::Agent,
+            stage: "development".into(),
+            note: None,
+            available_at: Millis(0),
+            entry: false,
+        };
+        let waits = |task: &mut Task| task.control.slots.entry("developer".into()).or_default().state = SlotState::Queued;
+        world.task_with(waits, vec![Decision::Create, Decision::Enqueue(job)]).await
+    }
 
     /// The task's one job is claimed: its project has had a run today.
     async fn claimed(world: &World, task: &Task) {
@@ -122,7 +137,7 @@ mod tests {
         let claim = Claim {
             job: store.jobs(task.id).await.unwrap().remove(0).id,
             nonce: "n".to_owned(),
-            checkout: "c".to_owned(),
+            checkout: format!("t{}", task.id),
             guard: Some(Guard {
                 command: "true".to_owned(),
                 limits: None,
@@ -137,18 +152,19 @@ mod tests {
 
     #[tokio::test]
     async fn b_run_5_what_is_allowed_says_what_holds_the_task_back_all_the_same() {
-        let set = "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false\n\"budget.day.max_runs\" = 1";
+        let set = "\"preflight.enabled\" = false\n\"serial_gate.enabled\" = false\n\"budget.day.max_runs\" = 2";
         let world = World::with("max_concurrency = 3", set, "").await;
-        let (first, second) = (world.queued("developer").await, world.queued("developer").await);
+        let (first, second, third) = (queued(&world).await, queued(&world).await, queued(&world).await);
         let allow = async |usd| {
             let more = Sum { usd, runs: 0 };
             world.service.allow(&second.item, more, "go", &everyone()).await.unwrap().message
         };
         assert_eq!(allow(0.0).await, "may go on; its failures are counted anew");
         claimed(&world, &first).await;
+        claimed(&world, &third).await;
         let said = allow(5.0).await;
         let start = "has $5.00 beyond its budget, and its failures are counted anew; it does not go on yet: \
-                     shop has had 1 runs of agents today (UTC), and may have 1 a day (cleared by: signalbox reload";
+                     shop has had 2 runs of agents today (UTC), and may have 2 a day (cleared by: signalbox reload";
         assert!(said.starts_with(start), "{said}");
         assert!(
             said.contains("raising budget.day.max_runs; else it goes on at midnight UTC, in "),
