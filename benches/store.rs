@@ -255,7 +255,7 @@ async fn scheduler(store: Store, mut takers: HashMap<TaskId, tokio::sync::mpsc::
     let mut claimed = JobId(0);
     while !takers.is_empty() {
         commits.borrow_and_update();
-        let view = store.queue_head(everyone(), claimed, PRODUCERS as u32).await?;
+        let view = store.queue_head(everyone(), claimed, PRODUCERS as u32, T0).await?;
         let fresh: Vec<_> = view.waiting.into_iter().filter(|job| job.id > claimed).collect();
         claimed = fresh.last().map_or(claimed, |job| job.id);
         for job in fresh {
@@ -336,12 +336,12 @@ async fn claims(dir: &Path, finished: u64, scheduled: u64, ready: u64) -> Outcom
     fill(&dir.join("signalbox.db"), first.id, finished, scheduled, ready)?;
     let store = Store::open(dir, "bench")?;
     let began = Instant::now();
-    store.queue().await?;
+    store.queue(T0).await?;
     let view = began.elapsed().as_secs_f64() * 1e6;
     let began = Instant::now();
     for at in 0..CLAIMS {
         // As the service does: the head of the queue is read, and what may start is claimed.
-        let head = store.queue_head(everyone(), JobId(0), 1).await?;
+        let head = store.queue_head(everyone(), JobId(0), 1, T0).await?;
         let job = head.waiting.first().ok_or("nothing waits")?;
         let claim = Claim {
             guard: None,
@@ -371,7 +371,7 @@ async fn held(dir: &Path, waiting: u64) -> Outcome<f64> {
     for _ in 0..CLAIMS {
         let mut after = JobId(0);
         for _ in 0..LOOKS {
-            let head = store.queue_head(everyone(), after, u32::try_from(HEAD)?).await?;
+            let head = store.queue_head(everyone(), after, u32::try_from(HEAD)?, T0).await?;
             after = head.waiting.last().ok_or("nothing waits")?.id;
         }
     }

@@ -9,7 +9,7 @@ use super::decide::send;
 use super::exit::Failure;
 use super::out::{self, BAD, FAINT, GOOD, STRONG, Table, cell};
 use super::span::{ago, span};
-use crate::engine::model::Millis;
+use crate::engine::model::{Millis, lasting};
 use crate::shell::view::{BudgetView, CostView, RunView, RunsView};
 
 /// Arguments of `runs`.
@@ -141,7 +141,8 @@ fn cost_text(view: &CostView, by: &str) -> String {
 
 fn budget(b: &BudgetView, now: Millis) -> String {
     let of = |max: Option<f64>| max.map_or_else(|| "no bound".to_owned(), |max| format!("of ${max:.2}"));
-    let left = span(b.day_ends.0.since(now).0);
+    // As blockers say it.
+    let left = lasting(b.day_ends.0.since(now));
     let today = format!("today ${:.2} {}, {left} left of the day (UTC)", b.day_usd, of(b.max_day_usd));
     let may = |what: &str, max: Option<f64>| max.map(|max| format!("; a {what} may cost ${max:.2}")).unwrap_or_default();
     format!(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::model::{Blocker, Code, JobId, Millis, RunId, TaskId, Who};
+use crate::engine::model::{Blocker, Code, JobId, Millis, RunId, TaskId, Who, lasting};
 use crate::engine::progress::Stuck;
 
 /// Bounds on what agents cost, in United States dollars and in runs; `None` bounds nothing.
@@ -91,6 +91,15 @@ impl Spent {
         found
     }
 
+    /// The same with runs that are about to begin: so many of the task, so many of the project.
+    #[must_use]
+    pub fn and_runs(&self, task: u32, day: u32) -> Self {
+        let mut sum = self.clone();
+        sum.task.runs = sum.task.runs.saturating_add(task);
+        sum.day.runs = sum.day.runs.saturating_add(day);
+        sum
+    }
+
     /// Whether no bound of the task's own is reached: what holds it back holds the whole project back.
     #[must_use]
     pub fn within_its_own(&self) -> bool {
@@ -131,8 +140,12 @@ impl Spent {
         let mut found = Vec::new();
         let budget = &self.budget;
         let mut add = |text: String, clear: Option<String>| found.push(reached(text, clear, since));
-        let left = (self.day_ends.since(now).0 + 3_599_999) / 3_600_000;
-        let day = |key: &str| Some(format!("signalbox reload    # after raising {key}; else it goes on in {left} h"));
+        let left = lasting(self.day_ends.since(now));
+        let day = |key: &str| {
+            Some(format!(
+                "signalbox reload    # after raising {key}; else it goes on at midnight UTC, in {left}"
+            ))
+        };
         if let Some(max) = budget.day_usd
             && self.day.usd >= max
         {
@@ -237,6 +250,26 @@ mod tests {
         };
         assert_eq!(texts(&spent(wide)), [""; 0]);
         assert_eq!(texts(&spent(Budget::default())), [""; 0], "without bounds nothing is bounded");
+    }
+
+    /// As `signalbox cost` says it.
+    #[test]
+    fn b_run_5_a_day_says_how_long_it_lasts_to_the_second_at_its_end() {
+        let spent = spent(Budget {
+            day_runs: Some(30),
+            ..Budget::default()
+        });
+        let clear = |now: Millis| {
+            spent
+                .blockers("ORCH-001", "shop", Millis(0), now)
+                .remove(0)
+                .clear
+                .unwrap_or_default()
+        };
+        for (now, left) in [(Millis(0), "2 h"), (Millis::secs(1800), "1 h 30 min"), (Millis::secs(7186), "14 s")] {
+            let said = clear(now);
+            assert!(said.ends_with(&format!("it goes on at midnight UTC, in {left}")), "{said}");
+        }
     }
 
     #[test]

@@ -95,6 +95,9 @@ pub fn schedule(queue: &Queue<'_>, now: Millis) -> Vec<(JobId, Vec<Blocker>)> {
             && let Some(task) = queue.tasks.get(&job.task)
         {
             room.take(task, job, queue.commands.get(&job.id).filter(|c| command::probes(c, now)));
+            if (queue.rules)(task).is_some_and(|rules| rules.agents.contains_key(&job.slot)) {
+                room.pay(task);
+            }
         }
         verdicts.push((job.id, blockers));
     }
@@ -108,6 +111,8 @@ struct Room {
     agents: BTreeMap<(Name, Name), u32>,
     checkouts: BTreeMap<(TaskId, Name), Option<RunId>>,
     probes: BTreeSet<String>,
+    /// Agents that this call lets start, of each task and of each project: their budgets do not know of them yet.
+    paid: (BTreeMap<TaskId, u32>, BTreeMap<Name, u32>),
 }
 
 impl Room {
@@ -118,6 +123,7 @@ impl Room {
             agents: BTreeMap::new(),
             checkouts: BTreeMap::new(),
             probes: BTreeSet::new(),
+            paid: Default::default(),
         };
         for run in queue.open {
             room.total += 1;
@@ -136,6 +142,20 @@ impl Room {
         *self.projects.entry(task.project.clone()).or_insert(0) += 1;
         *self.agents.entry((task.project.clone(), job.slot.clone())).or_insert(0) += 1;
         self.checkouts.insert((task.id, job.slot.clone()), None);
+    }
+
+    fn pay(&mut self, task: &Task) {
+        *self.paid.0.entry(task.id).or_insert(0) += 1;
+        *self.paid.1.entry(task.project.clone()).or_insert(0) += 1;
+    }
+
+    /// Agents that this call lets start: of the task, of its project.
+    fn paid(&self, task: &Task) -> (u32, u32) {
+        let (tasks, projects) = &self.paid;
+        (
+            tasks.get(&task.id).copied().unwrap_or(0),
+            projects.get(&task.project).copied().unwrap_or(0),
+        )
     }
 }
 
@@ -187,7 +207,7 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
     if let Some(command) = queue.commands.get(&job.id) {
         command::blockers(command, &room.probes, job, task, now, &mut found);
     }
-    bounds::blockers(queue, &rules, job, task, now, &mut found);
+    bounds::blockers(queue, room, &rules, job, task, now, &mut found);
     places(queue, room, job, task, &mut found);
     bounds::place(room, &rules, job, task, &mut found);
     if found.is_empty()

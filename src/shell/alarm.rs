@@ -21,7 +21,7 @@ pub async fn look(service: &Service) -> Result<(), StoreError> {
 
 async fn look_at(service: &Service, now: Millis) -> Result<(), StoreError> {
     let limit = service.config().stalled_after;
-    let view = service.store.queue().await?;
+    let view = service.store.queue(now).await?;
     let blockers = service.blockers(&view.tasks).await?;
     let mut stalled = Vec::new();
     for task in &view.tasks {

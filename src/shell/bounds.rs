@@ -8,25 +8,17 @@ use crate::engine::model::{Blocker, Code, Millis, Task, TaskId};
 use crate::engine::progress::stuck;
 use crate::engine::rules::Ruleset;
 use crate::shell::service::Service;
-use crate::shell::store::{JobRow, QueueView, StoreError, day, day_ends};
+use crate::shell::store::{JobRow, QueueView, StoreError, day_ends};
 
 /// The bounds of what waits. Budgets are the project's of today, not those that a task began with:
 /// money is the operator's, and raising a budget must reach the tasks that wait for it.
-pub fn of(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> Option<Arc<Ruleset>>, now: Millis) -> Bounds {
+pub fn of(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> Option<Arc<Ruleset>>) -> Bounds {
     let mut bounds = Bounds::default();
-    let today = day(now);
     for task in &view.tasks {
         let Some(spent) = view.spent.get(&task.id) else { continue };
         let Some(project) = service.project_of(task) else { continue };
-        let day = view.days.get(&task.project).filter(|(day, _)| *day == today);
-        let spent = Spent {
-            budget: project.rules().budget,
-            task: spent.sum,
-            allowed: spent.allowed,
-            dearest: spent.dearest,
-            day: day.map(|(_, sum)| *sum).unwrap_or_default(),
-            day_ends: day_ends(today),
-        };
+        let today = view.spent_today.get(&task.project).copied().unwrap_or_default();
+        let spent = spent.of_budget(project.rules().budget, today, day_ends(view.day));
         bounds.spent.insert(task.id, spent);
     }
     for job in &view.waiting {
@@ -43,12 +35,12 @@ pub fn of(service: &Service, view: &QueueView, rules: impl Fn(&Task) -> Option<A
 }
 
 /// A job that is held back by what only an operator can clear: what operators are told, under which key.
-pub fn notice(bounds: &Bounds, task: &Task, job: &JobRow, blockers: &[Blocker], now: Millis) -> Option<(String, String)> {
+pub fn notice(bounds: &Bounds, task: &Task, job: &JobRow, blockers: &[Blocker], day: i64) -> Option<(String, String)> {
     let blocker = blockers.iter().find(|b| matches!(b.code, Code::Budget | Code::NoProgress))?;
     let key = match blocker.code {
         Code::NoProgress => format!("no-progress-{}", job.id),
         // Of a day's money once a day and project, however many tasks wait.
-        _ if bounds.spent.get(&task.id).is_some_and(Spent::within_its_own) => format!("budget-{}-{}", task.project, day(now)),
+        _ if bounds.spent.get(&task.id).is_some_and(Spent::within_its_own) => format!("budget-{}-{day}", task.project),
         _ => format!("budget-{}", task.id),
     };
     let go_on = blocker

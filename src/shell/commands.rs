@@ -159,6 +159,7 @@ fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agen
         guard: Guard {
             command: program,
             limits: rules.breaker,
+            budget: service.project_of(task)?.rules().budget,
         },
         look,
     })

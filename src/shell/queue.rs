@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::engine::breaker::Command;
 use crate::engine::budget::Bounds;
-use crate::engine::model::{Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who, lasting};
+use crate::engine::model::{At, Blocker, Code, Dependency, JobId, Name, Repo, RepoId, Source, StopState, Task, TaskId, Who, lasting};
 use crate::engine::rules::{LaneScope, Ruleset};
 use crate::engine::schedule::{OpenRun, Queue, WaitingJob, schedule, waits};
 use crate::shell::commands::{self, Known};
@@ -80,7 +80,7 @@ pub async fn start_what_may(service: &Arc<Service>) -> Result<(), StoreError> {
 
 /// Reads the whole queue, starts what may start, and tells whom the others must tell.
 async fn start_of_all(service: &Arc<Service>) -> Result<(), StoreError> {
-    let view = service.store.queue().await?;
+    let view = service.store.queue(clock::now()).await?;
     let (held, _) = start_in(service, &view).await?;
     bounds::tell(service, &view, &held, clock::now()).await
 }
@@ -94,7 +94,7 @@ async fn start_heads(service: &Arc<Service>, together: u32) -> Result<u32, Store
     for among in in_turn(config.projects.iter().map(|(name, p)| (name, p.priority))) {
         let (mut after, mut barren) = (JobId(0), 0);
         while barren < BARREN {
-            let view = service.store.queue_head(among.clone(), after, together).await?;
+            let view = service.store.queue_head(among.clone(), after, together, clock::now()).await?;
             reads += 1;
             let Some(last) = view.waiting.last() else { break };
             after = last.id;
@@ -174,7 +174,7 @@ async fn start_in(service: &Arc<Service>, view: &QueueView) -> Result<(Notices, 
         } else {
             let told = view
                 .task(row.task)
-                .and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, clock::now())?)));
+                .and_then(|t| Some((t.id, bounds::notice(&bounds, t, row, &blockers, view.day)?)));
             held.extend(told.map(|(task, (key, text))| (key, (task, text))));
         }
     }
@@ -266,7 +266,7 @@ async fn verdicts(service: &Service, view: &QueueView) -> Judged {
     let agents = commands::of_waiting(service, view, |task| rules.get(&task.rules).cloned().flatten());
     let commands: BTreeMap<JobId, Command> = agents.iter().map(|(job, k)| (*job, k.command.clone())).collect();
     let depends = known(service, &view.depends);
-    let mut bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten(), clock::now());
+    let mut bounds = bounds::of(service, view, |task| rules.get(&task.rules).cloned().flatten());
     bounds.held = service.held();
     let queue = Queue {
         waiting: &waiting,
@@ -345,12 +345,12 @@ pub async fn dependencies(service: &Service, view: &QueueView) -> Vec<Dependency
 
 /// All blockers of tasks: of their waiting jobs, and of the tasks themselves.
 pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
-    let view = service.store.queue().await?;
+    let view = service.store.queue(clock::now()).await?;
     let Judged { verdicts, .. } = verdicts(service, &view).await;
     let mut found: BTreeMap<TaskId, Vec<Blocker>> = BTreeMap::new();
     let stopping = tasks.iter().any(|t| t.control.stop != StopState::No);
     let exited = view.open_runs.iter().any(|run| run.state == RunState::Exited);
-    let effects = match stopping || exited {
+    let effects = match stopping || exited || tasks.iter().any(acts) {
         true => service.store.outbox_open().await?,
         false => Vec::new(),
     };
@@ -370,8 +370,9 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
                 {
                     list.insert(0, first);
                 }
-                if let Some(first) = list.first_mut().filter(|_| task.control.stop != StopState::No) {
-                    failing(first, task, &effects);
+                let stops = task.control.stop != StopState::No;
+                if let Some(shown) = list.iter_mut().find(|b| stops || b.code == Code::ActionRunning) {
+                    failing(shown, task, &effects);
                 }
             }
             None => list.push(Blocker {
@@ -392,24 +393,40 @@ pub async fn blockers(service: &Service, tasks: &[Task]) -> Result<BTreeMap<Task
     Ok(found)
 }
 
-/// What keeps a stop from being completed, when it is an effect that fails: the cause, since when, the next try.
+/// Whether an engine action of the task is at work.
+fn acts(task: &Task) -> bool {
+    matches!(task.control.at, At::Action { running: true, .. } | At::Updating { .. })
+}
+
+/// What keeps a stop or an engine action from being completed, when it is an effect that fails: the cause, since when, the next try.
 fn failing(blocker: &mut Blocker, task: &Task, effects: &[OutboxRow]) {
+    let stop = task.control.stop;
     let concerns = |row: &&OutboxRow| row.target.task == Some(task.id) && row.attempts > 0;
-    let stops = |row: &&OutboxRow| matches!(row.effect, Effect::CleanUp(_) | Effect::Act(_) | Effect::Settle { .. });
-    let Some(row) = effects.iter().filter(concerns).find(stops) else {
+    let holds = |row: &&OutboxRow| match &row.effect {
+        Effect::Act(_) => true,
+        // Without a stop, what cannot be settled is a blocker of its own.
+        Effect::CleanUp(_) | Effect::Settle { .. } => stop != StopState::No,
+        _ => false,
+    };
+    let Some(row) = effects.iter().filter(concerns).find(holds) else {
         return;
     };
     let what = match &row.effect {
-        Effect::CleanUp(_) => "the clean-up",
-        Effect::Act(_) => "the irreversible step",
-        _ => "the end of a run",
+        Effect::CleanUp(_) => "the clean-up".to_owned(),
+        Effect::Act(intent) if stop == StopState::No => format!("the {}", intent.action),
+        Effect::Act(_) => "the irreversible step".to_owned(),
+        _ => "the end of a run".to_owned(),
     };
     let why = row.last_error.clone().unwrap_or_default();
     let wait = lasting(row.next_at.since(clock::now()));
     let (was, times) = (blocker.text.clone(), row.attempts);
     blocker.text = format!("{was}; {what} has failed {times} time(s): {why}; the next try is in {wait}");
     blocker.since = row.created_at;
-    if task.control.stop == StopState::Cleaning {
+    if stop == StopState::No && times > unsettled::QUIET {
+        // A peer may only be away: that is over by itself.
+        blocker.who = Who::Operator;
+    }
+    if stop == StopState::Cleaning {
         blocker.who = Who::Operator;
         blocker.clear = Some(format!(
             "signalbox retry {}    # tries it at once, when the cause is mended",

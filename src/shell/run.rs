@@ -15,7 +15,7 @@ use crate::engine::model::{Body, Event, Fact, FactKey, Name, Phase, StopState, T
 use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{Pending, StepCommit, StoreError, Target};
+use crate::shell::store::{Pending, StepCommit, StoreError, Target, day, day_ends};
 use crate::shell::wake::Next;
 use crate::shell::{alarm, card, clock, crash, degraded, gather, perform, queue, rescue, sweep, timekeeping};
 
@@ -185,6 +185,8 @@ async fn nap(service: &Service) -> Duration {
         service.store.next_due().await.ok().flatten(),
         service.store.breaker_due(now).await.ok().flatten(),
         service.commands.due(now),
+        // A new day has a budget of its own.
+        Some(day_ends(day(now))),
     ];
     let due = due.into_iter().flatten().min();
     let wait = due.map_or(SAFETY_POLL, |due| Duration::from_millis(due.since(clock::now()).0.unsigned_abs()));

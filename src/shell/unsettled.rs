@@ -8,7 +8,7 @@ use crate::shell::service::Service;
 use crate::shell::store::{Effect, OutboxRow, RunRow};
 
 /// Failures that are no news: some eight seconds, in which a peer may be back.
-const QUIET: u32 = 5;
+pub const QUIET: u32 = 5;
 
 /// Tells operators once that a settling fails again and again; when it came to its end all the same, that as well.
 /// `attempts` are those that failed before this one.

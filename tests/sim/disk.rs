@@ -5,6 +5,7 @@ use signalbox::engine::model::{Body, Millis, RepoId, RunEnd, RunId, RunReport, S
 use signalbox::shell::store::{Claim, JobState, NewEvent, OutboxRow, ProcessId, RunRow, StepCommit, Store};
 
 use super::model::{Delivery, Model, Result, open};
+use super::service::PROJECT;
 
 /// The real store, in memory that survives the service.
 struct Mirror {
@@ -80,7 +81,7 @@ impl Disk {
     /// The store stands as the model does.
     fn compare(&self) {
         let Some(mirror) = &self.mirror else { return };
-        let view = mirror.ask(async |s| s.queue().await.unwrap());
+        let view = mirror.ask(async |s| s.queue(Millis(0)).await.unwrap());
         let jobs = |which: fn(JobState) -> bool| self.is.jobs.iter().filter(move |j| which(j.state)).cloned().collect::<Vec<_>>();
         assert_eq!(view.waiting, jobs(|s| open(s) && s != JobState::Running), "waiting jobs");
         assert_eq!(view.running, jobs(|s| s == JobState::Running), "running jobs");
@@ -105,6 +106,10 @@ impl Disk {
                 (sum, dearest),
                 "what task {id} cost"
             );
+        }
+        for (day, sum) in &self.is.days {
+            let of = mirror.ask(async |s| s.spent_on(*day, [PROJECT.into()].into()).await.unwrap());
+            assert_eq!(of.values().copied().next().unwrap_or_default(), *sum, "what day {day} cost");
         }
         let effects = mirror.ask(async |s| s.outbox_open().await.unwrap());
         let expected = self.is.outbox.iter().filter(|o| o.state == "open");

@@ -112,6 +112,7 @@ impl Life {
             let guard = (job.kind == JobKind::Agent).then(|| Guard {
                 command: COMMAND.to_owned(),
                 limits: self.rules.breaker,
+                budget: self.rules.budget,
             });
             let guarded = self.rules.gate(&is.repo, job.task, &job.stage);
             let repo = guarded.and_then(|guard| {

@@ -1,6 +1,7 @@
 //! The model's queue: jobs wait, are claimed once; timers; what is due when.
 
 use signalbox::engine::breaker::Stand;
+use signalbox::engine::budget::Spent;
 use signalbox::engine::model::{Actor, Body, JobKind, Millis, Repo, RunId};
 use signalbox::shell::store::{Claim, JobRow, JobState, RunRow, RunState, StoreError, day};
 
@@ -58,6 +59,10 @@ impl Model {
         }
         let working = |r: &&mut RunRow| matches!(r.state, RunState::Starting | RunState::Running);
         for run in self.runs.iter_mut().filter(working) {
+            if run.kind == JobKind::Agent {
+                self.days.entry(day(run.claimed_at)).or_default().runs -= 1;
+                self.days.entry(day(run.claimed_at.plus(by))).or_default().runs += 1;
+            }
             moved(&mut run.claimed_at);
             run.started_at.iter_mut().for_each(moved);
         }
@@ -82,7 +87,12 @@ impl Model {
         let at = index(claim.job.0);
         let job = self.jobs.get(at).ok_or(StoreError::Gone)?.clone();
         let busy = |r: &RunRow| r.state != RunState::Ended && (r.job == job.id || r.checkout == claim.checkout);
-        if job.state != JobState::Queued || job.available_at > claim.now || !self.admits(claim) || self.runs.iter().any(busy) {
+        if job.state != JobState::Queued
+            || job.available_at > claim.now
+            || !self.admits(claim)
+            || !self.pays(&job, claim)
+            || self.runs.iter().any(busy)
+        {
             return Err(StoreError::Conflict);
         }
         if let Some(repo) = &claim.repo {
@@ -154,6 +164,19 @@ impl Model {
                 Stand::Open(_) => false,
                 Stand::HalfOpen(_) => !self.runs.iter().any(|r| r.state != RunState::Ended && breaker.probe == Some(r.id)),
             }
+    }
+
+    /// As `store/spending.rs`.
+    fn pays(&self, job: &JobRow, claim: &Claim) -> bool {
+        let (task, dearest) = self.spent.get(&job.task).copied().unwrap_or_default();
+        let spent = Spent {
+            budget: claim.guard.as_ref().map(|g| g.budget).unwrap_or_default(),
+            task,
+            dearest,
+            day: self.days.get(&day(claim.now)).copied().unwrap_or_default(),
+            ..Spent::default()
+        };
+        spent.blockers("", "", claim.now, claim.now).is_empty()
     }
 
     pub fn save_repo(&mut self, repo: &Repo, before: i64) -> Result<()> {

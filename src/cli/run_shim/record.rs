@@ -12,8 +12,6 @@ use crate::engine::model::Millis;
 use crate::shell::process::{Alive, Exit, ShimRecord, files, names, start_time};
 use crate::shell::volume;
 
-/// A disk with less room than this, in bytes, is full: git and agents need more than that for anything.
-const LEAST: u64 = 1024 * 1024;
 /// Pace of tries while the disk is full.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -77,7 +75,7 @@ fn put_aside(path: &Path) -> bool {
 
 /// Whether nothing more can be written below `dir`.
 pub(super) fn full(dir: &Path) -> bool {
-    volume::room(dir).is_ok_and(|room| room.free < LEAST)
+    volume::room(dir).is_ok_and(|room| room.full())
 }
 
 /// Wall time, for what people see.

@@ -6,12 +6,25 @@ use crate::engine::model::{Blocker, Code, Millis, Task, Who};
 use crate::engine::rules::Ruleset;
 
 /// What a task may cost, and whether its job would only repeat what was done.
-pub(super) fn blockers(queue: &Queue<'_>, rules: &Ruleset, job: &WaitingJob, task: &Task, now: Millis, found: &mut Vec<Blocker>) {
+pub(super) fn blockers(
+    queue: &Queue<'_>,
+    room: &Room,
+    rules: &Ruleset,
+    job: &WaitingJob,
+    task: &Task,
+    now: Millis,
+    found: &mut Vec<Blocker>,
+) {
     if !rules.agents.contains_key(&job.slot) {
         return;
     }
     if let Some(spent) = queue.bounds.spent.get(&task.id) {
-        found.extend(spent.blockers(&task.item, task.project.as_str(), job.since, now));
+        let (more, today) = room.paid(task);
+        found.extend(
+            spent
+                .and_runs(more, today)
+                .blockers(&task.item, task.project.as_str(), job.since, now),
+        );
     }
     if let Some(stuck) = queue.bounds.stuck.get(&job.id) {
         let item = &task.item;

@@ -57,7 +57,7 @@ async fn b_q_7_an_answer_counts_for_45_s_and_is_asked_for_again() {
 
 /// What is known of the command of the task's waiting job: whether it can be used, and whether a look is due.
 async fn of(world: &World, task: TaskId) -> (JobId, Known) {
-    let view = world.service.store.queue().await.unwrap();
+    let view = world.service.store.queue(clock::now()).await.unwrap();
     let rules = world.service.projects.get("shop").unwrap().rules();
     let job = view.waiting.iter().find(|job| job.task == task).unwrap().id;
     let known = of_waiting(&world.service, &view, |_| Some(Arc::clone(&rules)))

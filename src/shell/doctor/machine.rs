@@ -7,12 +7,14 @@ use crate::engine::model::Name;
 use crate::engine::rules::Config;
 use crate::shell::git::{Git, GitError, NEEDED};
 use crate::shell::process::{Containment, Supervisor};
-use crate::shell::volume;
+use crate::shell::volume::{self, Room};
 
 use super::{Ask, Notes};
 
 /// Less room than this is worth a warning, in bytes: checkouts and logs take it in a day.
 const LITTLE: u64 = 1 << 30;
+/// The same of inodes: a checkout of a large repository takes as many.
+const FEW: u64 = 50_000;
 
 /// Git and the data directory.
 pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
@@ -69,12 +71,22 @@ fn disk(notes: &mut Notes, data: &Path) {
     let Ok(room) = volume::room(there) else {
         return notes.unknown("machine.disk", format!("how much room {} has cannot be told", there.display()), "");
     };
-    let what = format!("{} MiB are free for {}", room.free >> 20, data.display());
-    if room.free < LITTLE {
-        let why = "without room nothing can be recorded, and the service stops taking work";
-        return notes.warning("machine.disk", what, why, "make room, or put `data` on another disk");
+    judge(notes, room, data);
+}
+
+fn judge(notes: &mut Notes, room: Room, data: &Path) {
+    let why = "without room nothing can be recorded, and the service stops taking work";
+    let mend = "make room (`df -h` and `df -i` tell of what), or put `data` on another disk";
+    if room.full() {
+        let what = format!("the disk of {} is full ({})", data.display(), room.left());
+        return notes.problem("machine.disk", what, why, mend);
     }
-    notes.ok("machine.disk", what);
+    let what = format!("{} MiB are free for {}", room.free >> 20, data.display());
+    match room.files.filter(|files| *files < FEW) {
+        Some(files) => notes.warning("machine.disk", format!("{what}, and {files} inodes"), why, mend),
+        None if room.free < LITTLE => notes.warning("machine.disk", what, why, mend),
+        None => notes.ok("machine.disk", what),
+    }
 }
 
 /// The programs of the project's agents.
@@ -130,4 +142,32 @@ pub(super) async fn source(ask: Ask<'_>, source: &str, mut notes: Notes) -> Note
         );
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::doctor::Level;
+
+    #[test]
+    fn a_full_disk_is_a_problem_and_one_with_little_room_a_warning() {
+        let level = |free: u64, files: Option<u64>| {
+            let mut notes = Notes::of(None);
+            let room = Room {
+                free,
+                total: 1 << 40,
+                files,
+            };
+            judge(&mut notes, room, Path::new("/data"));
+            let found = notes.findings.remove(0);
+            (found.level, found.what)
+        };
+        let full = |left: &str| (Level::Problem, format!("the disk of /data is full ({left})"));
+        assert_eq!(level(0, Some(1 << 20)), full("0 MiB free"));
+        assert_eq!(level(1 << 40, Some(0)), full("1048576 MiB and 0 inodes free"));
+        assert_eq!(level(LITTLE - 1, None).0, Level::Warning);
+        assert_eq!(level(LITTLE, Some(FEW - 1)).0, Level::Warning);
+        assert_eq!(level(LITTLE - 1, Some(FEW)).0, Level::Warning);
+        assert_eq!(level(LITTLE, Some(FEW)), (Level::Ok, "1024 MiB are free for /data".to_owned()));
+    }
 }

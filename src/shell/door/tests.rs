@@ -82,7 +82,8 @@ impl World {
         self.task_with(|_| (), vec![Decision::Create, Decision::Enqueue(job)]).await
     }
 
-    async fn task_with(&self, edit: impl FnOnce(&mut Task), decisions: Vec<Decision>) -> Task {
+    /// The same, with what else was decided then.
+    pub async fn task_with(&self, edit: impl FnOnce(&mut Task), decisions: Vec<Decision>) -> Task {
         let done = self
             .service
             .issue_new("shop", "Say hello", "to everyone", &[], true, everyone())

@@ -4,12 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::model::{ActionIntent, Actor, Body, Head, Name, StopState, Task};
+use crate::engine::model::{ActionIntent, Actor, Body, Head, Name, StopState, Task, TaskId};
 use crate::engine::rules::Ruleset;
 use crate::shell::forge::{HubError, MergeAnswer};
 use crate::shell::git::{Expected, GitError, MergeTree, Push};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{NewEvent, OutboxRow};
+use crate::shell::unsettled::QUIET;
 use crate::shell::{clock, crash};
 
 use super::Failure;
@@ -106,6 +107,31 @@ pub(super) async fn act(service: &Service, row: &OutboxRow, intent: &ActionInten
         dedupe: Some(format!("action-{}", row.id)),
     };
     Ok(service.store.effect_done(row.id, Some(event), clock::now()).await?)
+}
+
+/// Tells operators once that an engine action fails again and again, though it is tried again; when it has come to an end all
+/// the same, that as well. `attempts` are those that failed before this one.
+pub(super) async fn tell(service: &Service, task: TaskId, action: &Name, attempts: u32, failure: Option<&Failure>) {
+    if attempts < QUIET {
+        return;
+    }
+    let key = format!("{action} of t{task}");
+    let item = super::label(service, task).await;
+    let told = match failure {
+        Some(Failure::Later(why)) => {
+            let text =
+                format!("{item}: the {action} fails, and is tried again every minute at least: {why}. `signalbox why {item}` tells more");
+            service.store.raise(&key, task, &text, clock::now()).await
+        }
+        None | Some(Failure::Never(_)) => {
+            let text = format!("{item}: the {action} that failed has come to an end; `signalbox show {item}` says how");
+            service.store.lower(&key, Some(&text), clock::now()).await
+        }
+        Some(_) => return,
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, task = %task, "an action's failure could not be told");
+    }
 }
 
 struct Acting<'a> {
@@ -299,5 +325,45 @@ impl Acting<'_> {
             head: Some(Head { sha, subject }),
             ..Ended::new("ok", "")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::door::tests::World;
+
+    #[tokio::test]
+    async fn an_action_that_fails_again_and_again_is_told_once_and_its_end_as_well() {
+        let world = World::new("").await;
+        let service = &*world.service;
+        let task = world.task(|_| ()).await;
+        let full = Failure::Later("git commit-tree failed: No space left on device".to_owned());
+        let say = async |attempts, failure: Option<&Failure>| tell(service, task.id, &Name::new("merge"), attempts, failure).await;
+        let known = async || {
+            let all = service.store.notices().await.unwrap();
+            all.into_iter().map(|notice| notice.text).collect::<Vec<_>>()
+        };
+        for attempts in 0..QUIET {
+            say(attempts, Some(&full)).await;
+            assert_eq!(known().await, [""; 0], "a peer may be back in a moment");
+        }
+        for attempts in QUIET..QUIET + 3 {
+            say(attempts, Some(&full)).await;
+        }
+        let item = &task.item;
+        let text = format!(
+            "{item}: the merge fails, and is tried again every minute at least: git commit-tree failed: No space left on device. \
+             `signalbox why {item}` tells more"
+        );
+        assert_eq!(known().await, [text]);
+        say(QUIET + 3, None).await;
+        assert_eq!(known().await, [""; 0]);
+        let effects = service.store.outbox_open().await.unwrap();
+        assert_eq!(
+            effects.iter().filter(|row| row.effect.kind() == "alert").count(),
+            2,
+            "its beginning and its end"
+        );
     }
 }

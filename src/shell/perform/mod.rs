@@ -81,6 +81,10 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         _ => Millis(i64::MAX),
     };
     let cleaned = matches!(&row.effect, Effect::CleanUp(_)).then_some(row.target.task).flatten();
+    let acting = match &row.effect {
+        Effect::Act(intent) => row.target.task.map(|task| (task, intent.action.clone())),
+        _ => None,
+    };
     let (target, kind) = (row.target.clone(), row.effect.kind());
     let own = Arc::clone(service);
     // Of its own, so that a defect in it is a failure like others, and is told and tried again like them.
@@ -89,6 +93,9 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         .unwrap_or_else(|fell| Err(Failure::Later(format!("a defect of the service: {fell}"))));
     if let Some(task) = cleaned {
         clean_up::tell(service, task, attempts, result.as_ref().err()).await;
+    }
+    if let Some((task, action)) = acting {
+        actions::tell(service, task, &action, attempts, result.as_ref().err()).await;
     }
     let now = clock::now();
     let recorded = match result {

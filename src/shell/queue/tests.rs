@@ -1,7 +1,7 @@
 //! The queue as the service reads it: its order, and how much of a long one is looked at.
 
 use super::*;
-use crate::engine::model::{JobKind, Millis, RunEnd};
+use crate::engine::model::{ActionIntent, Decision, JobKind, Millis, RunEnd};
 use crate::shell::door::tests::World;
 use crate::shell::store::JobState;
 
@@ -53,7 +53,7 @@ async fn b_q_2_the_head_of_a_long_queue_starts_first_in_first_out_until_no_place
 
 /// The task's agent meets a usage limit of an hour: nothing more is started with its command.
 async fn limited(world: &World, task: &Task) {
-    let view = world.service.store.queue().await.unwrap();
+    let view = world.service.store.queue(clock::now()).await.unwrap();
     let known = commands::of_waiting(&world.service, &view, |_| Some(world.service.projects.get("shop").unwrap().rules()));
     let job = view.waiting.iter().find(|job| job.task == task.id).unwrap();
     let claim = Claim {
@@ -107,6 +107,42 @@ async fn b_q_4_a_usage_limit_is_told_where_the_breaker_is_switched_off() {
         let found = blockers(&world.service, std::slice::from_ref(&waits)).await.unwrap();
         let codes: Vec<Code> = found[&waits.id].iter().map(|b| b.code).collect();
         assert!(codes.contains(&Code::UsageLimit), "{set}: {codes:?}");
+    }
+}
+
+/// An engine action that fails says why, how often, and when it is tried again; operators are called when it goes on so.
+#[tokio::test]
+async fn an_action_that_fails_says_why_and_when_it_is_tried_again() {
+    let world = World::with("", "", "").await;
+    let merge = ActionIntent {
+        visit: 1,
+        action: "merge".into(),
+        sha: "a".repeat(40),
+        subject: "s".to_owned(),
+    };
+    let running = |task: &mut Task| task.control.at = At::Action { index: 0, running: true };
+    let task = world.task_with(running, vec![Decision::Create, Decision::Act(merge)]).await;
+    let store = &world.service.store;
+    let effects = store.outbox_open().await.unwrap();
+    let row = effects.iter().find(|row| matches!(row.effect, Effect::Act(_))).unwrap().id;
+    let shown = async || {
+        let found = blockers(&world.service, std::slice::from_ref(&task))
+            .await
+            .unwrap()
+            .remove(&task.id)
+            .unwrap();
+        assert_eq!(found.iter().map(|b| b.code).collect::<Vec<_>>(), [Code::ActionRunning]);
+        (found[0].text.clone(), found[0].who)
+    };
+    assert_eq!(shown().await, ("its engine action is at work".to_owned(), Who::Itself));
+    let why = "git commit-tree failed: No space left on device";
+    for times in 1..=unsettled::QUIET + 1 {
+        // Some time ahead: how long it takes until it is shown does not matter.
+        store.effect_retry(row, why, clock::now().plus(Millis::secs(7200))).await.unwrap();
+        let who = if times > unsettled::QUIET { Who::Operator } else { Who::Itself };
+        let text = format!("its engine action is at work; the merge has failed {times} time(s): {why}; the next try is in ");
+        let (said, whom) = shown().await;
+        assert!(said.starts_with(&text) && whom == who, "{said} {whom:?}");
     }
 }
 

@@ -48,7 +48,7 @@ fn alive(pid: u32) -> Alive {
 /// A run on record as started, which this shim has taken and nobody follows.
 async fn unfollowed(world: &World, task: &Task, shim: Alive) -> RunId {
     let store = &world.service.store;
-    let view = store.queue().await.unwrap();
+    let view = store.queue(clock::now()).await.unwrap();
     let claim = Claim {
         job: view.waiting.iter().find(|job| job.task == task.id).unwrap().id,
         nonce: "n".to_owned(),

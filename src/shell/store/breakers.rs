@@ -8,19 +8,22 @@ use rusqlite::{Connection, params};
 use super::codec::{Fields, exec, first, list, one};
 use super::{Result, RunRow, Store, StoreError, inbox, outbox};
 use crate::engine::breaker::{Breaker, Limits, Pause, Stand};
+use crate::engine::budget::Budget;
 use crate::engine::model::{Millis, RunEnd, RunId, Seq};
 use crate::shell::store::Effect;
 
 /// Why a job is tried again whose usage limit is over before its time.
 const LIFTED: &str = "the usage limit that it waited for was lifted";
 
-/// What a claim says of the command it is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a claim of an agent's job is checked against when it is made.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
     /// The program.
     pub command: String,
     /// Limits of its breaker; none where the rules switch it off.
     pub limits: Option<Limits>,
+    /// What its task and its project may cost.
+    pub budget: Budget,
 }
 
 impl Store {

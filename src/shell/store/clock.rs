@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::codec::{Fields, exec, first};
-use super::{Result, Store};
+use super::{Result, Store, spending};
 use crate::engine::model::Millis;
 
 /// Everything that falls due by the service's own counting, and what is counted from. The end of a
@@ -54,6 +54,7 @@ impl Store {
     pub async fn shift(&self, by: Millis, boot: &str, ahead: i64) -> Result<()> {
         let boot = boot.to_owned();
         self.write(move |conn| {
+            spending::shifted(conn, by)?;
             for sql in DUE {
                 exec(conn, sql, [by.0])?;
             }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::codec::{json, list, one};
 use super::{JobRow, QueueView, Result, Store, breakers, depends, jobs, notices, past, repos, runs, spending, tasks};
-use crate::engine::model::{JobId, Name, TaskId};
+use crate::engine::model::{JobId, Millis, Name, TaskId};
 
 /// How much there is to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +49,16 @@ impl Store {
 
     /// What [`Store::queue`] shows, of the first `most` queued jobs behind `after` only: those jobs,
     /// and of tasks those that decide whether they may start. No job that is scheduled or running is in it,
-    /// and none is counted.
+    /// and none is counted. What was spent is what was spent on the day of `now`.
     ///
     /// # Errors
     /// As all of the store.
-    pub async fn queue_head(&self, among: Among, after: JobId, most: u32) -> Result<QueueView> {
-        self.read(move |conn| head(conn, &among, after, most)).await
+    pub async fn queue_head(&self, among: Among, after: JobId, most: u32, now: Millis) -> Result<QueueView> {
+        self.read(move |conn| head(conn, &among, after, most, spending::day(now))).await
     }
 }
 
-fn head(conn: &Connection, among: &Among, after: JobId, most: u32) -> Result<QueueView> {
+fn head(conn: &Connection, among: &Among, after: JobId, most: u32, day: i64) -> Result<QueueView> {
     let waiting = first(conn, among, after, most)?;
     let open_runs = runs::open(conn)?;
     let depends = depends::all(conn)?;
@@ -68,7 +68,8 @@ fn head(conn: &Connection, among: &Among, after: JobId, most: u32) -> Result<Que
     named.extend(depends.iter().flat_map(|d| [Some(d.task), d.on]).flatten());
     Ok(QueueView {
         spent: spending::of_waiting(conn, &waiting)?,
-        days: spending::days(conn)?,
+        day,
+        spent_today: spending::day_of_waiting(conn, &waiting, day)?,
         notices: notices::all(conn)?,
         past: past::of_waiting(conn, &waiting)?,
         waiting,

@@ -18,12 +18,12 @@ pub(super) const WAITING: &str =
     "j.id IN (SELECT id FROM jobs WHERE state = 'scheduled' UNION ALL SELECT id FROM jobs WHERE state = 'queued')";
 
 impl Store {
-    /// What scheduling looks at, all of one moment.
+    /// What scheduling looks at, all of one moment, which is `now`: what was spent is what was spent on its day.
     ///
     /// # Errors
     /// As all of the store.
-    pub async fn queue(&self) -> Result<QueueView> {
-        self.read(view).await
+    pub async fn queue(&self, now: Millis) -> Result<QueueView> {
+        self.read(move |conn| view(conn, spending::day(now))).await
     }
 
     /// The task's jobs, oldest first.
@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it cannot be claimed any more, when a run holds the checkout,
-    /// when the repository has moved, or when a dependency was declared that nobody looked at; [`StoreError::Gone`] when there is no such job.
+    /// when its command or its budget does not let it through (any more), when the repository has moved, or when a dependency was declared that nobody looked at; [`StoreError::Gone`] when there is no such job.
     pub async fn claim(&self, claim: Claim) -> Result<RunRow> {
         let host = self.host();
         self.write(move |conn| take(conn, &claim, &host)).await
@@ -80,11 +80,12 @@ impl Store {
     }
 }
 
-fn view(conn: &Connection) -> Result<QueueView> {
+fn view(conn: &Connection, day: i64) -> Result<QueueView> {
     let waiting = list(conn, &format!("{SELECT} WHERE {WAITING} ORDER BY j.id"), [], decode)?;
     Ok(QueueView {
         spent: spending::of_waiting(conn, &waiting)?,
-        days: spending::days(conn)?,
+        day,
+        spent_today: spending::day_of_waiting(conn, &waiting, day)?,
         notices: notices::all(conn)?,
         past: past::of_waiting(conn, &waiting)?,
         waiting,
@@ -117,6 +118,7 @@ fn take(conn: &Connection, claim: &Claim, host: &str) -> Result<RunRow> {
     }
     if let Some(guard) = &claim.guard {
         breakers::admit(conn, guard, claim.now)?;
+        spending::admit(conn, &job, guard.budget, claim.now)?;
     }
     let later = "SELECT EXISTS (SELECT 1 FROM dependencies WHERE task = ?1 AND id > ?2 AND ended_at IS NULL)";
     if one(conn, later, params![job.task.0, claim.seen])? {

@@ -353,8 +353,10 @@ pub struct QueueView {
     pub breakers: BTreeMap<String, Breaker>,
     /// What the tasks of waiting jobs of agents have cost.
     pub spent: BTreeMap<TaskId, SpentTask>,
-    /// What each project has cost on the newest day (since the epoch, UTC) on which it cost anything.
-    pub days: BTreeMap<Name, (i64, Sum)>,
+    /// The day (since the epoch, UTC) of the moment at which it was looked.
+    pub day: i64,
+    /// What each project of a waiting job has cost on that day; one that has cost nothing is not in it.
+    pub spent_today: BTreeMap<Name, Sum>,
     /// What is wrong now, and known to be.
     pub notices: Vec<NoticeRow>,
     /// What was tried before for waiting jobs.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Fields, exec, first, json, list, one};
 use super::{JobRow, Result, RunRow, Store, StoreError, inbox};
-use crate::engine::budget::Sum;
+use crate::engine::budget::{Budget, Spent, Sum};
 use crate::engine::model::{COST_MOST, JobKind, Millis, Name, RunId, TaskId, plausible};
 
 /// A sum beyond this, United States dollars, is added up again from what is believed of its runs.
@@ -26,6 +26,21 @@ pub struct SpentTask {
     pub dearest: Option<(RunId, f64)>,
     /// When they last did.
     pub allowed_at: Option<Millis>,
+}
+
+impl SpentTask {
+    /// The same against what the task may cost, and its project on the day that ends then.
+    #[must_use]
+    pub fn of_budget(&self, budget: Budget, day: Sum, day_ends: Millis) -> Spent {
+        Spent {
+            budget,
+            task: self.sum,
+            allowed: self.allowed,
+            dearest: self.dearest,
+            day,
+            day_ends,
+        }
+    }
 }
 
 /// An operator lets a task go on.
@@ -100,12 +115,12 @@ impl Store {
         .await
     }
 
-    /// What each project has cost on the newest day (since the epoch, UTC) on which it cost anything.
+    /// What each of these projects has cost on a day (since the epoch, UTC); one that has cost nothing is not in it.
     ///
     /// # Errors
     /// As all of the store.
-    pub async fn spent_days(&self) -> Result<BTreeMap<Name, (i64, Sum)>> {
-        self.read(days).await
+    pub async fn spent_on(&self, day: i64, projects: BTreeSet<Name>) -> Result<BTreeMap<Name, Sum>> {
+        self.read(move |conn| on(conn, day, &projects)).await
     }
 
     /// What agents have cost since a moment, the dearest first; days in order.
@@ -192,6 +207,24 @@ fn dearest_of(conn: &Connection, task: TaskId, kept: (RunId, f64)) -> Result<Opt
     first(conn, &sql, [task.0], |row| Ok((RunId(row.get("id")?), row.get("usd")?)))
 }
 
+/// Refuses a claim for which the budget has no room: what was read before may be of before another claim, of before the end of
+/// a run, or of before midnight.
+///
+/// # Errors
+/// [`StoreError::Conflict`]: look again.
+pub(super) fn admit(conn: &Connection, job: &JobRow, budget: Budget, now: Millis) -> Result<()> {
+    let today = day(now);
+    let waiting = std::slice::from_ref(job);
+    let task = of_waiting(conn, waiting)?.remove(&job.task).unwrap_or_default();
+    let project = day_of_waiting(conn, waiting, today)?.remove(&job.project);
+    let spent = task.of_budget(budget, project.unwrap_or_default(), day_ends(today));
+    if spent.blockers("", "", now, now).is_empty() {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict)
+    }
+}
+
 /// Counts a run that was claimed.
 pub(super) fn begun(conn: &Connection, task: TaskId, kind: JobKind, project: &Name, now: Millis) -> Result<()> {
     if kind != JobKind::Agent {
@@ -200,9 +233,7 @@ pub(super) fn begun(conn: &Connection, task: TaskId, kind: JobKind, project: &Na
     let sql =
         "INSERT INTO spent_tasks (task, runs, usd, dearest_usd) VALUES (?1, 1, 0, 0) ON CONFLICT (task) DO UPDATE SET runs = runs + 1";
     exec(conn, sql, [task.0])?;
-    let sql =
-        "INSERT INTO spent_days (project, day, runs, usd) VALUES (?1, ?2, 1, 0) ON CONFLICT (project, day) DO UPDATE SET runs = runs + 1";
-    exec(conn, sql, params![project.as_str(), day(now)]).map(|_| ())
+    count(conn, project, now)
 }
 
 /// Takes back that a run was counted of which nothing was begun.
@@ -211,8 +242,7 @@ pub(super) fn unbegun(conn: &Connection, run: &RunRow) -> Result<()> {
         return Ok(());
     }
     exec(conn, "UPDATE spent_tasks SET runs = MAX(runs - 1, 0) WHERE task = ?1", [run.task.0])?;
-    let sql = "UPDATE spent_days SET runs = MAX(runs - 1, 0) WHERE project = ?1 AND day = ?2";
-    exec(conn, sql, params![run.project.as_str(), day(run.claimed_at)]).map(|_| ())
+    uncount(conn, &run.project, run.claimed_at)
 }
 
 /// Counts what a run cost that ended.
@@ -268,22 +298,55 @@ pub(super) fn of_waiting(conn: &Connection, waiting: &[JobRow]) -> Result<BTreeM
     Ok(spent)
 }
 
-/// What each project has cost on the newest day on which it cost anything.
-pub(super) fn days(conn: &Connection) -> Result<BTreeMap<Name, (i64, Sum)>> {
-    let sql = "SELECT project, day, runs, usd FROM spent_days d WHERE day = (SELECT MAX(day) FROM spent_days WHERE project = d.project)";
-    let rows = list(conn, sql, [], |row| {
+/// What the projects of waiting jobs have cost on a day.
+pub(super) fn day_of_waiting(conn: &Connection, waiting: &[JobRow], day: i64) -> Result<BTreeMap<Name, Sum>> {
+    on(conn, day, &waiting.iter().map(|job| job.project.clone()).collect())
+}
+
+/// What each of these projects has cost on that very day: a clock that ran ahead may have left later ones.
+fn on(conn: &Connection, day: i64, projects: &BTreeSet<Name>) -> Result<BTreeMap<Name, Sum>> {
+    let sql = "SELECT project, runs, usd FROM spent_days WHERE project IN (SELECT value FROM json_each(?1)) AND day = ?2";
+    let rows = list(conn, sql, params![json(projects)?, day], |row| {
         let f = Fields::new(row, "spent_days", "project");
         let sum = Sum {
             usd: f.get("usd")?,
             runs: f.small("runs")?,
         };
-        Ok((f.name("project")?, (f.get("day")?, sum)))
+        Ok((f.name("project")?, sum))
     })?;
-    let mut days: BTreeMap<Name, (i64, Sum)> = rows.into_iter().collect();
-    for (project, (day, sum)) in &mut days {
-        sum.usd = sum_of_day(conn, project, *day, sum.usd)?;
+    let mut sums: BTreeMap<Name, Sum> = rows.into_iter().collect();
+    for (project, sum) in &mut sums {
+        sum.usd = sum_of_day(conn, project, day, sum.usd)?;
     }
-    Ok(days)
+    Ok(sums)
+}
+
+/// The wall clock is about to be set by so much: runs that have not ended were claimed that much later, on another day perhaps.
+pub(super) fn shifted(conn: &Connection, by: Millis) -> Result<()> {
+    let sql = "SELECT t.project, r.claimed_at FROM runs r JOIN tasks t ON t.id = r.task \
+               WHERE r.state IN ('starting', 'running') AND r.kind = 'agent'";
+    let open = list(conn, sql, [], |row| {
+        let f = Fields::new(row, "runs", "project");
+        Ok((f.name("project")?, f.time("claimed_at")?))
+    })?;
+    for (project, claimed) in open {
+        uncount(conn, &project, claimed)?;
+        count(conn, &project, claimed.plus(by))?;
+    }
+    Ok(())
+}
+
+/// Counts a run on the day of this moment.
+fn count(conn: &Connection, project: &Name, at: Millis) -> Result<()> {
+    let sql =
+        "INSERT INTO spent_days (project, day, runs, usd) VALUES (?1, ?2, 1, 0) ON CONFLICT (project, day) DO UPDATE SET runs = runs + 1";
+    exec(conn, sql, params![project.as_str(), day(at)]).map(drop)
+}
+
+/// Takes that back.
+fn uncount(conn: &Connection, project: &Name, at: Millis) -> Result<()> {
+    let sql = "UPDATE spent_days SET runs = MAX(runs - 1, 0) WHERE project = ?1 AND day = ?2";
+    exec(conn, sql, params![project.as_str(), day(at)]).map(drop)
 }
 
 /// When an operator last allowed the task to go on.

@@ -61,8 +61,8 @@ pub async fn cost(service: &Service, by: By, since: Millis) -> Result<CostView, 
 
 /// How the budgets of the day stand, by project.
 async fn budgets(service: &Service, now: Millis) -> Result<Vec<BudgetView>, StoreError> {
-    let days = service.store.spent_days().await?;
     let today = day(now);
+    let spent = service.store.spent_on(today, service.projects.keys().cloned().collect()).await?;
     let view = |project: &crate::shell::service::Project| {
         let Budget {
             run_usd,
@@ -71,8 +71,7 @@ async fn budgets(service: &Service, now: Millis) -> Result<Vec<BudgetView>, Stor
             day_usd,
             day_runs,
         } = project.rules().budget;
-        let spent = days.get(&project.name).filter(|(day, _)| *day == today);
-        let spent = spent.map(|(_, sum)| *sum).unwrap_or_default();
+        let spent = spent.get(&project.name).copied().unwrap_or_default();
         BudgetView {
             project: project.name.to_string(),
             day_usd: spent.usd,

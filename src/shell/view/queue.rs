@@ -24,7 +24,7 @@ const HISTORY: u32 = 10;
 
 /// The queue.
 pub async fn queue(service: &Service, poll_interval: u64) -> QueueView {
-    let rows = service.store.queue().await;
+    let rows = service.store.queue(service.now()).await;
     QueueView {
         held: held(service),
         counts: rows.as_ref().map(counts).map_err(Clone::clone).into(),

@@ -1,6 +1,7 @@
 //! Tasks at a glance: `/status`, `/api/tasks/{item}/why`, `/health`, `/api/projects`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::engine::model::{Blocker, FreezeLevel, Millis, Phase, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
@@ -8,6 +9,7 @@ use crate::shell::degraded::Trouble;
 use crate::shell::door::Found;
 use crate::shell::service::Service;
 use crate::shell::store::{RunState, StoreError};
+use crate::shell::volume::{self, Room};
 
 use super::show::run_view;
 use super::unheard;
@@ -105,6 +107,19 @@ pub(super) fn degraded(service: &Service) -> Option<ProblemView> {
     })
 }
 
+/// That the disk of the data is full; nothing while it is not.
+fn full(room: Room, data: &Path, now: Millis) -> Option<ProblemView> {
+    room.full().then(|| ProblemView {
+        text: format!(
+            "the disk of {data} is full ({}): hardly anything can be written down, and runs and merges fail or wait. Nothing that was done is \
+             lost. Make room on it (`df -h {data}`, `df -i {data}`): it goes on by itself",
+            room.left(),
+            data = data.display(),
+        ),
+        since: now.into(),
+    })
+}
+
 async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
     let chat = service.chat.room().and_then(|room| room.problem());
     let view = |p: crate::shell::chat::Problem| ProblemView {
@@ -125,6 +140,11 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
     });
     let mut found: Vec<ProblemView> = degraded(service)
         .into_iter()
+        .chain(
+            volume::room(&service.data)
+                .ok()
+                .and_then(|room| full(room, &service.data, service.now())),
+        )
         .chain(chat.map(view))
         .chain(held)
         .chain(rules)
@@ -304,5 +324,27 @@ pub fn projects(service: &Service) -> ProjectsView {
     });
     ProjectsView {
         projects: projects.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_problem_that_is_told_and_one_with_room_is_none() {
+        let said = |free: u64, files: u64| {
+            let room = Room {
+                free,
+                total: 1 << 40,
+                files: Some(files),
+            };
+            full(room, Path::new("/data"), Millis(7)).map(|problem| problem.text)
+        };
+        assert_eq!(said(1 << 30, 5000), None);
+        for (free, files, left) in [(0, 5000, "0 MiB free"), (812 << 20, 0, "812 MiB and 0 inodes free")] {
+            let text = said(free, files).unwrap_or_default();
+            assert!(text.starts_with(&format!("the disk of /data is full ({left}): ")), "{text}");
+        }
     }
 }

@@ -44,6 +44,41 @@ fn b_run_5_budgets_hold_agents_back_and_no_gate_commands() {
     assert_eq!(house.codes(), [(1, vec!["BUDGET"]), (2, vec![])]);
 }
 
+/// What one call lets start counts within that very call: after midnight many may start at once.
+#[test]
+fn b_run_5_runs_are_counted_with_those_just_let_go() {
+    let mut house = House::new()
+        .task(1, "analyst", true)
+        .task(2, "built", true)
+        .task(3, "analyst", true)
+        .task(4, "analyst", true);
+    let budget = |day_runs, task_runs| Spent {
+        budget: Budget {
+            day_runs,
+            task_runs,
+            ..Budget::default()
+        },
+        ..Spent::default()
+    };
+    for task in 1..=4 {
+        house.bounds.spent.insert(TaskId(task), budget(Some(2), None));
+    }
+    let held = [(1, vec![]), (2, vec![]), (3, vec![]), (4, vec!["BUDGET"])];
+    assert_eq!(house.codes(), held, "gate commands are no runs of agents");
+    let text = house.verdicts()[3].1[0].text.clone();
+    assert_eq!(text, "p has had 2 runs of agents today (UTC), and may have 2 a day");
+    // Two agents of one task.
+    let mut house = House::new().task(1, "analyst", true);
+    house.bounds.spent.insert(TaskId(1), budget(None, Some(1)));
+    let second = WaitingJob {
+        id: JobId(2),
+        slot: "developer".into(),
+        ..house.waiting[0].clone()
+    };
+    house.waiting.push(second);
+    assert_eq!(house.codes(), [(1, vec![]), (2, vec!["BUDGET"])]);
+}
+
 #[test]
 fn no_progress_holds_its_own_job_back_and_names_the_command() {
     let mut house = House::new().task(1, "analyst", true).task(2, "analyst", true);

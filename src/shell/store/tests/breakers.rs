@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 
 const HOUR: i64 = 3_600_000;
 
@@ -14,6 +15,7 @@ async fn claimed(world: &World, task: &Task, breaker: bool, now: Millis) -> Resu
     let guard = Guard {
         command: "claude".to_owned(),
         limits,
+        budget: Budget::default(),
     };
     let job = world.only_job(task).await;
     let claim = Claim {
@@ -54,7 +56,7 @@ async fn b_q_8_a_probe_that_is_being_settled_is_one_when_the_clock_is_set() {
         let kept = world.store.run(probe.id).await.unwrap().unwrap().claimed_at;
         assert_eq!(kept, probe.claimed_at, "its commits are made with it");
         let now = at(60_040 + by.max(0));
-        let breakers = world.store.queue().await.unwrap().breakers;
+        let breakers = world.store.queue(T0).await.unwrap().breakers;
         assert_eq!(breakers["claude"].probe, Some(probe.id));
         let half_open = at(60_040 + by);
         assert_eq!(

@@ -124,12 +124,12 @@ async fn b_sg_3_a_job_is_not_claimed_past_a_dependency_that_nobody_looked_at() {
     let world = World::new().await;
     let a = world.task("i1", 1).await;
     world.task("i2", 2).await;
-    let seen = world.store.queue().await.unwrap().newest;
+    let seen = world.store.queue(T0).await.unwrap().newest;
     world.depend(&a, "ORCH-002").await;
     let job = world.only_job(&a).await.id;
     let late = |seen| Claim { seen, ..claim(job, "c") };
     assert_eq!(world.store.claim(late(seen)).await, Err(StoreError::Conflict));
-    let seen = world.store.queue().await.unwrap().newest;
+    let seen = world.store.queue(T0).await.unwrap().newest;
     world.store.claim(late(seen)).await.unwrap();
 }
 

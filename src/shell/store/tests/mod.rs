@@ -187,7 +187,7 @@ impl World {
     }
 
     async fn counts(&self, state: JobState) -> i64 {
-        self.store.queue().await.unwrap().counts[state.as_str()]
+        self.store.queue(T0).await.unwrap().counts[state.as_str()]
     }
 }
 

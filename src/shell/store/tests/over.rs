@@ -163,7 +163,7 @@ async fn a_task_that_is_over_keeps_no_job_and_no_timer() {
         assert!(world.store.run(run.id).await.unwrap().unwrap().kill.is_some());
         // And afterwards.
         world.decide(&over, vec![back, Decision::Enqueue(spec(4, "new")), timer()]).await;
-        assert_eq!(world.store.queue().await.unwrap().waiting, vec![]);
+        assert_eq!(world.store.queue(T0).await.unwrap().waiting, vec![]);
         let sql = "UPDATE jobs SET state = 'queued' WHERE id = 1";
         let refused = world.store.write(move |conn| codec::exec(conn, sql, [])).await;
         assert!(

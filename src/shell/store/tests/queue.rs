@@ -147,7 +147,7 @@ async fn the_view_shows_everything_once() {
     let done = world.task("i3", 3).await;
     world.phase(&done, Phase::Done, vec![]).await;
     let run = world.running(&one).await;
-    let view = world.store.queue().await.unwrap();
+    let view = world.store.queue(T0).await.unwrap();
     assert_eq!(view.waiting.iter().map(|j| j.task).collect::<Vec<_>>(), vec![two.id]);
     assert_eq!(
         view.running.iter().map(|j| (j.task, j.run, j.attempts)).collect::<Vec<_>>(),
@@ -265,7 +265,7 @@ async fn the_head_of_the_queue_has_what_the_whole_of_it_has() {
         all.push(world.task(&format!("i{n}"), n).await);
     }
     let run = world.running(&all[1]).await;
-    let whole = world.store.queue().await.unwrap();
+    let whole = world.store.queue(T0).await.unwrap();
     assert_eq!(
         world.store.crowd(9).await.unwrap(),
         Crowd {
@@ -276,7 +276,7 @@ async fn the_head_of_the_queue_has_what_the_whole_of_it_has() {
     );
     assert_eq!(world.store.crowd(3).await.unwrap().waiting, 3, "no more are counted than matters");
     let others = || Among::Others(vec!["site".into()]);
-    let head = world.store.queue_head(others(), JobId(0), 2).await.unwrap();
+    let head = world.store.queue_head(others(), JobId(0), 2, T0).await.unwrap();
     assert_eq!(head.waiting, whole.waiting[..2]);
     assert_eq!(
         head.tasks,
@@ -287,16 +287,16 @@ async fn the_head_of_the_queue_has_what_the_whole_of_it_has() {
         (&head.open_runs, &head.repos, head.newest),
         (&vec![run], &whole.repos, whole.newest)
     );
-    let rest = world.store.queue_head(others(), head.waiting[1].id, 9).await.unwrap();
+    let rest = world.store.queue_head(others(), head.waiting[1].id, 9, T0).await.unwrap();
     assert_eq!(rest.waiting, whole.waiting[2..]);
     let ours = world
         .store
-        .queue_head(Among::These(vec![PROJECT.into()]), JobId(0), 9)
+        .queue_head(Among::These(vec![PROJECT.into()]), JobId(0), 9, T0)
         .await
         .unwrap();
     assert_eq!(ours.waiting, whole.waiting);
     for none in [Among::Others(vec![PROJECT.into()]), Among::These(vec!["site".into()])] {
-        assert_eq!(world.store.queue_head(none, JobId(0), 9).await.unwrap().waiting, []);
+        assert_eq!(world.store.queue_head(none, JobId(0), 9, T0).await.unwrap().waiting, []);
     }
 }
 
@@ -308,7 +308,7 @@ async fn ended_jobs_are_counted_when_they_end() {
     let run = world.running(&one).await;
     world.store.end_run(run.id, RunEnd::Ok, None, None, at(1)).await.unwrap();
     world.phase(&two, Phase::Done, vec![]).await;
-    let kept = world.store.queue().await.unwrap().counts;
+    let kept = world.store.queue(T0).await.unwrap().counts;
     let conn = rusqlite::Connection::open(world.dir.path().join("signalbox.db")).unwrap();
     for (state, kept) in kept {
         let counted: i64 = conn

@@ -107,7 +107,7 @@ async fn a_late_ending_of_a_superseded_run_changes_nothing() {
     };
     let task = world.decide(&task, vec![again]).await;
     let new = world.running(&task).await;
-    let before = (world.store.queue().await.unwrap(), world.store.runs(task.id).await.unwrap());
+    let before = (world.store.queue(T0).await.unwrap(), world.store.runs(task.id).await.unwrap());
     assert_eq!(
         world
             .store
@@ -121,7 +121,7 @@ async fn a_late_ending_of_a_superseded_run_changes_nothing() {
         Err(StoreError::Conflict)
     );
     assert_eq!(
-        (world.store.queue().await.unwrap(), world.store.runs(task.id).await.unwrap()),
+        (world.store.queue(T0).await.unwrap(), world.store.runs(task.id).await.unwrap()),
         before
     );
     assert_eq!(pending_kinds(&world, &task).await, Vec::<&str>::new());

@@ -1,7 +1,7 @@
 //! Money, what is wrong now, and what was tried before.
 
 use super::*;
-use crate::engine::budget::Sum;
+use crate::engine::budget::{Budget, Sum};
 use crate::engine::model::{Name, Role, Via};
 
 fn allowance(task: &Task, usd: f64, runs: u32) -> Allowance {
@@ -31,18 +31,17 @@ async fn b_run_5_runs_and_money_are_summed_where_they_are_counted() {
     let second = world.claim(next.id, "c2").await.unwrap();
     end(&world, &second, 0.5, at(30)).await;
     let task = world.decide(&task, vec![Decision::Enqueue(spec(3, "developer"))]).await;
-    let view = world.store.queue().await.unwrap();
+    let view = world.store.queue(T0).await.unwrap();
     let spent = view.spent[&task.id];
     assert_eq!(spent.sum, Sum { usd: 0.75, runs: 2 }, "a late ending costs nothing");
     assert_eq!((spent.dearest, spent.allowed), (Some((second.id, 0.5)), Sum::default()));
-    let (of, sum) = view.days[&Name::from(PROJECT)];
-    assert_eq!((of, sum), (day(T0), spent.sum));
-    assert!(day_ends(of) > T0 && day_ends(of - 1) <= T0);
+    assert_eq!((view.day, view.spent_today[&Name::from(PROJECT)]), (day(T0), spent.sum));
+    assert!(day_ends(view.day) > T0 && day_ends(view.day - 1) <= T0);
     // An operator allows more: the dearest run is looked at anew, the sums stay.
     world.store.allow(allowance(&task, 2.0, 3), at(40)).await.unwrap();
     world.store.allow(allowance(&task, 0.5, 0), at(41)).await.unwrap();
     let world = world.reopen().await;
-    let after = world.store.queue().await.unwrap().spent[&task.id];
+    let after = world.store.queue(T0).await.unwrap().spent[&task.id];
     assert_eq!((after.sum, after.allowed), (spent.sum, Sum { usd: 2.5, runs: 3 }));
     assert_eq!((after.dearest, after.allowed_at), (None, Some(at(41))));
     let gone = world
@@ -92,10 +91,10 @@ async fn b_run_5_costs_that_cannot_be_are_no_money_in_old_databases_either() {
     ] {
         conn.execute(sql, []).unwrap();
     }
-    let view = world.store.queue().await.unwrap();
+    let view = world.store.queue(T0).await.unwrap();
     let spent = view.spent[&task.id];
     assert_eq!((spent.sum.usd, spent.dearest), (0.25, Some((first.id, 0.25))));
-    assert_eq!(view.days[&Name::from(PROJECT)].1.usd, 0.25);
+    assert_eq!(view.spent_today[&Name::from(PROJECT)].usd, 0.25);
     for by in [By::Task, By::Project, By::Agent, By::Day] {
         let usd: f64 = world.store.costs(by, T0).await.unwrap().iter().map(|row| row.usd).sum();
         assert_eq!(usd, 0.25, "{by:?}");
@@ -111,6 +110,95 @@ async fn b_run_5_costs_that_cannot_be_are_no_money_in_old_databases_either() {
         .filter_map(|r| Some(r.usage?.cost_usd))
         .collect();
     assert_eq!(shown, [0.25, 0.0]);
+}
+
+/// What the project has cost on the day of this moment, as the scheduler and as the bill's last line see it.
+async fn today(world: &World, now: Millis) -> Sum {
+    let project = Name::from(PROJECT);
+    let view = world.store.queue(now).await.unwrap();
+    let line = world.store.spent_on(day(now), [project.clone()].into()).await.unwrap();
+    assert_eq!(view.spent_today, line);
+    line.get(&project).copied().unwrap_or_default()
+}
+
+const DAY: Millis = Millis::secs(86_400);
+
+#[tokio::test]
+async fn b_run_5_a_day_costs_what_its_own_runs_did_whatever_days_lie_ahead() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    let first = world.running(&task).await;
+    // By a clock that runs a day ahead; then it is put right.
+    end(&world, &first, 1.25, at(20).plus(DAY)).await;
+    let task = world.decide(&task, vec![Decision::Enqueue(spec(2, "developer"))]).await;
+    let next = world.store.jobs(task.id).await.unwrap().pop().unwrap();
+    let second = world.claim(next.id, "c2").await.unwrap();
+    end(&world, &second, 0.5, at(30)).await;
+    world.decide(&task, vec![Decision::Enqueue(spec(3, "developer"))]).await;
+    let world = world.reopen().await;
+    assert_eq!(today(&world, at(40)).await, Sum { usd: 0.5, runs: 2 });
+    assert_eq!(today(&world, at(40).plus(DAY)).await, Sum { usd: 1.25, runs: 0 });
+    assert_eq!(today(&world, at(40).plus(DAY).plus(DAY)).await, Sum::default());
+    let bill = world.store.costs(By::Day, T0).await.unwrap();
+    let lines: Vec<_> = bill.iter().map(|row| (row.key.as_str(), row.usd)).collect();
+    assert_eq!(lines, [("2023-11-14", 0.5), ("2023-11-15", 1.25)], "the table says the same");
+}
+
+/// What has not ended counts on the day on which it was begun by the clock of now.
+#[tokio::test]
+async fn b_run_5_runs_at_work_move_to_their_day_when_the_clock_is_set() {
+    let world = World::new().await;
+    let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
+    let (first, second) = (world.running(&one).await, world.running(&two).await);
+    world.decide(&one, vec![Decision::Enqueue(spec(2, "developer"))]).await;
+    let runs = async || (today(&world, T0).await.runs, today(&world, T0.plus(DAY)).await.runs);
+    end(&world, &second, 0.0, at(20)).await;
+    assert_eq!(runs().await, (2, 0));
+    world.store.shift(DAY, "boot", 0).await.unwrap();
+    assert_eq!(runs().await, (1, 1), "what has ended stays where it is");
+    assert!(world.store.put_back(first.id, "git is away", None, at(30).plus(DAY)).await.unwrap());
+    assert_eq!(runs().await, (1, 0), "and what was not launched is taken from where it is counted");
+}
+
+/// What a look found to be free may be taken when it is claimed: the claim itself holds the bounds, by the day of its own moment.
+#[tokio::test]
+async fn b_run_5_a_claim_holds_the_budget_whatever_was_read_before_it() {
+    let world = World::new().await;
+    let mut jobs = Vec::new();
+    for n in 1..=4 {
+        let task = world.task(&format!("i{n}"), n).await;
+        jobs.push(world.only_job(&task).await.id);
+    }
+    let take = async |job: usize, budget: Budget, now: Millis| {
+        let guard = Guard {
+            command: "claude".to_owned(),
+            limits: None,
+            budget,
+        };
+        let claim = Claim {
+            guard: Some(guard),
+            now,
+            ..claim(jobs[job], &format!("c{job}"))
+        };
+        world.store.claim(claim).await.map(|run| run.id.0)
+    };
+    let runs = |most| Budget {
+        day_runs: Some(most),
+        ..Budget::default()
+    };
+    assert_eq!(take(0, runs(2), at(10)).await, Ok(1));
+    assert_eq!(take(1, runs(2), at(10)).await, Ok(2));
+    assert_eq!(take(2, runs(2), at(10)).await, Err(StoreError::Conflict));
+    assert_eq!(take(2, runs(1), at(10).plus(DAY)).await, Ok(3), "a new day");
+    assert_eq!(take(3, runs(1), at(10).plus(DAY)).await, Err(StoreError::Conflict));
+    let run = world.store.run(RunId(1)).await.unwrap().unwrap();
+    end(&world, &run, 0.75, at(20).plus(DAY)).await;
+    let money = |most| Budget {
+        day_usd: Some(most),
+        ..Budget::default()
+    };
+    assert_eq!(take(3, money(0.75), at(30).plus(DAY)).await, Err(StoreError::Conflict));
+    assert_eq!(take(3, money(0.76), at(30).plus(DAY)).await, Ok(4));
 }
 
 #[tokio::test]
@@ -177,7 +265,7 @@ async fn no_progress_counts_from_the_last_word_of_a_person_or_an_allowance() {
         roles: vec![Role::Operator],
     };
     let notes = async |task: &Task| {
-        let view = world.store.queue().await.unwrap();
+        let view = world.store.queue(T0).await.unwrap();
         let job = view.waiting.iter().filter(|j| j.task == task.id).max_by_key(|j| j.id).unwrap();
         view.past[&job.id].notes.iter().map(|(_, n)| n.clone()).collect::<Vec<_>>()
     };

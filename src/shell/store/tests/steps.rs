@@ -42,7 +42,7 @@ async fn many_starts_of_one_issue_make_one_task() {
         (
             made,
             world.store.tasks(true).await.unwrap().len(),
-            world.store.queue().await.unwrap().waiting.len()
+            world.store.queue(T0).await.unwrap().waiting.len()
         ),
         (1, 1, 1)
     );

@@ -105,7 +105,7 @@ impl Rig {
             self.run().await;
             assert_eq!(self.store.task(fresh.id).await.unwrap().unwrap().control.phase, Phase::Cancelled);
         }
-        assert!(self.store.queue().await.unwrap().waiting.is_empty());
+        assert!(self.store.queue(T0).await.unwrap().waiting.is_empty());
     }
 }
 
