@@ -422,7 +422,7 @@ fn failing(blocker: &mut Blocker, task: &Task, effects: &[OutboxRow]) {
     let (was, times) = (blocker.text.clone(), row.attempts);
     blocker.text = format!("{was}; {what} has failed {times} time(s): {why}; the next try is in {wait}");
     blocker.since = row.created_at;
-    if stop == StopState::No && times > unsettled::QUIET {
+    if stop == StopState::No && times >= unsettled::QUIET {
         // A peer may only be away: that is over by itself.
         blocker.who = Who::Operator;
     }

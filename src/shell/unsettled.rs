@@ -69,7 +69,7 @@ pub fn blockers(task: TaskId, effects: &[OutboxRow]) -> Vec<Blocker> {
             ),
             since: row.created_at,
             // A peer may only be away: that is over by itself.
-            who: if times > QUIET { Who::Operator } else { Who::Itself },
+            who: if times >= QUIET { Who::Operator } else { Who::Itself },
             clear: None,
         })
     };

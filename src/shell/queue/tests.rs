@@ -139,7 +139,7 @@ async fn an_action_that_fails_says_why_and_when_it_is_tried_again() {
     for times in 1..=unsettled::QUIET + 1 {
         // Some time ahead: how long it takes until it is shown does not matter.
         store.effect_retry(row, why, clock::now().plus(Millis::secs(7200))).await.unwrap();
-        let who = if times > unsettled::QUIET { Who::Operator } else { Who::Itself };
+        let who = if times >= unsettled::QUIET { Who::Operator } else { Who::Itself };
         let text = format!("its engine action is at work; the merge has failed {times} time(s): {why}; the next try is in ");
         let (said, whom) = shown().await;
         assert!(said.starts_with(&text) && whom == who, "{said} {whom:?}");
