@@ -23,7 +23,7 @@ use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::intake::plane::Missed;
 use crate::shell::loops::{WorkError, until_all_end};
-use crate::shell::process::{Supervisor, files};
+use crate::shell::process::{Supervisor, files, resolve};
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
@@ -138,10 +138,8 @@ impl Project {
     /// looked up in `PATH` as usual.
     #[must_use]
     pub fn resolve_program(&self, mut program: Vec<String>) -> Vec<String> {
-        if let Some(first) = program.first_mut()
-            && (first.starts_with("./") || first.starts_with("../"))
-        {
-            *first = self.dir.join(&*first).display().to_string();
+        if let Some(first) = program.first_mut() {
+            *first = resolve(&self.dir, first);
         }
         program
     }
@@ -297,6 +295,7 @@ impl Service {
         });
         self.store.check();
         let outcome = self.decide(deciding).await;
+        self.commands.end().await;
         watching.abort();
         if matches!(&*self.store.integrity().borrow(), Integrity::Damaged { .. }) {
             // Whoever asks is answered still, whatever the damage has ended.
