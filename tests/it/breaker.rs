@@ -225,7 +225,7 @@ fn b_q_7_a_task_with_older_rules_is_told_how_it_gets_the_command_of_the_newer() 
 /// Whoever asks a program for its version does not outlive the service, nor does the program.
 #[test]
 fn b_q_7_a_service_that_ends_or_dies_leaves_no_question_behind() {
-    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.timeout\" = \"10m\"");
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.timeout\" = \"1m\"");
     let (program, sleeper) = (world.path("agent"), world.path("sleeper"));
     fs::copy("/bin/sleep", &sleeper).expect("a program");
     let text = format!("#!/bin/sh\nenv -i setsid -f {0} 991\nexec {0} 992\n", sleeper.display());
