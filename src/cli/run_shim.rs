@@ -68,6 +68,7 @@ fn stand_apart(name: &CStr) -> Result<(), String> {
 
 fn carry_out(dir: &Path) -> Result<(), String> {
     let me = me()?;
+    let runtime = ground::runtime()?;
     let handover = Handover::receive();
     // Before anything else: a service that took the run for never started must not be wrong.
     if !own(dir, &Owner::Shim(me.clone())).map_err(|e| format!("cannot take {}: {e}", dir.display()))? {
@@ -79,5 +80,5 @@ fn carry_out(dir: &Path) -> Result<(), String> {
         files::read_json(&dir.join(names::SPEC)).map_err(|e| format!("cannot read {}/{}: {e}", dir.display(), names::SPEC))?;
     let spec = spec.ok_or_else(|| format!("{} has no {}", dir.display(), names::SPEC))?;
     let ground = Ground::take(spec.containment, &me)?;
-    ground::runtime()?.block_on(shim::run(dir, me, spec, handover, ground))
+    runtime.block_on(shim::run(dir, me, spec, handover, ground))
 }

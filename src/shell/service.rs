@@ -31,7 +31,7 @@ use crate::shell::store::{Integrity, OpenError, Peer, RunRow, Store, StoreError}
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
-use crate::shell::{chat, clock, intake, left, older, queue, rescue, run, timekeeping};
+use crate::shell::{chat, clock, intake, left, limit, older, queue, rescue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -224,6 +224,7 @@ impl Service {
     /// # Errors
     /// One sentence with the remedy; nothing half-written is left behind.
     pub async fn open(settings: Settings) -> Result<Arc<Self>, StartError> {
+        limit::at_start();
         let config = settings
             .loaded
             .config

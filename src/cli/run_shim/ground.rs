@@ -11,6 +11,7 @@ use super::cascade::{Grasp, Reaper};
 use super::init::Word;
 use super::launch::launch;
 use super::namespace::{self, Refusal};
+use crate::shell::limit;
 use crate::shell::process::cgroup::Leaf;
 use crate::shell::process::procs::Found;
 use crate::shell::process::{Alive, Containment, RunSpec};
@@ -231,8 +232,13 @@ fn leaf_name(me: &Alive) -> String {
     format!("signalbox-run-{}-{}", me.pid, me.start)
 }
 
-/// One thread, and no other: see [`namespace::enter`].
+/// One thread, and no other: see [`namespace::enter`]. From then on a write over the limit on the size of files fails, and
+/// ends nothing. The init needs no such care: it writes to pipes alone.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| format!("cannot start: {e}"))
+    let failed = |e: io::Error| format!("cannot start: {e}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let inside = runtime.enter();
+    limit::outlive().map_err(failed)?;
+    drop(inside);
+    Ok(runtime)
 }

@@ -11,7 +11,7 @@ use crate::engine::model::Name;
 use crate::engine::rules::{Command, Config, Preflight, Ruleset, show_duration};
 use crate::shell::git::{Git, GitError, NEEDED};
 use crate::shell::process::{Containment, Supervisor, environment, resolve};
-use crate::shell::volume;
+use crate::shell::{limit, volume};
 
 use super::{Ask, Notes};
 
@@ -33,8 +33,20 @@ pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
         Err(error) => notes.problem("machine.git", format!("git does not run: {error}"), why, &mend),
     }
     disk(&mut notes, &ask.dir.join(&config.data));
+    file_size(&mut notes, limit::highest());
     containment(&mut notes, config.containment).await;
     notes
+}
+
+/// How far files may grow; the service raises its limit to this one.
+fn file_size(notes: &mut Notes, highest: Option<u64>) {
+    let Some(what) = highest.and_then(limit::low) else { return };
+    notes.warning(
+        "machine.limit",
+        what,
+        "nothing can be recorded once the database has come to that; logs of runs are cut back to their beginning",
+        "raise it for the service's user (`ulimit -f unlimited`, `LimitFSIZE=infinity` in its unit)",
+    );
 }
 
 /// How firmly runs can be held, and why not more firmly.
@@ -192,4 +204,22 @@ pub(super) async fn source(ask: Ask<'_>, source: &str, mut notes: Notes) -> Note
         );
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn a_low_limit_on_the_size_of_files_is_a_warning() {
+        let found = |highest| {
+            let mut notes = Notes::of(None);
+            file_size(&mut notes, highest);
+            notes.findings.into_iter().map(|f| (f.level, f.check, f.what)).collect::<Vec<_>>()
+        };
+        let low = (Level::Warning, "machine.limit", "files may not grow over 2 MiB".to_owned());
+        assert_eq!(found(Some(2 << 20)), [low]);
+        assert_eq!((found(Some(limit::LITTLE)), found(None)), (vec![], vec![]));
+    }
 }
