@@ -7,7 +7,6 @@ use std::io::{self, BufRead, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::net::unix::pipe::Receiver;
 
 use super::cascade::{Cascade, Reaper};
@@ -15,7 +14,7 @@ use super::ground::{self, Ground, Line, ended};
 use super::record::boottime;
 use super::shim::Signals;
 use super::stand_apart;
-use crate::shell::process::procs::{Found, Scope, signal_all};
+use crate::shell::process::procs::{Found, Scope};
 use crate::shell::process::{Alive, Answer, RunSpec, asked, start_time};
 
 /// What resists SIGKILL for this long, in milliseconds, is stuck in the kernel; it is told and left.
@@ -58,8 +57,6 @@ async fn ask(me: &Alive, spec: &RunSpec, ground: &Ground) -> Result<Answer, Stri
         shim: Some(me.pid),
         tag: asked(spec),
     };
-    // One question at a time has this tag: whatever carries it is of one that could not clear up.
-    signal_all(&scope.members().unwrap_or_default(), Signal::KILL);
     let started = match ground.start(spec, writer.into()) {
         Ok(started) => started,
         Err(why) => return Ok(Answer::refused(why)),

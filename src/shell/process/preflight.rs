@@ -100,7 +100,7 @@ fn usable(path: &Path) -> Result<(), String> {
 
 impl Supervisor {
     /// Asks a program for its version, with this complete environment, held as firmly as runs are; nothing of it goes on
-    /// afterwards. One at a time for each `cwd` and program. `ending` gives it up, and returns once all of it has ended.
+    /// afterwards. `ending` gives it up, and returns once all of it has ended.
     ///
     /// # Errors
     /// A sentence for people.
@@ -125,7 +125,8 @@ impl Supervisor {
             grace_ms: 0,
             containment: self.containment(),
         };
-        spec.env.insert(MARK.to_owned(), format!("{}:{program}", cwd.display()));
+        // Of this question alone: whoever clears up after another one must not meet it.
+        spec.env.insert(MARK.to_owned(), uuid::Uuid::now_v7().to_string());
         let answer = self.ask(&spec, limit, ending).await;
         let answer = answer.map_err(|why| format!("`{} --version` cannot be asked for: {why}", file.display()))?;
         if answer.left > 0 {
