@@ -384,7 +384,7 @@ fn a_service_raises_its_file_size_limit_and_tells_of_a_low_one() {
     let mut world = small();
     let wrapper = world.path("limited");
     let text = format!(
-        "#!/bin/sh\nulimit -H -f 1000000\nulimit -S -f 4000\nexec {} \"$@\"\n",
+        "#!/bin/sh\nulimit -S -f 4000\nulimit -H -f 1000000\nexec {} \"$@\"\n",
         crate::world::EXE
     );
     fs::write(&wrapper, text).expect("a script");
