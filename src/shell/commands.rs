@@ -146,8 +146,8 @@ fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agen
         Some(Stand::HalfOpen(pause)) => Some(pause.until),
         _ => None,
     };
-    let probe = breaker.as_ref().and_then(|b| b.probe).filter(|_| half_open.is_some());
-    let probing = probe.filter(|run| view.open_runs.iter().any(|r| r.id == *run));
+    let open = |run| view.open_runs.iter().any(|r| r.id == run);
+    let probing = breaker.as_ref().and_then(|b| b.probing(now, open));
     let (state, look) = match rules.preflight {
         None => (Preflight::Good, None),
         Some(check) => {

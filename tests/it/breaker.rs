@@ -90,6 +90,12 @@ fn b_q_8_a_probe_that_is_killed_is_replaced_and_weather_opens_it_again() {
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 2);
+    let (queue, probe) = (world.get("/queue"), world.begun()[1].run);
+    let commands = queue["resilience"]["commands"].as_object().expect("commands");
+    assert!(commands.values().all(|c| c["probing"] == probe), "run {probe}: {queue}");
+    let shown = world.command(&["breaker"]).output().expect("a command");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains(&format!("run {probe} is trying out")), "{shown}");
     // The probe is a run like any other: its shim and agent die, it is rescued, and probes again.
     for (pid, line) in world.processes() {
         if !line.contains(" serve") {
