@@ -367,10 +367,11 @@ fn a_file_size_limit_is_degraded_mode() {
         .post("/api/tasks", &json!({"title": "Add a greeting", "text": "Please."}))
         .expect("an answer");
     assert_eq!(refused.status, 503, "{refused:?}");
-    world.until("degraded", || world.ask("/health").status == 503);
-    let health = world.ask("/health").body;
-    let said = health["database"].as_str().unwrap_or_default();
-    assert!(said.contains("limit of 4 KiB on the size of files (`ulimit -f`)"), "{health}");
+    world.until("degraded, with the limit as its cause", || {
+        let health = world.ask("/health");
+        let said = health.body["database"].as_str().unwrap_or_default();
+        health.status == 503 && said.contains("limit of 4 KiB on the size of files (`ulimit -f`)")
+    });
     limit(None);
     world.until("in order again", || world.ask("/health").status == 200);
     let item = world.new_task("Add a greeting");
