@@ -210,6 +210,9 @@ pub struct RunShim {
     /// Tell by the exit status whether this level of containment can be had
     #[arg(long, value_name = "LEVEL")]
     pub probe: Option<String>,
+    /// Ask the program that standard input names for its version
+    #[arg(long)]
+    pub ask: bool,
 }
 
 /// Arguments of `depend`.

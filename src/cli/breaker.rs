@@ -98,9 +98,10 @@ fn one(name: &str, view: &CommandView, now: Millis, out: &mut String) {
             when(&view.until)
         ),
         "half_open" => format!(
-            "{CALL}half open{CALL:#} since {}, open since {}: the next run tries it out{streak}",
+            "{CALL}half open{CALL:#} since {}, open since {}: {}{streak}",
             when(&view.until),
-            when(&view.since)
+            when(&view.since),
+            trial(view.probing)
         ),
         "closed" if view.limited_until.is_some() => format!("closed{streak}"),
         "closed" => format!("{GOOD}closed{GOOD:#}: it is used{streak}"),
@@ -123,6 +124,13 @@ fn one(name: &str, view: &CommandView, now: Millis, out: &mut String) {
     }
 }
 
+fn trial(probing: Option<i64>) -> String {
+    probing.map_or_else(
+        || "the next run tries it out".to_owned(),
+        |run| format!("run {run} is trying out whether it works again"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -137,6 +145,7 @@ mod tests {
             why: None,
             since: None,
             until: None,
+            probing: None,
             limited_since: None,
             limited_until: None,
         }
@@ -173,6 +182,11 @@ mod tests {
             until: at(700),
             ..open
         };
+        let tried = CommandView {
+            probing: Some(4),
+            ..half.clone()
+        };
+        assert!(shown(&[("claude", tried)]).contains("open since 10 min ago: run 4 is trying out whether it works again, 3 failures"));
         assert!(
             shown(&[("claude", half)]).starts_with("claude: half open since 5 min ago, open since 10 min ago: the next run tries it out")
         );

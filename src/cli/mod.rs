@@ -143,7 +143,7 @@ fn local(global: &args::Global, command: Command) -> ExitCode {
 }
 
 fn shim(args: RunShim) -> ExitCode {
-    code(run_shim::run(args.dir.as_deref(), args.init, args.probe.as_deref()))
+    code(run_shim::run(&args))
 }
 
 fn code(status: i32) -> ExitCode {

@@ -121,6 +121,13 @@ impl Breaker {
         }
     }
 
+    /// The run that is trying the command out, where it is half open and that run is `open` still.
+    #[must_use]
+    pub fn probing(&self, now: Millis, open: impl Fn(RunId) -> bool) -> Option<RunId> {
+        let half_open = matches!(self.stand(now), Stand::HalfOpen(_));
+        self.probe.filter(|run| half_open && open(*run))
+    }
+
     /// What of it counts under rules with these limits: where they switch the breaker off, the usage limit only.
     #[must_use]
     pub fn under(&self, limits: Option<Limits>) -> Self {

@@ -5,17 +5,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use crate::engine::breaker::{Command, Preflight, Stand};
 use crate::engine::model::{JobId, JobKind, Millis, Name, Task, TaskId};
 use crate::engine::rules::{self, Agent, Ruleset};
 use crate::shell::clock;
-use crate::shell::process::{environment, preflight};
+use crate::shell::process::environment;
 use crate::shell::service::Service;
 use crate::shell::store::{Guard, QueueView, StoreError};
 
 /// What was seen of programs.
 #[derive(Default)]
-pub struct Commands(Mutex<BTreeMap<String, Seen>>);
+pub struct Commands {
+    seen: Mutex<BTreeMap<String, Seen>>,
+    /// Looks under way.
+    looks: TaskTracker,
+    /// The service ends: looks are given up.
+    ending: CancellationToken,
+}
 
 struct Seen {
     at: Millis,
@@ -26,7 +35,14 @@ struct Seen {
 
 impl Commands {
     fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up the looks under way; returns once nothing of the programs that were asked lives any more.
+    pub async fn end(&self) {
+        self.ending.cancel();
+        self.looks.close();
+        self.looks.wait().await;
     }
 
     /// Whether a program can be used, as seen after `forced`; the second answer: whether to look (again).
@@ -130,8 +146,8 @@ fn known(service: &Service, view: &QueueView, task: &Task, rules: &Ruleset, agen
         Some(Stand::HalfOpen(pause)) => Some(pause.until),
         _ => None,
     };
-    let probe = breaker.as_ref().and_then(|b| b.probe).filter(|_| half_open.is_some());
-    let probing = probe.filter(|run| view.open_runs.iter().any(|r| r.id == *run));
+    let open = |run| view.open_runs.iter().any(|r| r.id == run);
+    let probing = breaker.as_ref().and_then(|b| b.probing(now, open));
     let (state, look) = match rules.preflight {
         None => (Preflight::Good, None),
         Some(check) => {
@@ -197,17 +213,24 @@ pub fn look(service: &Arc<Service>, known: &Known) {
     let (program, names, check) = (look.program.clone(), look.env.clone(), look.check);
     let (task, told) = (look.task, look.told);
     let service = Arc::clone(service);
-    tokio::spawn(async move {
+    let looks = service.commands.looks.clone();
+    looks.spawn(async move {
         // A HOME that no agent has: asking for a version leaves nothing behind in one.
         let home = service.data.join("preflight");
         let answer = match tokio::fs::create_dir_all(&home).await {
             Ok(()) => {
                 let env = environment(&names, &home, service.agent_env.clone());
                 let limit = Duration::from_millis(check.timeout.0.unsigned_abs());
-                preflight(&program, &env, &home, limit).await
+                service
+                    .supervisor
+                    .preflight(&program, &env, &home, limit, &service.commands.ending)
+                    .await
             }
             Err(error) => Err(format!("{} cannot be made: {error}", home.display())),
         };
+        if service.commands.ending.is_cancelled() {
+            return;
+        }
         if let Err(error) = tell(&service, &program, task, told, &answer).await {
             tracing::error!(%error, program, "whether an agent's command can be used could not be told");
         }

@@ -24,6 +24,7 @@ pub mod http;
 pub mod intake;
 mod launch;
 mod left;
+pub mod limit;
 pub mod loops;
 pub mod mask;
 mod older;

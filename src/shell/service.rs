@@ -23,7 +23,7 @@ use crate::shell::forge::{Forge, ForgeError};
 use crate::shell::git::{Git, GitError, Identity, TaskBranch, Vault};
 use crate::shell::intake::plane::Missed;
 use crate::shell::loops::{WorkError, until_all_end};
-use crate::shell::process::{Supervisor, files};
+use crate::shell::process::{Supervisor, files, resolve};
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
@@ -31,7 +31,7 @@ use crate::shell::store::{Integrity, OpenError, Peer, RunRow, Store, StoreError}
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
-use crate::shell::{chat, clock, intake, left, older, queue, rescue, run, timekeeping};
+use crate::shell::{chat, clock, intake, left, limit, older, queue, rescue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -138,10 +138,8 @@ impl Project {
     /// looked up in `PATH` as usual.
     #[must_use]
     pub fn resolve_program(&self, mut program: Vec<String>) -> Vec<String> {
-        if let Some(first) = program.first_mut()
-            && (first.starts_with("./") || first.starts_with("../"))
-        {
-            *first = self.dir.join(&*first).display().to_string();
+        if let Some(first) = program.first_mut() {
+            *first = resolve(&self.dir, first);
         }
         program
     }
@@ -226,6 +224,7 @@ impl Service {
     /// # Errors
     /// One sentence with the remedy; nothing half-written is left behind.
     pub async fn open(settings: Settings) -> Result<Arc<Self>, StartError> {
+        limit::at_start();
         let config = settings
             .loaded
             .config
@@ -297,6 +296,7 @@ impl Service {
         });
         self.store.check();
         let outcome = self.decide(deciding).await;
+        self.commands.end().await;
         watching.abort();
         if matches!(&*self.store.integrity().borrow(), Integrity::Damaged { .. }) {
             // Whoever asks is answered still, whatever the damage has ended.

@@ -90,6 +90,12 @@ fn b_q_8_a_probe_that_is_killed_is_replaced_and_weather_opens_it_again() {
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 2);
+    let (queue, probe) = (world.get("/queue"), world.begun()[1].run);
+    let commands = queue["resilience"]["commands"].as_object().expect("commands");
+    assert!(commands.values().all(|c| c["probing"] == probe), "run {probe}: {queue}");
+    let shown = world.command(&["breaker"]).output().expect("a command");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains(&format!("run {probe} is trying out")), "{shown}");
     // The probe is a run like any other: its shim and agent die, it is rescued, and probes again.
     for (pid, line) in world.processes() {
         if !line.contains(" serve") {
@@ -220,4 +226,29 @@ fn b_q_7_a_task_with_older_rules_is_told_how_it_gets_the_command_of_the_newer() 
     reload(&world);
     world.wait_blocker(&item, "APPROVAL_WAIT");
     world.nothing_is_left();
+}
+
+/// Whoever asks a program for its version does not outlive the service, nor does the program.
+#[test]
+fn b_q_7_a_service_that_ends_or_dies_leaves_no_question_behind() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.timeout\" = \"1m\"");
+    let (program, sleeper) = (world.path("agent"), world.path("sleeper"));
+    fs::copy("/bin/sleep", &sleeper).expect("a program");
+    let text = format!("#!/bin/sh\nenv -i setsid -f {0} 991\nexec {0} 992\n", sleeper.display());
+    fs::write(&program, text).expect("a script");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+    let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
+    let (exe, own) = (format!("\"{EXE}\", \"scripted-agent\""), format!("\"{}\"", program.display()));
+    assert!(config.contains(&exe), "{config}");
+    fs::write(world.path("signalbox.toml"), config.replace(&exe, &own)).expect("config");
+    let sleepers = |world: &World| world.processes().iter().filter(|(_, line)| line.contains("sleeper 99")).count();
+    world.start();
+    world.new_task("Add a greeting");
+    world.until("the question", || sleepers(&world) == 2);
+    world.kill();
+    world.until("the end of what was asked", || sleepers(&world) == 0);
+    world.start();
+    world.until("the question again", || sleepers(&world) == 2);
+    world.stop();
+    assert_eq!(sleepers(&world), 0, "an orderly end waits for it");
 }

@@ -260,3 +260,31 @@ async fn it_tells_the_level_of_containment_and_why_it_is_no_better() {
         assert_eq!((found["level"] == "ok", found["mend"].is_null()), (firm, firm), "{found}");
     }
 }
+
+/// What the service says of a program, the doctor says as well: both ask it in the same way.
+#[test]
+fn b_q_7_a_program_is_asked_as_the_service_asks_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let clinic = |version: &str, more: &str| {
+        let clinic = Clinic::with(Version::V1_25, &format!("\"agents.developer.run\" = [\"./agent\"]\n{more}"), "");
+        let agent = clinic.world.path("agent");
+        std::fs::write(&agent, format!("#!/bin/sh\n{version}\n")).expect("a script");
+        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).expect("mode");
+        clinic
+    };
+    let told = |said: Said| {
+        let found = said.counting();
+        assert_eq!((said.code, found.len()), (10, 1), "{found:#?}");
+        assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("problem", "agents.command"));
+        found[0].2.clone()
+    };
+    let fails = told(clinic("echo not like this; exit 4", "").doctor(&["--json"]));
+    assert!(
+        fails.contains("agent --version` ends with exit status: 4; it says: not like this"),
+        "{fails}"
+    );
+    let hangs = told(clinic("exec sleep 600", "\"preflight.timeout\" = \"1s\"").doctor(&["--json"]));
+    assert!(hangs.contains("agent --version` does not end within 1 s"), "{hangs}");
+    let said = clinic("exit 4", "\"preflight.enabled\" = false").doctor(&["--json"]);
+    assert_eq!((said.code, said.counting()), (0, vec![]), "{}", said.whole());
+}

@@ -1,5 +1,6 @@
 //! Runs outlive the service, and what is killed is gone.
 
+mod asking;
 mod containing;
 mod killing;
 mod odd;

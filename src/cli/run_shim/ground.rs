@@ -1,6 +1,5 @@
 //! What holds the run: the best level of containment that can be had here.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -8,10 +7,13 @@ use std::process::{ChildStdin, Command, Stdio};
 
 use tokio::net::unix::pipe::Receiver;
 
+use super::cascade::{Grasp, Reaper};
 use super::init::Word;
 use super::launch::launch;
 use super::namespace::{self, Refusal};
+use crate::shell::limit;
 use crate::shell::process::cgroup::Leaf;
+use crate::shell::process::procs::Found;
 use crate::shell::process::{Alive, Containment, RunSpec};
 
 /// This program, whatever lies at its path by now.
@@ -87,11 +89,27 @@ impl Ground {
         }
     }
 
-    /// Starts the agent on it, its output going to `output`; `secrets` are those variables of it that are in no file.
+    /// What holds it from now on: `child` is what was started on it.
+    pub(super) fn grasp(&self, child: Found) -> Grasp {
+        match self {
+            Self::Pidns => Grasp::Init(child),
+            Self::Cgroup(leaf) => Grasp::Cgroup(leaf.clone()),
+            Self::Tagged => Grasp::Tag,
+        }
+    }
+
+    /// Nothing is on it any more.
+    pub(super) fn leave(&self) {
+        if let Self::Cgroup(leaf) = self {
+            leaf.remove();
+        }
+    }
+
+    /// Starts the agent on it, its output going to `output`.
     ///
     /// # Errors
     /// A sentence for people.
-    pub(super) fn start(&self, spec: &RunSpec, dir: &Path, secrets: &BTreeMap<String, String>, output: OwnedFd) -> Result<Started, String> {
+    pub(super) fn start(&self, spec: &RunSpec, output: OwnedFd) -> Result<Started, String> {
         let alone = |child| Started { child, init: None };
         match self {
             Self::Tagged => launch(spec, output).map(alone),
@@ -99,22 +117,21 @@ impl Ground {
                 .inside(|| launch(spec, output))
                 .map_err(|e| format!("the cgroup {} cannot be used: {e}", leaf.dir().display()))?
                 .map(alone),
-            Self::Pidns => init(Some((dir, secrets, output))),
+            Self::Pidns => init(Some((spec, output))),
         }
     }
 }
 
-/// Starts the init, which starts the agent.
-fn init(run: Option<(&Path, &BTreeMap<String, String>, OwnedFd)>) -> Result<Started, String> {
+/// Starts the init, which starts the agent. What it is to start, secrets and all, is in no file: it goes through the pipe.
+fn init(run: Option<(&RunSpec, OwnedFd)>) -> Result<Started, String> {
     let failed = |e: io::Error| format!("the init of the run cannot be started: {e}");
     let mut command = Command::new(SELF);
     command.args(["run-shim", "--init"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut secrets = Vec::new();
-    if let Some((dir, given, output)) = run {
-        command.arg(dir).stderr(output);
-        secrets = serde_json::to_vec(given).unwrap_or_default();
-        secrets.push(b'\n');
+    let mut given = serde_json::to_vec(&run.as_ref().map(|(spec, _)| spec)).map_err(|e| failed(e.into()))?;
+    given.push(b'\n');
+    if let Some((_, output)) = run {
+        command.stderr(output);
     }
     let mut child = command.spawn().map_err(failed)?;
     // With our end of the output.
@@ -122,7 +139,7 @@ fn init(run: Option<(&Path, &BTreeMap<String, String>, OwnedFd)>) -> Result<Star
     let pipes = child.stdin.take().zip(child.stdout.take());
     let (mut life, mut words) = pipes.ok_or("the init of the run has no pipes")?;
     // One that is gone already says why, or nothing.
-    let _ = life.write_all(&secrets);
+    let _ = life.write_all(&given);
     match first(&mut words) {
         Some(Word::Started) => {}
         Some(Word::Refused(why)) => return Err(why),
@@ -180,6 +197,18 @@ impl Line {
     }
 }
 
+/// How the agent ended, exit status or signal, as far as that is known by now.
+pub(super) fn ended(reaper: &Reaper, init: Option<&mut Line>) -> Option<(Option<i32>, Option<i32>)> {
+    match init {
+        None => reaper.status,
+        // An init that is gone without a word took the agent along.
+        Some(line) => {
+            let gone = reaper.status.is_some();
+            line.ended(gone).or(gone.then_some((None, Some(9))))
+        }
+    }
+}
+
 /// Whether this level can be had: all of it is tried, but no agent is started.
 pub(super) fn probe(level: Containment, me: &Alive) -> Result<(), String> {
     match level {
@@ -203,8 +232,13 @@ fn leaf_name(me: &Alive) -> String {
     format!("signalbox-run-{}-{}", me.pid, me.start)
 }
 
-/// One thread, and no other: see [`namespace::enter`].
+/// One thread, and no other: see [`namespace::enter`]. From then on a write over the limit on the size of files fails, and
+/// ends nothing. The init needs no such care: it writes to pipes alone.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| format!("cannot start: {e}"))
+    let failed = |e: io::Error| format!("cannot start: {e}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let inside = runtime.enter();
+    limit::outlive().map_err(failed)?;
+    drop(inside);
+    Ok(runtime)
 }

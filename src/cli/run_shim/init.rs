@@ -1,10 +1,8 @@
 //! The init of a run's PID namespace: starts the agent, tells how it ended, reaps what is left.
 //! When it ends, for whatever reason, the kernel ends everything in the namespace.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -12,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::launch::launch;
 use super::namespace;
-use crate::shell::process::{RunSpec, files, names};
+use crate::shell::process::RunSpec;
 
 /// What the init tells the shim, a line each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,17 +29,17 @@ pub(super) enum Word {
     },
 }
 
-/// Is the init of the run of `dir`, or without one of a trial. Exit status 0 when all went well.
-pub(super) fn run(dir: Option<&Path>) -> i32 {
+/// Is the init of what the shim says, or of a trial. Exit status 0 when all went well.
+pub(super) fn run() -> i32 {
     if std::process::id() != 1 {
         crate::cli::out::note("this is not the first process of a namespace");
         return 1;
     }
     // Before anything else reads there.
-    let secrets = match dir.map(|_| secrets()).transpose() {
-        Ok(secrets) => secrets.unwrap_or_default(),
+    let spec = match given() {
+        Ok(spec) => spec,
         Err(error) => {
-            tell(&Word::Refused(format!("the secrets of the run did not arrive: {error}")));
+            tell(&Word::Refused(format!("what is to be started did not arrive: {error}")));
             return 1;
         }
     };
@@ -51,11 +49,11 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
         )));
         return 1;
     }
-    let Some(dir) = dir else {
+    let Some(spec) = spec else {
         tell(&Word::Started);
         return 0;
     };
-    match begin(dir, secrets) {
+    match begin(&spec) {
         Ok(agent) => {
             tell(&Word::Started);
             reap(agent);
@@ -68,10 +66,8 @@ pub(super) fn run(dir: Option<&Path>) -> i32 {
     }
 }
 
-/// Variables that are in no file, from the shim: the first line of what it says.
-///
-/// An agent without them would only fail, and cost an attempt: nothing is started then.
-fn secrets() -> io::Result<BTreeMap<String, String>> {
+/// What is to be started, from the shim: the first line of what it says. Nothing, for a trial.
+fn given() -> io::Result<Option<RunSpec>> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     Ok(serde_json::from_str(&line)?)
@@ -94,13 +90,10 @@ fn tie() -> io::Result<()> {
     Ok(())
 }
 
-fn begin(dir: &Path, secrets: BTreeMap<String, String>) -> Result<i32, String> {
-    let spec: Option<RunSpec> = files::read_json(&dir.join(names::SPEC)).map_err(|e| format!("cannot read {}: {e}", dir.display()))?;
-    let mut spec = spec.ok_or_else(|| format!("{} has no {}", dir.display(), names::SPEC))?;
-    spec.env.extend(secrets);
+fn begin(spec: &RunSpec) -> Result<i32, String> {
     // The shim made the run's own pipe this process's standard error.
     let output = io::stderr().as_fd().try_clone_to_owned();
-    launch(&spec, output.map_err(|e| format!("its output cannot be taken: {e}"))?)
+    launch(spec, output.map_err(|e| format!("its output cannot be taken: {e}"))?)
 }
 
 /// Reaps until nothing is left in the namespace.

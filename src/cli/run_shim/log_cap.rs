@@ -5,7 +5,7 @@
 //! holes, the log is cut back to its beginning and the notice instead, and goes on from there.
 //!
 //! The file is opened once and never by its name again: whatever the agent puts there, nothing else is written to.
-//! What the disk has no room for is dropped, which a notice says once there is room.
+//! So it is at the limit on the size of files. What the disk has no room for is dropped, which a notice says once there is room.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -24,6 +24,8 @@ pub(super) struct LogCap {
     /// Not in append mode: the notice goes to a place in the middle.
     file: File,
     cap: u64,
+    /// Where the middle begins, once there is one.
+    head: u64,
     /// Where the next byte goes.
     size: u64,
     /// Where kept output begins again, once something was dropped.
@@ -51,9 +53,11 @@ impl LogCap {
         if !found.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
+        let cap = cap.max(LEAST);
         Ok(Self {
             file,
-            cap: cap.max(LEAST),
+            cap,
+            head: cap / 4,
             size: found.len(),
             resume: 0,
             cut: 0,
@@ -92,8 +96,8 @@ impl LogCap {
             return true;
         }
         // A torn notice would be taken for the agent's own words.
-        let _ = self.file.set_len(at);
-        self.size = at;
+        self.size = self.size.min(at);
+        let _ = self.file.set_len(self.size);
         false
     }
 
@@ -108,18 +112,15 @@ impl LogCap {
                     self.size += n as u64;
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::FileTooLarge && self.shorten() => {}
                 Err(_) => break,
             }
         }
         done
     }
 
-    fn head(&self) -> u64 {
-        self.cap / 4
-    }
-
     fn bound(&mut self) -> io::Result<()> {
-        let (size, head) = (self.size, self.head());
+        let (size, head) = (self.size, self.head);
         let kept = if self.resume == 0 { size } else { head + (size - self.resume) };
         if kept <= self.cap {
             return Ok(());
@@ -135,16 +136,28 @@ impl LogCap {
                 self.resume = resume;
                 Ok(())
             }
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
-                self.cut += size - hole;
-                let notice = self::notice(self.cut);
-                self.file.set_len(head)?;
-                self.file.write_all_at(notice.as_bytes(), head)?;
-                (self.resume, self.size) = (head, hole);
-                Ok(())
-            }
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => self.cut_back(),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Gives back all but the beginning, and goes on from there.
+    fn cut_back(&mut self) -> io::Result<()> {
+        let hole = self.head + notice(0).len() as u64;
+        self.cut += self.size.saturating_sub(hole);
+        let notice = notice(self.cut);
+        self.file.set_len(self.head)?;
+        self.file.write_all_at(notice.as_bytes(), self.head)?;
+        (self.resume, self.size) = (self.head, hole);
+        Ok(())
+    }
+
+    /// No file may grow over what this one has come to. Whether there is room again.
+    fn shorten(&mut self) -> bool {
+        if self.resume == 0 {
+            self.head = self.head.min(self.size / 4);
+        }
+        self.size > self.head + LEAST && self.cut_back().is_ok()
     }
 }
 

@@ -43,7 +43,10 @@ pub(super) fn write_shim(dir: &Path, me: &Alive, ground: &Ground, started: Optio
 pub(super) async fn write_exit(dir: &Path, exit: &mut Exit) {
     exit.disk_full |= full(dir);
     while let Err(error) = files::write_json(&dir.join(names::EXIT), exit) {
-        exit.disk_full |= matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        exit.disk_full |= matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        );
         if vanished(dir) {
             return;
         }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::cascade::{Cascade, Grasp, Reaper};
-use super::ground::{Ground, Line, Started};
+use super::ground::{Ground, Line, Started, ended};
 use super::log_cap::LogCap;
 use super::orders::{self, Told};
 use super::output::Output;
@@ -25,7 +25,7 @@ const REFUSED_MAX: usize = 100;
 /// Longest time between two looks at everything.
 const PACE: Duration = Duration::from_secs(1);
 
-struct Signals {
+pub(super) struct Signals {
     child: Signal,
     term: Signal,
     /// Listened to only so that they do not end the shim: ignoring them would be inherited by the agent.
@@ -35,7 +35,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         let on = |kind| signal(kind);
         Ok(Self {
             child: on(SignalKind::child())?,
@@ -47,7 +47,7 @@ impl Signals {
     }
 
     /// Waits for something to happen, at most this long; `true` for SIGTERM.
-    async fn next(&mut self, at_most: Duration, word: impl Future<Output = ()>) -> bool {
+    pub(super) async fn next(&mut self, at_most: Duration, word: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
             _ = self.term.recv() => true,
@@ -74,25 +74,24 @@ pub(super) async fn run(dir: &Path, me: Alive, mut spec: RunSpec, handover: Hand
     };
     let mask = handover.mask(&mut spec);
     let scrub = Mask::clone(&mask);
-    match start(&ground, &spec, dir, &handover, mask) {
+    drop(handover);
+    match start(&ground, &spec, mask) {
         Ok((started, output)) => {
-            drop((handover, scrub));
+            drop(scrub);
             Shim::new(dir, me, spec, &ground, started, output)
                 .watch(&mut signals, &mut exit)
                 .await;
         }
         Err(error) => exit.launch_error = Some(scrub.text(&error)),
     }
-    if let Ground::Cgroup(leaf) = &ground {
-        leaf.remove();
-    }
+    ground.leave();
     exit.ended_at = wall();
     write_exit(dir, &mut exit).await;
     Ok(())
 }
 
 /// Starts the agent, and takes what it prints.
-fn start(ground: &Ground, spec: &RunSpec, dir: &Path, handover: &Handover, mask: Mask) -> Result<(Started, Output), String> {
+fn start(ground: &Ground, spec: &RunSpec, mask: Mask) -> Result<(Started, Output), String> {
     let log = LogCap::create(&spec.log, spec.log_max_bytes).map_err(|e| {
         let log = spec.log.display();
         format!("cannot open log {log}: {e}; free disk space or mend its permissions")
@@ -100,7 +99,7 @@ fn start(ground: &Ground, spec: &RunSpec, dir: &Path, handover: &Handover, mask:
     let pipe = |e| format!("its output cannot be taken: {e}; are there too many open files?");
     let (reader, writer) = std::io::pipe().map_err(pipe)?;
     let output = Output::begin(reader.into(), mask, log).map_err(pipe)?;
-    let started = ground.start(spec, dir, &handover.env, writer.into())?;
+    let started = ground.start(spec, writer.into())?;
     Ok((started, output))
 }
 
@@ -138,26 +137,15 @@ impl<'a> Shim<'a> {
             pid: started.child,
             start: start_time(started.child).unwrap_or(0),
         };
-        let (grasp, begun) = match ground {
-            Ground::Pidns => {
-                let agent = child_of(child.pid).unwrap_or(child);
-                let init = Some((child.pid, child.start));
-                (Grasp::Init(child), Begun { agent: agent.pid, init })
-            }
-            Ground::Cgroup(leaf) => (
-                Grasp::Cgroup(leaf.clone()),
-                Begun {
-                    agent: child.pid,
-                    init: None,
-                },
-            ),
-            Ground::Tagged => (
-                Grasp::Tag,
-                Begun {
-                    agent: child.pid,
-                    init: None,
-                },
-            ),
+        let begun = match ground {
+            Ground::Pidns => Begun {
+                agent: child_of(child.pid).unwrap_or(child).pid,
+                init: Some((child.pid, child.start)),
+            },
+            Ground::Cgroup(_) | Ground::Tagged => Begun {
+                agent: child.pid,
+                init: None,
+            },
         };
         Self {
             dir: dir.to_owned(),
@@ -177,7 +165,7 @@ impl<'a> Shim<'a> {
             awaits_term: false,
             init: started.init,
             ground,
-            grasp,
+            grasp: ground.grasp(child),
             begun,
             me,
             spec,
@@ -234,14 +222,7 @@ impl<'a> Shim<'a> {
     fn reap(&mut self) -> bool {
         let childless = self.reaper.reap();
         if self.status.is_none() {
-            self.status = match &mut self.init {
-                None => self.reaper.status,
-                // An init that is gone without a word took the agent along.
-                Some(line) => {
-                    let gone = self.reaper.status.is_some();
-                    line.ended(gone).or(gone.then_some((None, Some(9))))
-                }
-            };
+            self.status = ended(&self.reaper, self.init.as_mut());
             // There may be room again by the time that it is written down.
             self.disk_full = self.status.is_some() && full(&self.dir);
         }

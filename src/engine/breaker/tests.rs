@@ -84,6 +84,16 @@ fn b_q_8_a_full_disk_says_nothing_about_the_command() {
 }
 
 #[test]
+fn b_q_8_who_tries_it_out_is_named_while_that_run_is_open() {
+    let mut breaker = opened();
+    assert_eq!(breaker.probing(s(310), |_| true), None, "nobody does yet");
+    breaker.probe = Some(PROBE);
+    assert_eq!(breaker.probing(s(310), |run| run == PROBE), Some(PROBE));
+    assert_eq!(breaker.probing(s(310), |_| false), None, "it has ended");
+    assert_eq!(breaker.probing(s(299), |_| true), None, "it is not half open");
+}
+
+#[test]
 fn b_q_8_the_probe_decides() {
     let mut breaker = opened();
     breaker.probe = Some(PROBE);

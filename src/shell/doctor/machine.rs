@@ -1,20 +1,33 @@
 //! What depends on this machine: git, room on the disk, agents' commands, the person's repository.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::model::Name;
-use crate::engine::rules::Config;
+use crate::engine::rules::{Command, Config, Preflight, Ruleset, show_duration};
 use crate::shell::git::{Git, GitError, NEEDED};
+<<<<<<< HEAD
 use crate::shell::process::{Containment, Supervisor};
 use crate::shell::volume::{self, Room};
+=======
+use crate::shell::process::{Containment, Supervisor, environment, resolve};
+use crate::shell::{limit, volume};
+>>>>>>> helper-a
 
 use super::{Ask, Notes};
 
 /// Less room than this is worth a warning, in bytes: checkouts and logs take it in a day.
 const LITTLE: u64 = 1 << 30;
+<<<<<<< HEAD
 /// The same of inodes: a checkout of a large repository takes as many.
 const FEW: u64 = 50_000;
+=======
+const NOT_EXECUTABLE: &str = "there is no such program, or it is not executable";
+>>>>>>> helper-a
 
 /// Git and the data directory.
 pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
@@ -30,8 +43,20 @@ pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
         Err(error) => notes.problem("machine.git", format!("git does not run: {error}"), why, &mend),
     }
     disk(&mut notes, &ask.dir.join(&config.data));
+    file_size(&mut notes, limit::highest());
     containment(&mut notes, config.containment).await;
     notes
+}
+
+/// How far files may grow; the service raises its limit to this one.
+fn file_size(notes: &mut Notes, highest: Option<u64>) {
+    let Some(what) = highest.and_then(limit::low) else { return };
+    notes.warning(
+        "machine.limit",
+        what,
+        "nothing can be recorded once the database has come to that; logs of runs are cut back to their beginning",
+        "raise it for the service's user (`ulimit -f unlimited`, `LimitFSIZE=infinity` in its unit)",
+    );
 }
 
 /// How firmly runs can be held, and why not more firmly.
@@ -89,30 +114,87 @@ fn judge(notes: &mut Notes, room: Room, data: &Path) {
     }
 }
 
-/// The programs of the project's agents.
-pub(super) async fn commands(ask: Ask<'_>, project: &Name) -> Notes {
+/// The programs of the project's agents: asked as the service asks them, where it does.
+pub(super) async fn commands(ask: Ask<'_>, config: &Config, project: &Name, rules: &Ruleset) -> Notes {
     let mut notes = Notes::of(Some(project.as_str()));
-    let mut programs: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut programs: Vec<(&Command, &[String], Vec<&str>)> = Vec::new();
     for command in ask.loaded.commands.iter().filter(|c| c.project == *project) {
-        match programs.iter_mut().find(|(program, _)| *program == command.program) {
-            Some((_, agents)) => agents.push(command.agent.as_str()),
-            None => programs.push((&command.program, vec![command.agent.as_str()])),
+        // What it is asked with is the agent's own environment.
+        let env = rules.agents.get(&command.agent).map_or(&[][..], |agent| &agent.env);
+        let same = |(c, e, _): &&mut (&Command, &[String], Vec<&str>)| c.program == command.program && *e == env;
+        match programs.iter_mut().find(same) {
+            Some((_, _, agents)) => agents.push(command.agent.as_str()),
+            None => programs.push((command, env, vec![command.agent.as_str()])),
         }
     }
-    for (program, agents) in programs {
-        let agents = agents.join(", ");
-        if executable(ask.dir, program) {
-            notes.ok("agents.command", format!("{program} can be executed ({agents})"));
-        } else {
-            notes.problem(
-                "agents.command",
-                format!("{program:?} cannot be executed here ({agents})"),
-                "every run of these agents fails at once",
-                "install it, correct the path, or make it executable: chmod +x",
-            );
+    let asker = match rules.preflight {
+        Some(check) => Some(Asker::new(config, check).await),
+        None => None,
+    };
+    for (command, env, agents) in programs {
+        let (program, agents) = (&command.program, agents.join(", "));
+        let asked = match &asker {
+            Some(Ok(asker)) => asker.ask(&resolve(ask.dir, program), env).await,
+            None => executable(ask.dir, program).then_some(()).ok_or_else(|| NOT_EXECUTABLE.to_owned()),
+            Some(Err(why)) => {
+                notes.unknown(
+                    "agents.command",
+                    format!("{program:?} ({agents}) cannot be asked for its version: {why}"),
+                    "",
+                );
+                continue;
+            }
+        };
+        match asked {
+            Ok(()) if asker.is_some() => notes.ok("agents.command", format!("{program} answers --version ({agents})")),
+            Ok(()) => notes.ok("agents.command", format!("{program} can be executed ({agents})")),
+            Err(why) => unusable(
+                &mut notes,
+                &format!("{program:?} cannot be used here ({agents}): {why}"),
+                rules.preflight,
+            ),
         }
     }
     notes
+}
+
+fn unusable(notes: &mut Notes, what: &str, check: Option<Preflight>) {
+    let Some(check) = check else {
+        let mend = "install it, correct the path, or make it executable: chmod +x";
+        return notes.problem("agents.command", what, "every run of these agents fails at once", mend);
+    };
+    let mend = format!(
+        "install it, correct the path, or make it executable; `--version` must end with 0 within {} and do nothing else. \
+         For a command that does not know it: preflight.enabled = false",
+        show_duration(check.timeout)
+    );
+    notes.problem("agents.command", what, "nothing is started with it", &mend);
+}
+
+/// Asks programs for their version.
+struct Asker {
+    supervisor: Supervisor,
+    /// A HOME that no agent has.
+    home: tempfile::TempDir,
+    limit: Duration,
+}
+
+impl Asker {
+    async fn new(config: &Config, check: Preflight) -> Result<Self, String> {
+        let exe = std::env::current_exe().map_err(|e| format!("the program's own file is unknown: {e}"))?;
+        Ok(Self {
+            supervisor: Supervisor::probed(exe, config.containment).await,
+            home: tempfile::tempdir().map_err(|e| format!("no folder can be made for it: {e}"))?,
+            limit: Duration::from_millis(check.timeout.0.unsigned_abs()),
+        })
+    }
+
+    async fn ask(&self, program: &str, env: &[String]) -> Result<(), String> {
+        let home = self.home.path();
+        let env = environment(env, home, BTreeMap::new());
+        let never = CancellationToken::new();
+        self.supervisor.preflight(program, &env, home, self.limit, &never).await
+    }
 }
 
 /// Whether a program can be executed here: `./…` from the directory of the rules, as the service
@@ -146,6 +228,7 @@ pub(super) async fn source(ask: Ask<'_>, source: &str, mut notes: Notes) -> Note
 
 #[cfg(test)]
 mod tests {
+<<<<<<< HEAD
     use super::*;
     use crate::shell::doctor::Level;
 
@@ -169,5 +252,20 @@ mod tests {
         assert_eq!(level(LITTLE, Some(FEW - 1)).0, Level::Warning);
         assert_eq!(level(LITTLE - 1, Some(FEW)).0, Level::Warning);
         assert_eq!(level(LITTLE, Some(FEW)), (Level::Ok, "1024 MiB are free for /data".to_owned()));
+=======
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn a_low_limit_on_the_size_of_files_is_a_warning() {
+        let found = |highest| {
+            let mut notes = Notes::of(None);
+            file_size(&mut notes, highest);
+            notes.findings.into_iter().map(|f| (f.level, f.check, f.what)).collect::<Vec<_>>()
+        };
+        let low = (Level::Warning, "machine.limit", "files may not grow over 2 MiB".to_owned());
+        assert_eq!(found(Some(2 << 20)), [low]);
+        assert_eq!((found(Some(limit::LITTLE)), found(None)), (vec![], vec![]));
+>>>>>>> helper-a
     }
 }

@@ -86,7 +86,7 @@ pub async fn examine(ask: Ask<'_>) -> Vec<Finding> {
     for (name, project) in &config.projects {
         let Some(rules) = ask.loaded.rulesets.get(name) else { continue };
         let notes = || Notes::of(Some(name.as_str()));
-        parts.push(Box::pin(machine::commands(ask, name)));
+        parts.push(Box::pin(machine::commands(ask, config, name, rules)));
         match &project.tracker {
             Tracker::Plane(plane) => parts.push(Box::pin(board::look(ask, config, plane, rules, &budgets, notes()))),
             Tracker::Local => parts.push(told("tracker", "the service's own board", notes())),

@@ -1,22 +1,69 @@
 //! Whether a program can be used: it is there, and `--version` ends with 0. Spends no tokens.
+//!
+//! A process of this program (`run-shim --ask`) asks: it holds what it starts as a run is held, and ends all of it
+//! before it answers. Its standard input is its lifeline: whoever drops the question, or dies, ends it so.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
-use super::procs::{Scope, signal_all};
+use super::{RunSpec, Supervisor};
+use crate::engine::model::RunId;
+use crate::shell::mask::{Mask, secretive};
+use crate::shell::secret;
 
 /// By this variable it is known what belongs to a preflight.
 const MARK: &str = "SIGNALBOX_PREFLIGHT";
-/// Looks for what a preflight left behind, at most.
-const ROUNDS: usize = 200;
-/// Time between two of them.
-const PACE: Duration = Duration::from_millis(5);
+/// Whoever asks may take this much longer than the program: it clears up first.
+const SPARE: Duration = Duration::from_secs(15);
+
+/// What became of a program that was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// Exit status or signal; none where it did not end in time.
+    pub(crate) status: Option<(Option<i32>, Option<i32>)>,
+    /// Why it could not be started.
+    pub(crate) refused: Option<String>,
+    /// The first line of what it printed.
+    pub(crate) said: String,
+    /// Processes that it left behind and that could not be ended.
+    pub(crate) left: usize,
+}
+
+impl Answer {
+    /// It could not be started.
+    pub(crate) fn refused(why: String) -> Self {
+        Self {
+            status: None,
+            refused: Some(why),
+            said: String::new(),
+            left: 0,
+        }
+    }
+}
+
+/// What everything that belongs to a question carries in its environment, `NAME=value`.
+pub(crate) fn asked(spec: &RunSpec) -> String {
+    format!("{MARK}={}", spec.env.get(MARK).map_or("", String::as_str))
+}
+
+/// A program as it is started for a project: one that begins with `./` or `../` is looked for from the configuration's
+/// folder `dir`, any other is left as it is.
+#[must_use]
+pub fn resolve(dir: &Path, program: &str) -> String {
+    if program.starts_with("./") || program.starts_with("../") {
+        return dir.join(program).display().to_string();
+    }
+    program.to_owned()
+}
 
 /// The file that `program` means with this environment, as its execution would find it. `None` for
 /// a path that is relative to a checkout: nobody can tell before there is one.
@@ -51,114 +98,139 @@ fn usable(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Asks a program for its version, with this complete environment.
-///
-/// # Errors
-/// A sentence for people.
-pub async fn preflight(program: &str, env: &BTreeMap<String, String>, cwd: &Path, limit: Duration) -> Result<(), String> {
-    let Some(file) = locate(program, env)? else { return Ok(()) };
-    // One at a time for each program: whatever carries this is of this one, or of one whose service was killed.
-    let mark = format!("{}:{program}", cwd.display());
-    let left = Scope {
-        shim: None,
-        tag: format!("{MARK}={mark}"),
-    };
-    clear(&left).await;
-    let answer = version(&file, env, cwd, limit, &mark).await;
-    clear(&left).await;
-    answer
-}
-
-async fn version(file: &Path, env: &BTreeMap<String, String>, cwd: &Path, limit: Duration, mark: &str) -> Result<(), String> {
-    let mut command = Command::new(file);
-    command
-        .arg("--version")
-        .env_clear()
-        .envs(env)
-        .env(MARK, mark)
-        .current_dir(cwd)
-        .process_group(0)
-        .kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|e| format!("{} cannot be started: {e}", file.display()))?;
-    match tokio::time::timeout(limit, child.wait()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("`{} --version` ends with {status}", file.display())),
-        Ok(Err(error)) => Err(format!("`{} --version` cannot be waited for: {error}", file.display())),
-        Err(_) => Err(format!("`{} --version` does not end within {} s", file.display(), limit.as_secs())),
-    }
-}
-
-/// Ends what a program left behind that was only asked for its version, until two looks in a row find nothing.
-async fn clear(left: &Scope) {
-    let mut clean = 0;
-    for _ in 0..ROUNDS {
-        let scope = left.clone();
-        let found = tokio::task::spawn_blocking(move || scope.members()).await;
-        let Ok(Ok(found)) = found else { return };
-        clean = if found.is_empty() { clean + 1 } else { 0 };
-        if clean == 2 {
-            return;
+impl Supervisor {
+    /// Asks a program for its version, with this complete environment, held as firmly as runs are; nothing of it goes on
+    /// afterwards. `ending` gives it up, and returns once all of it has ended.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub async fn preflight(
+        &self,
+        program: &str,
+        env: &BTreeMap<String, String>,
+        cwd: &Path,
+        limit: Duration,
+        ending: &CancellationToken,
+    ) -> Result<(), String> {
+        let Some(file) = locate(program, env)? else { return Ok(()) };
+        let mut spec = RunSpec {
+            run: RunId(0),
+            program: vec![file.display().to_string(), "--version".to_owned()],
+            cwd: cwd.to_owned(),
+            env: env.clone(),
+            stdin: None,
+            log: PathBuf::new(),
+            log_max_bytes: 0,
+            deadline_ms: i64::try_from(limit.as_millis()).unwrap_or(i64::MAX),
+            grace_ms: 0,
+            containment: self.containment(),
+        };
+        // Of this question alone: whoever clears up after another one must not meet it.
+        spec.env.insert(MARK.to_owned(), uuid::Uuid::now_v7().to_string());
+        let answer = self.ask(&spec, limit, ending).await;
+        let answer = answer.map_err(|why| format!("`{} --version` cannot be asked for: {why}", file.display()))?;
+        if answer.left > 0 {
+            tracing::warn!(program, "{} processes that `--version` left behind cannot be ended", answer.left);
         }
-        signal_all(&found, Signal::KILL);
-        tokio::time::sleep(PACE).await;
+        judge(&file, limit, &answer).map_err(|why| masked(&why, env))
     }
-    tracing::warn!("what `--version` of an agent's command left behind cannot be ended: {}", left.tag);
+
+    async fn ask(&self, spec: &RunSpec, limit: Duration, ending: &CancellationToken) -> Result<Answer, String> {
+        let mut question = serde_json::to_vec(spec).map_err(|e| e.to_string())?;
+        question.push(b'\n');
+        let mut command = Command::new(&self.exe);
+        command.args(["run-shim", "--ask"]).env_clear().current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|e| format!("{} cannot be started: {e}", self.exe.display()))?;
+        let exchange = async {
+            let mut life = child.stdin.take();
+            if let Some(life) = &mut life {
+                // One that is gone already says why.
+                let _ = life.write_all(&question).await;
+            }
+            let mut done = std::pin::pin!(child.wait_with_output());
+            tokio::select! {
+                output = &mut done => read(&output.map_err(|e| e.to_string())?),
+                () = ending.cancelled() => {
+                    drop(life);
+                    let _ = done.await;
+                    Err("it was given up".to_owned())
+                }
+            }
+        };
+        let answer = tokio::time::timeout(limit + SPARE, exchange).await;
+        answer.unwrap_or_else(|_| Err("no answer came".to_owned()))
+    }
+}
+
+/// What whoever asked said.
+fn read(output: &Output) -> Result<Answer, String> {
+    if let Ok(answer) = serde_json::from_slice(&output.stdout) {
+        return Ok(answer);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("no answer came");
+    Err(format!("{}: {}", output.status, last.trim().chars().take(300).collect::<String>()))
+}
+
+fn judge(file: &Path, limit: Duration, answer: &Answer) -> Result<(), String> {
+    let what = match (&answer.refused, answer.status) {
+        (Some(why), _) => return Err(why.clone()),
+        (None, Some((Some(0), _))) => return Ok(()),
+        (None, Some((code, signal))) => {
+            let status = ExitStatus::from_raw(code.map_or(signal.unwrap_or(0), |code| code << 8));
+            format!("`{} --version` ends with {status}", file.display())
+        }
+        (None, None) => format!("`{} --version` does not end within {} s", file.display(), limit.as_secs()),
+    };
+    if answer.said.is_empty() {
+        return Err(what);
+    }
+    Err(format!("{what}; it says: {}", answer.said))
+}
+
+/// Without any secret that the program was given or could have got hold of.
+fn masked(text: &str, env: &BTreeMap<String, String>) -> String {
+    let own = env.iter().filter(|(name, _)| secretive(name)).map(|(_, value)| value.clone());
+    Mask::new(own.chain(secret::known())).text(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn script(dir: &Path, name: &str, text: &str, mode: u32) {
-        std::fs::write(dir.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    fn answer(code: Option<i32>, signal: Option<i32>, said: &str) -> Answer {
+        Answer {
+            status: Some((code, signal)),
+            said: said.to_owned(),
+            ..Answer::refused(String::new())
+        }
     }
 
-    #[tokio::test]
-    async fn b_q_7_the_very_file_is_asked_and_every_refusal_says_why() {
-        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        script(first.path(), "agent", "exit 3", 0o644);
-        script(
-            second.path(),
-            "agent",
-            "test \"$1\" = --version && test \"$ONLY\" = this && test -z \"$HOME\"",
-            0o755,
-        );
-        script(second.path(), "broken", "exit 3", 0o755);
-        script(second.path(), "hangs", "setsid sleep 31 & sleep 31", 0o755);
-        script(second.path(), "leaves", "setsid sleep 32 >/dev/null 2>&1 &", 0o755);
-        let path = format!("{}:{}:/bin:/usr/bin", first.path().display(), second.path().display());
-        let env = BTreeMap::from([("PATH".to_owned(), path), ("ONLY".to_owned(), "this".to_owned())]);
-        // Patience is what only the one that hangs uses up.
-        let ask = async |program: &str| {
-            let patience = Duration::from_millis(if program == "hangs" { 300 } else { 60_000 });
-            preflight(program, &env, Path::new("/"), patience).await
+    #[test]
+    fn b_q_7_every_failure_says_what_happened() {
+        let judge = |mut answer: Answer| {
+            answer.refused = answer.refused.filter(|why| !why.is_empty());
+            judge(Path::new("/bin/agent"), Duration::from_secs(5), &answer)
         };
-        // The first that could be executed, as execvp takes it; its environment is the one given.
-        assert_eq!(locate("agent", &env), Ok(Some(second.path().join("agent"))));
-        assert_eq!(ask("agent").await, Ok(()));
-        assert!(ask("broken").await.unwrap_err().contains("exit status: 3"));
-        assert!(ask("hangs").await.unwrap_err().contains("does not end"));
-        assert!(ask("no-such-agent").await.unwrap_err().contains("no such program in PATH"));
-        assert!(
-            ask(&first.path().join("agent").display().to_string())
-                .await
-                .unwrap_err()
-                .contains("chmod +x")
+        let failed = |answer: Answer| judge(answer).unwrap_err();
+        assert_eq!(judge(answer(Some(0), None, "agent 1.2")), Ok(()));
+        assert_eq!(
+            failed(answer(Some(4), None, "no such option")),
+            "`/bin/agent --version` ends with exit status: 4; it says: no such option"
         );
-        assert!(ask("/nowhere/agent").await.is_err() && ask("/").await.is_err());
-        assert_eq!(ask("leaves").await, Ok(()));
-        let marked = |scope: &str| {
-            Scope {
-                shim: None,
-                tag: format!("{MARK}={scope}"),
-            }
-            .members()
-            .unwrap()
-            .len()
-        };
-        assert_eq!((marked("/:hangs"), marked("/:leaves")), (0, 0), "nothing of them goes on");
-        assert_eq!(ask("tools/agent").await, Ok(()), "relative to a checkout that is not there yet");
+        assert_eq!(
+            failed(answer(None, Some(9), "")),
+            "`/bin/agent --version` ends with signal: 9 (SIGKILL)"
+        );
+        assert_eq!(
+            failed(Answer::refused(String::new())),
+            "`/bin/agent --version` does not end within 5 s"
+        );
+        assert_eq!(failed(Answer::refused("cannot start".to_owned())), "cannot start");
+        let env = BTreeMap::from([("AGENT_API_KEY".to_owned(), "hunter2-abc".to_owned())]);
+        assert_eq!(masked("bad key hunter2-abc", &env), "bad key ***");
     }
 }

@@ -23,7 +23,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// Starts runs and watches them. Holds no state: everything is in the run directories.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
-    exe: PathBuf,
+    pub(super) exe: PathBuf,
     containment: Containment,
 }
 

@@ -6,6 +6,7 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
 use super::beside::{AtWork, last, quoted, told};
+use crate::shell::limit;
 
 /// What is to be done about a damaged file; it is known again by these words.
 pub(super) const DAMAGED: &str = "end the service and put a back-up in its place";
@@ -96,7 +97,10 @@ fn from_sqlite(cause: ffi::Error, e: &rusqlite::Error) -> StoreError {
             why: format!("{e}: free some memory"),
         },
         ErrorCode::SystemIoFailure => StoreError::Degraded {
-            why: format!("{e}: the disk of the data directory fails; the kernel's messages say more (`dmesg`)"),
+            why: format!(
+                "{e}: the disk of the data directory fails; the kernel's messages say more (`dmesg`){}",
+                limit::hint(limit::in_force())
+            ),
         },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Degraded {
             why: format!("{e}: {DAMAGED} (`signalbox restore FOLDER --replace`)"),

@@ -66,7 +66,10 @@ fn read_pid(mut file: File) -> Option<u32> {
 
 /// What keeps a file or directory from being used.
 pub(super) fn unusable(path: &Path, e: &std::io::Error) -> OpenError {
-    if e.kind() == ErrorKind::StorageFull || e.kind() == ErrorKind::QuotaExceeded {
+    if matches!(
+        e.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    ) {
         OpenError::DiskFull {
             path: path.to_owned(),
             why: e.to_string(),

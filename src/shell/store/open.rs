@@ -13,6 +13,7 @@ use super::lock::{Lock, unusable};
 use super::place::Place;
 use super::witness::Witness;
 use super::{OpenError, beside, check, migrations};
+use crate::shell::limit;
 
 /// The database's name in the data directory.
 pub(super) const FILE: &str = "signalbox.db";
@@ -200,13 +201,15 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
 pub(super) fn refused(path: &Path, e: &rusqlite::Error) -> OpenError {
     let (path, why): (PathBuf, String) = (path.to_owned(), e.to_string());
     match e.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) => OpenError::Directory {
+            path,
+            why: format!("{why}{}", limit::hint(limit::in_force())),
+        },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Busy { path, why },
         Some(ErrorCode::DiskFull) => OpenError::DiskFull { path, why },
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path, why },
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, why },
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => {
-            OpenError::Directory { path, why }
-        }
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => OpenError::Directory { path, why },
         _ => OpenError::Unsupported { path, why },
     }
 }

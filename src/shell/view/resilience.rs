@@ -12,20 +12,24 @@ use super::{CommandView, ReaperView, ResilienceView};
 /// Breakers and preflight.
 pub(super) fn resilience(service: &Service, rows: &Rows) -> ResilienceView {
     let now = service.now();
-    let commands: BTreeMap<String, CommandView> = rows.breakers.iter().map(|(name, b)| (name.clone(), command(b, now))).collect();
+    let commands: BTreeMap<String, CommandView> = rows
+        .breakers
+        .iter()
+        .map(|(name, b)| (name.clone(), command(b, rows, now)))
+        .collect();
     let worst = commands
         .values()
         .max_by_key(|c| (c.state == "open", c.state == "half_open", c.consecutive_transient));
     let bad = service.commands.unusable();
     ResilienceView {
-        breaker: worst.cloned().unwrap_or_else(|| command(&Breaker::default(), now)),
+        breaker: worst.cloned().unwrap_or_else(|| command(&Breaker::default(), rows, now)),
         preflight_ok: bad.is_empty(),
         preflight_reason: bad.into_iter().next().map(|(program, why)| format!("{program}: {why}")),
         commands,
     }
 }
 
-fn command(breaker: &Breaker, now: Millis) -> CommandView {
+fn command(breaker: &Breaker, rows: &Rows, now: Millis) -> CommandView {
     let (state, pause) = match breaker.stand(now) {
         Stand::Closed => ("closed", None),
         Stand::Open(pause) => ("open", Some(pause)),
@@ -40,6 +44,9 @@ fn command(breaker: &Breaker, now: Millis) -> CommandView {
         why: pause.or(limit).map(|p| p.why.clone()),
         since: pause.map(|p| p.since.into()),
         until: pause.map(|p| p.until.into()),
+        probing: breaker
+            .probing(now, |run| rows.open_runs.iter().any(|r| r.id == run))
+            .map(|run| run.0),
         limited_since: limit.map(|l| l.since.into()),
         limited_until: limit.map(|l| l.until.into()),
     }

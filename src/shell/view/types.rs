@@ -567,6 +567,9 @@ shapes! {
         /// When it lets one run try the command out: ahead while it is open, over while it is half open.
         #[serde(default)]
         until: Option<Stamp>,
+        /// The run that is trying it out, while it is half open.
+        #[serde(default)]
+        probing: Option<i64>,
         /// Since when the usage limit in force is known.
         #[serde(default)]
         limited_since: Option<Stamp>,

@@ -353,3 +353,49 @@ fn a_disk_too_small_for_a_checkout_is_waited_out() {
     drop(world);
     drop(mounted);
 }
+
+/// A limit on the size of files is a database that cannot be written, not the service's end.
+#[test]
+fn a_file_size_limit_is_degraded_mode() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let mut world = small();
+    world.start();
+    let service = Pid::from_raw(i32::try_from(world.pid().expect("a service")).expect("a pid"));
+    let limit = |current| prlimit(service, Resource::Fsize, Rlimit { current, maximum: None }).expect("a limit");
+    limit(Some(4096));
+    let refused = world
+        .post("/api/tasks", &json!({"title": "Add a greeting", "text": "Please."}))
+        .expect("an answer");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    world.until("degraded, with the limit as its cause", || {
+        let health = world.ask("/health");
+        let said = health.body["database"].as_str().unwrap_or_default();
+        health.status == 503 && said.contains("limit of 4 KiB on the size of files (`ulimit -f`)")
+    });
+    limit(None);
+    world.until("in order again", || world.ask("/health").status == 200);
+    let item = world.new_task("Add a greeting");
+    done(&mut world, &item);
+    world.nothing_is_left();
+}
+
+/// The service raises its limit as far as it may, and says so where that is not far.
+#[test]
+fn a_service_raises_its_file_size_limit_and_tells_of_a_low_one() {
+    let mut world = small();
+    let wrapper = world.path("limited");
+    let text = format!(
+        "#!/bin/sh\nulimit -S -f 4000\nulimit -H -f 1000000\nexec {} \"$@\"\n",
+        crate::world::EXE
+    );
+    fs::write(&wrapper, text).expect("a script");
+    fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    world.exe = Some(wrapper);
+    world.start();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", world.pid().expect("a service"))).expect("its limits");
+    let line = limits.lines().find(|l| l.starts_with("Max file size")).expect("a line");
+    let words: Vec<&str> = line.split_whitespace().skip(3).collect();
+    assert_eq!(words[0], words[1], "{line}");
+    assert!(world.log().contains("files may not grow over"), "{}", world.tail());
+    world.nothing_is_left();
+}

@@ -218,3 +218,37 @@ async fn ten_gigabytes_without_a_newline_are_bounded() {
     );
     assert!(used <= (64 << 20) + 8192, "{used}");
 }
+
+/// The limit on the size of files ends neither the shim nor the run: beginning and end of the log are kept below it.
+#[tokio::test]
+async fn a_file_size_limit_ends_no_shim() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let world = World::new();
+    let go = world.path("go");
+    let printed = "head -c 400000 /dev/zero | tr '\\0' x; echo; echo the end";
+    let text = format!(
+        "echo the beginning; while ! test -e {}; do sleep 0.02; done; {printed}; exit 3",
+        go.display()
+    );
+    let alive = world.spawn(&world.sh(&text)).await;
+    until("its first word", || world.log().contains("the beginning").then_some(())).await;
+    let limit = Rlimit {
+        current: Some(100 * 1024),
+        maximum: None,
+    };
+    prlimit(Pid::from_raw(alive.pid), Resource::Fsize, limit).expect("a limit");
+    fs::write(go, "").expect("go");
+    let exit = world.exit(&alive).await;
+    assert_eq!((exit.code, exit.signal, exit.log_truncated), (Some(3), None, true), "{exit:?}");
+    let log = world.log();
+    assert!(
+        log.starts_with("the beginning\n") && log.ends_with("\nthe end\n"),
+        "{} bytes",
+        log.len()
+    );
+    assert!(
+        log.contains("bytes of output were dropped here") && log.len() <= 100 * 1024,
+        "{} bytes",
+        log.len()
+    );
+}
