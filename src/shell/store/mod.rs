@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod beside;
+mod boards;
 mod breakers;
 mod chat;
 mod check;
@@ -60,6 +61,7 @@ mod writer;
 mod tests;
 
 pub use beside::{Asked, AtWork, REPLACED, highest_run, told};
+pub use boards::KnownBoard;
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
 pub use check::Integrity;

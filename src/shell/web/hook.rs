@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::engine::model::Name;
-use crate::shell::clock;
 use crate::shell::service::Service;
 use crate::shell::store::{NewDelivery, Peer};
+use crate::shell::{clock, intake};
 
 use super::error::ApiError;
 use super::router::Web;
@@ -96,6 +96,10 @@ async fn take(
         return Err(ApiError::bad("the body is no JSON"));
     }
     let event: String = event.unwrap_or("unknown").chars().take(MAX_EVENT).collect();
+    let projects = match peer {
+        Peer::Plane => intake::plane::about(service, projects, &event, &body),
+        Peer::Gitea => projects,
+    };
     let delivery = NewDelivery {
         peer,
         digest: digest(&event, &body),
