@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod crash;
 mod credentials;
+mod deaf;
 pub mod degraded;
 pub mod doctor;
 pub mod door;

@@ -17,6 +17,7 @@ use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
 use crate::shell::chat::{Chat, Room};
 use crate::shell::commands::Commands;
+use crate::shell::deaf::Deaf;
 use crate::shell::degraded::{self, Degraded};
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
@@ -196,6 +197,8 @@ pub struct Service {
     pub(super) degraded: Degraded,
     /// Boards that could not be read since the start.
     pub missed: Missed,
+    /// Webhooks that are refused.
+    pub(super) deaf: Deaf,
     /// Boards outside, by project, as they were known when the service started.
     pub boards: BTreeMap<Name, KnownBoard>,
     wake: Arc<Notify>,
@@ -277,6 +280,7 @@ impl Service {
             hooks,
             degraded: Degraded::default(),
             missed: Missed::default(),
+            deaf: Deaf::default(),
             boards,
             wake: Arc::default(),
             draining: AtomicI64::new(0),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::model::{Blocker, FreezeLevel, Millis, Phase, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
+use crate::shell::deaf;
 use crate::shell::degraded::Trouble;
 use crate::shell::door::Found;
 use crate::shell::service::Service;
@@ -123,8 +124,12 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: held.text,
         since: held.since.into(),
     });
+    let deaf = deaf::problems(service)
+        .into_iter()
+        .map(|(text, since)| ProblemView { text, since: since.into() });
     let mut found: Vec<ProblemView> = degraded(service)
         .into_iter()
+        .chain(deaf)
         .chain(chat.map(view))
         .chain(held)
         .chain(rules)
