@@ -21,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0011_examined.sql")),
     M::up(include_str!("migrations/0012_probe.sql")),
     M::up(include_str!("migrations/0013_boards.sql")),
+    M::up(include_str!("migrations/0014_alerts.sql")),
 ];
 
 /// The newest schema version that this binary knows.

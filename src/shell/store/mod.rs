@@ -74,6 +74,7 @@ pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
 pub use freezes::{FreezeRow, Note};
 pub use notices::NoticeRow;
+pub use outbox::GivenUp;
 pub use projection::Taken;
 pub use put_back::NOT_LAUNCHED;
 pub use rows::{
