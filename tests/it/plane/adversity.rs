@@ -428,7 +428,7 @@ fn a_comment_that_is_refused_for_good_is_told_to_operators() {
     });
     let issue = ground.started("Make it faster");
     ground.plane.until_status(&issue, "Needs Input");
-    let told = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%ORCH-001: a comment that begins%Which of the two readings%(400)%'";
+    let told = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%ORCH-001: a comment that begins%these questions need an answer%(400)%'";
     ground.world.until("operators are told", || ground.world.count(told) == 1);
     let given_up = "SELECT COUNT(*) FROM outbox WHERE state = 'given_up'";
     let alerts = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%was given up%'";

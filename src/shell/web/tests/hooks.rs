@@ -19,7 +19,8 @@ fn boards() -> String {
         format!(
             "[projects.{name}]\npipeline = \"local\"\nprefix = \"{}\"\ntracker = {{ kind = \"plane\", url = \"http://127.0.0.1:9\", \
              workspace = \"acme\", project = \"{board}\", token = {{ env = \"PATH\" }}, secret = {{ env = \"PATH\" }} }}\n\
-             forge = {{ kind = \"local\", source = \"shop\", default_branch = \"main\" }}\n\
+             forge = {{ kind = \"gitea\", url = \"http://127.0.0.1:9\", owner = \"acme\", repo = \"{name}\", default_branch = \"main\", \
+             token = {{ env = \"PATH\" }}, secret = {{ env = \"PATH\" }} }}\n\
              [projects.{name}.set]\n\"agents.*.run\" = [\"true\"]\n",
             name.to_uppercase()
         )
