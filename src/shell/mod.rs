@@ -25,6 +25,7 @@ pub mod http;
 pub mod intake;
 mod launch;
 mod left;
+mod left_board;
 pub mod loops;
 pub mod mask;
 mod older;

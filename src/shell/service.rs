@@ -32,7 +32,7 @@ use crate::shell::store::{Integrity, KnownBoard, OpenError, Peer, RunRow, Store,
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
-use crate::shell::{chat, clock, intake, left, older, queue, rescue, run, timekeeping};
+use crate::shell::{chat, clock, intake, left, left_board, older, queue, rescue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -345,6 +345,7 @@ impl Service {
         rescue::begin(self).await?;
         self.store.hurry_put_back(clock::now()).await?;
         self.follow_at_start().await?;
+        left_board::begin(self).await?;
         self.chat_begins().await
     }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::codec::{Fields, exec, first, json};
+use super::codec::{Fields, exec, first, json, list};
 use super::{Result, Store};
 use crate::engine::model::{Millis, Name};
 
@@ -13,6 +13,19 @@ pub struct KnownBoard {
     pub since: Millis,
     /// When it was last heard of; none when it never was.
     pub heard: Option<Millis>,
+}
+
+/// Open tasks of a project that began on another board than the one that is followed now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBoard {
+    /// Address of the server and workspace of that board.
+    pub server: String,
+    /// Id of its project there, in small letters.
+    pub board: String,
+    /// How many tasks.
+    pub tasks: u32,
+    /// Since when another is followed.
+    pub since: Millis,
 }
 
 impl Store {
@@ -38,6 +51,27 @@ impl Store {
         .await
     }
 
+    /// Boards on which open tasks of the project began and which are followed no longer. One whose server has another address
+    /// now is the same.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn boards_left(&self, project: &Name) -> Result<Vec<LeftBoard>> {
+        let project = project.clone();
+        self.read(move |conn| {
+            list(conn, LEFT, [project.as_str()], |row| {
+                let f = Fields::new(row, "boards", "server");
+                Ok(LeftBoard {
+                    server: f.get("server")?,
+                    board: f.get("board")?,
+                    tasks: f.small("tasks")?,
+                    since: f.time("since")?,
+                })
+            })
+        })
+        .await
+    }
+
     /// What is known of the board that is followed for the project; none where none outside is.
     ///
     /// # Errors
@@ -54,6 +88,12 @@ impl Store {
         .await
     }
 }
+
+/// The board of a task is the one that was followed when the task was made.
+const LEFT: &str = "SELECT o.server, o.board, COUNT(*) AS tasks, (SELECT MIN(n.since) FROM boards n WHERE n.project = ?1 AND n.id > o.id AND n.board <> o.board) AS since \
+     FROM tasks t JOIN boards o ON o.id = (SELECT MAX(b.id) FROM boards b WHERE b.project = ?1 AND b.since <= t.created_at) \
+     WHERE t.project = ?1 AND t.terminal = 0 \
+     AND o.board <> (SELECT c.board FROM boards c WHERE c.project = ?1 ORDER BY c.id DESC LIMIT 1) GROUP BY o.server, o.board ORDER BY o.id";
 
 /// However often it was left and taken up again meanwhile.
 fn known(conn: &Connection, project: &Name, board: &str) -> Result<Option<KnownBoard>> {

@@ -61,7 +61,7 @@ mod writer;
 mod tests;
 
 pub use beside::{Asked, AtWork, REPLACED, highest_run, told};
-pub use boards::KnownBoard;
+pub use boards::{KnownBoard, LeftBoard};
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
 pub use check::Integrity;

@@ -7,6 +7,7 @@ use crate::engine::rules::Ruleset;
 use crate::shell::deaf;
 use crate::shell::degraded::Trouble;
 use crate::shell::door::Found;
+use crate::shell::left_board;
 use crate::shell::service::Service;
 use crate::shell::store::{RunState, StoreError};
 
@@ -124,8 +125,10 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: held.text,
         since: held.since.into(),
     });
+    let boards = left_board::problems(service).await?;
     let deaf = deaf::problems(service)
         .into_iter()
+        .chain(boards)
         .map(|(text, since)| ProblemView { text, since: since.into() });
     let mut found: Vec<ProblemView> = degraded(service)
         .into_iter()

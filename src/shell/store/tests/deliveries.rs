@@ -203,3 +203,27 @@ async fn a_board_is_known_since_it_was_first_followed() {
     world.store.shift(Millis(-3), "boot", 0).await.unwrap();
     assert_eq!(follow(&world, "b1", 15).await, Millis(2));
 }
+
+/// Tasks that began on a board that is followed no longer are known, until it is brought back or they are over.
+#[tokio::test]
+async fn open_tasks_of_a_board_that_was_left_are_counted() {
+    let world = World::new().await;
+    let project = Name::new(PROJECT);
+    let follow = async |server: &str, board: &str, now: Millis| world.store.follow_board(&project, server, board, now).await.unwrap();
+    follow("https://plane/acme", "b1", Millis(0)).await;
+    world.task("i1", 1).await;
+    world.task("i2", 2).await;
+    follow("https://plane.new/acme", "B1", at(1_000_000)).await;
+    let left = async || world.store.boards_left(&project).await.unwrap();
+    assert_eq!(left().await, [], "another address of the same");
+    follow("https://plane.new/acme", "b2", at(2_000_000)).await;
+    let found = left().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].server.as_str(), found[0].board.as_str(), found[0].tasks),
+        ("https://plane/acme", "b1", 2)
+    );
+    assert_eq!(found[0].since, at(2_000_000));
+    follow("https://plane.new/acme", "b1", at(3_000_000)).await;
+    assert_eq!(left().await, [], "brought back");
+}
