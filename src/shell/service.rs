@@ -17,6 +17,7 @@ use crate::engine::render;
 use crate::engine::rules::{self, Config, Inputs, Loaded, Ruleset, revive};
 use crate::shell::chat::{Chat, Room};
 use crate::shell::commands::Commands;
+use crate::shell::deaf::Deaf;
 use crate::shell::degraded::{self, Degraded};
 use crate::shell::first_start::FirstStart;
 use crate::shell::forge::{Forge, ForgeError};
@@ -27,11 +28,11 @@ use crate::shell::process::{Supervisor, files, resolve};
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
-use crate::shell::store::{Integrity, OpenError, Peer, RunRow, Store, StoreError};
+use crate::shell::store::{Integrity, KnownBoard, OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
 use crate::shell::wake::Bell;
-use crate::shell::{chat, clock, intake, left, limit, older, queue, rescue, run, timekeeping};
+use crate::shell::{chat, clock, intake, left, left_board, limit, older, queue, rescue, run, timekeeping};
 
 /// Where a service lives and what it runs by.
 pub struct Settings {
@@ -194,6 +195,10 @@ pub struct Service {
     pub(super) degraded: Degraded,
     /// Boards that could not be read since the start.
     pub missed: Missed,
+    /// Webhooks that are refused.
+    pub(super) deaf: Deaf,
+    /// Boards outside, by project, as they were known when the service started.
+    pub boards: BTreeMap<Name, KnownBoard>,
     wake: Arc<Notify>,
     /// Since when nothing new is started; 0 while it is.
     draining: AtomicI64,
@@ -239,11 +244,12 @@ impl Service {
         let first = FirstStart::look(&data);
         let store = Store::open_beside(&data, &host, &older::at_work)?;
         let opened = open_projects(&git, &store, &config, &settings, &data).await;
-        let begun = match opened {
-            Ok(opened) => older::begin(&store, &supervisor).await.map(|()| opened).map_err(StartError::from),
-            Err(error) => Err(error),
+        let begun = async {
+            let opened = opened?;
+            older::begin(&store, &supervisor).await?;
+            Ok((opened, follow_boards(&store, &config).await?))
         };
-        let (projects, rules) = match begun {
+        let ((projects, rules), boards) = match begun.await {
             Ok(opened) => opened,
             Err(error) => {
                 store.close().await;
@@ -273,6 +279,8 @@ impl Service {
             hooks,
             degraded: Degraded::default(),
             missed: Missed::default(),
+            deaf: Deaf::default(),
+            boards,
             wake: Arc::default(),
             draining: AtomicI64::new(0),
             rules: Mutex::new(rules),
@@ -337,6 +345,7 @@ impl Service {
         rescue::begin(self).await?;
         self.store.hurry_put_back(clock::now()).await?;
         self.follow_at_start().await?;
+        left_board::begin(self).await?;
         self.chat_begins().await
     }
 
@@ -586,6 +595,19 @@ pub(super) fn open_room(config: &Config, dir: &Path) -> Result<Option<Room>, Str
 }
 
 type Opened = (BTreeMap<Name, Project>, BTreeMap<String, Arc<Ruleset>>);
+
+/// What is known of the boards outside that projects are on. From its first start on a board is known.
+async fn follow_boards(store: &Store, config: &Config) -> Result<BTreeMap<Name, KnownBoard>, StoreError> {
+    let mut known = BTreeMap::new();
+    for (name, settings) in &config.projects {
+        if let rules::Tracker::Plane(plane) = &settings.tracker {
+            let server = format!("{}/{}", plane.url, plane.workspace);
+            let board = store.follow_board(name, &server, &plane.project, clock::now()).await?;
+            known.insert(name.clone(), board);
+        }
+    }
+    Ok(known)
+}
 
 /// Every configured project with its rules, and the rules by their hash.
 async fn open_projects(git: &Git, store: &Store, config: &Config, settings: &Settings, data: &Path) -> Result<Opened, StartError> {

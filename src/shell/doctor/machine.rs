@@ -10,24 +10,17 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::model::Name;
 use crate::engine::rules::{Command, Config, Preflight, Ruleset, show_duration};
 use crate::shell::git::{Git, GitError, NEEDED};
-<<<<<<< HEAD
-use crate::shell::process::{Containment, Supervisor};
-use crate::shell::volume::{self, Room};
-=======
+use crate::shell::limit;
 use crate::shell::process::{Containment, Supervisor, environment, resolve};
-use crate::shell::{limit, volume};
->>>>>>> helper-a
+use crate::shell::volume::{self, Room};
 
 use super::{Ask, Notes};
 
 /// Less room than this is worth a warning, in bytes: checkouts and logs take it in a day.
 const LITTLE: u64 = 1 << 30;
-<<<<<<< HEAD
 /// The same of inodes: a checkout of a large repository takes as many.
 const FEW: u64 = 50_000;
-=======
 const NOT_EXECUTABLE: &str = "there is no such program, or it is not executable";
->>>>>>> helper-a
 
 /// Git and the data directory.
 pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
@@ -228,7 +221,6 @@ pub(super) async fn source(ask: Ask<'_>, source: &str, mut notes: Notes) -> Note
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
     use super::*;
     use crate::shell::doctor::Level;
 
@@ -252,9 +244,7 @@ mod tests {
         assert_eq!(level(LITTLE, Some(FEW - 1)).0, Level::Warning);
         assert_eq!(level(LITTLE - 1, Some(FEW)).0, Level::Warning);
         assert_eq!(level(LITTLE, Some(FEW)), (Level::Ok, "1024 MiB are free for /data".to_owned()));
-=======
-    use super::super::Level;
-    use super::*;
+    }
 
     #[test]
     fn a_low_limit_on_the_size_of_files_is_a_warning() {
@@ -266,6 +256,5 @@ mod tests {
         let low = (Level::Warning, "machine.limit", "files may not grow over 2 MiB".to_owned());
         assert_eq!(found(Some(2 << 20)), [low]);
         assert_eq!((found(Some(limit::LITTLE)), found(None)), (vec![], vec![]));
->>>>>>> helper-a
     }
 }

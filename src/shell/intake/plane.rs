@@ -72,6 +72,25 @@ impl From<LookError> for TrackerError {
     }
 }
 
+/// Of the projects that a delivery may speak for those that it is about: one webhook, with one secret, tells of all projects
+/// of a workspace. All of them where it names none.
+#[must_use]
+pub fn about(service: &Service, mut signed: Vec<Name>, event: &str, body: &[u8]) -> Vec<Name> {
+    if let Some(named) = hint::read(event, body).ok().and_then(|hint| hint.project) {
+        signed.retain(|name| on(service, name).is_some_and(|(_, plane)| plane.project().eq_ignore_ascii_case(&named)));
+    }
+    signed
+}
+
+/// A project, where it is on a Plane board.
+fn on<'a>(service: &'a Service, name: &Name) -> Option<(&'a Project, &'a PlaneTracker)> {
+    let project = service.projects.get(name)?;
+    match &project.tracker {
+        Tracker::Plane(plane) => Some((project, plane)),
+        Tracker::Local(_) => None,
+    }
+}
+
 /// Reads a delivery and does what follows from it.
 ///
 /// # Errors
@@ -142,8 +161,7 @@ async fn meant<'a>(
     issue: &str,
 ) -> Result<Option<(&'a Project, &'a PlaneTracker)>, StoreError> {
     for name in signed {
-        let Some(project) = service.projects.get(name) else { continue };
-        let Tracker::Plane(plane) = &project.tracker else { continue };
+        let Some((project, plane)) = on(service, name) else { continue };
         let same = match &hint.project {
             Some(id) => plane.project().eq_ignore_ascii_case(id),
             // A deletion names nothing but the issue.

@@ -25,7 +25,7 @@ const REQUESTS: usize = 3;
 
 fn place<'a>(service: &'a Service, row: &'a OutboxRow) -> Result<(&'a Project, &'a str), Failure> {
     let project = service.projects.get(&row.target.project);
-    let project = project.ok_or_else(|| Failure::Never(format!("no project `{}` is configured", row.target.project)))?;
+    let project = project.ok_or_else(|| Failure::Nowhere(format!("no project `{}` is configured", row.target.project)))?;
     let issue = row
         .target
         .issue
@@ -143,7 +143,9 @@ pub(super) async fn comment(service: &Service, row: &OutboxRow, said: &Said<'_>)
 impl From<TrackerError> for Failure {
     fn from(error: TrackerError) -> Self {
         match error {
-            TrackerError::Gone(_) | TrackerError::Refused(_) => Self::Never(error.to_string()),
+            TrackerError::Gone(_) => Self::Nowhere(error.to_string()),
+            TrackerError::Refused(_) => Self::Never(error.to_string()),
+            TrackerError::Lacking(_) => Self::LeftOut(error.to_string()),
             TrackerError::Limited(pause) => Self::NotYet(pause),
             TrackerError::Denied(_) | TrackerError::Unreachable(_) => Self::Later(error.to_string()),
         }

@@ -8,6 +8,7 @@ mod board;
 mod chat;
 mod clean_up;
 mod unfinished;
+mod unsaid;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,12 @@ enum Failure {
     /// Repeating it is no use.
     #[error("{0}")]
     Never(String),
+    /// Nor is it for anything else that is to be done there.
+    #[error("{0}")]
+    Nowhere(String),
+    /// The same, and nobody misses it.
+    #[error("{0}")]
+    LeftOut(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,7 +92,7 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
         Effect::Act(intent) => row.target.task.map(|task| (task, intent.action.clone())),
         _ => None,
     };
-    let (target, kind) = (row.target.clone(), row.effect.kind());
+    let (target, kind, what) = (row.target.clone(), row.effect.kind(), unsaid::what(&row.effect));
     let own = Arc::clone(service);
     // Of its own, so that a defect in it is a failure like others, and is told and tried again like them.
     let result = tokio::spawn(async move { perform(&own, row).await })
@@ -115,10 +122,11 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
             tracing::warn!(effect = id, attempts, kind, %about, "an effect failed and is tried again: {why}");
             service.store.effect_retry(id, &why, now.plus(pause(attempts).min(longest))).await
         }
-        Err(Failure::Never(why)) => {
+        Err(failure @ (Failure::Never(_) | Failure::Nowhere(_) | Failure::LeftOut(_))) => {
             let about = about(service, &target).await;
-            tracing::error!(effect = id, kind, %about, "an effect was given up: {why}");
-            service.store.effect_given_up(id, &why, now).await
+            tracing::error!(effect = id, kind, %about, "an effect was given up: {failure}");
+            let told = what.and_then(|what| unsaid::alert(id, &about, &what, &failure));
+            service.store.effect_given_up(id, &failure.to_string(), told, now).await
         }
         Err(Failure::Store(error)) => Err(error),
     };

@@ -8,7 +8,7 @@ use crate::engine::model::Millis;
 
 /// Everything that falls due by the service's own counting, and what is counted from. The end of a
 /// usage limit is not among it: that is a moment of the world's calendar.
-const DUE: [&str; 8] = [
+const DUE: [&str; 9] = [
     // What follows from an event is due so long after it.
     "UPDATE inbox SET at = at + ?1 WHERE state = 'pending'",
     "UPDATE timers SET due = due + ?1",
@@ -18,6 +18,8 @@ const DUE: [&str; 8] = [
     "UPDATE breakers SET open_since = open_since + ?1, open_until = open_until + ?1 WHERE open_until IS NOT NULL",
     // One that is being settled keeps its time: its commits are made with it, twice alike.
     "UPDATE runs SET claimed_at = claimed_at + ?1, started_at = started_at + ?1 WHERE state IN ('starting', 'running')",
+    // What is compared with times of other clocks, by what they differ from ours now.
+    "UPDATE boards SET since = since + ?1",
     // A new version: what was decided on the old times is decided again.
     "UPDATE tasks SET version = version + 1, ledger = json_set(ledger, '$.visit.entered_at', json_extract(ledger, '$.visit.entered_at') + ?1, \
      '$.subject_since', json_extract(ledger, '$.subject_since') + ?1) WHERE terminal = 0",

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::codec::{Fields, exec, first, json, list, one};
 use super::writer::About;
-use super::{Result, Store};
+use super::{Result, Store, boards};
 use crate::engine::model::{Millis, Name};
 
 /// How long a delivery that was dealt with is kept, and so how late a repetition is still known as one.
@@ -41,7 +41,7 @@ pub struct NewDelivery {
     pub peer: Peer,
     /// What the sender calls it, from the headers.
     pub event: String,
-    /// The projects whose secret it was signed with.
+    /// The projects whose secret it was signed with; where it names the one it is about, that one alone.
     pub projects: Vec<Name>,
     /// The body, byte for byte.
     pub body: Vec<u8>,
@@ -107,6 +107,9 @@ impl Store {
             if id.is_none() && new.again {
                 look_again(conn, &new)?;
             }
+            if id.is_some() && new.peer == Peer::Plane {
+                boards::heard(conn, &new.projects, new.at)?;
+            }
             Ok(id)
         })
         .await
@@ -135,19 +138,6 @@ impl Store {
             let sql = "SELECT EXISTS (SELECT 1 FROM deliveries \
                        WHERE id = ?1 AND state = 'pending' AND at = ?2 AND attempts = ?3 AND due = ?4)";
             one(conn, sql, params![id, at, attempts, due])
-        })
-        .await
-    }
-
-    /// When a peer was last heard of; none when it never was.
-    ///
-    /// # Errors
-    /// As all of the store.
-    pub async fn last_delivery(&self, peer: Peer) -> Result<Option<Millis>> {
-        self.read(move |conn| {
-            // From the newest on: not all that was ever heard.
-            let sql = "SELECT at FROM deliveries WHERE peer = ?1 ORDER BY id DESC LIMIT 1";
-            first(conn, sql, [peer.as_str()], |row| Fields::new(row, "deliveries", "at").time("at"))
         })
         .await
     }
@@ -270,12 +260,10 @@ fn look_again(conn: &Connection, new: &NewDelivery) -> Result<()> {
     exec(conn, sql, params![new.peer.as_str(), new.digest, new.at.0, json(&new.projects)?]).map(|_| ())
 }
 
-/// Forgets what was dealt with long ago; how many deliveries. The last of each peer stays: it tells since when there may be
-/// something that was missed.
+/// Forgets what was dealt with long ago; how many deliveries. When a board was last heard of stays known.
 fn forget(conn: &Connection, now: Millis) -> Result<usize> {
     let sql = "DELETE FROM deliveries WHERE id IN \
-               (SELECT id FROM deliveries WHERE state <> 'pending' AND closed_at < ?1 ORDER BY closed_at LIMIT ?2) \
-               AND id NOT IN (SELECT MAX(id) FROM deliveries GROUP BY peer)";
+               (SELECT id FROM deliveries WHERE state <> 'pending' AND closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
     exec(conn, sql, params![now.0.saturating_sub(KEPT.0), FORGET])
 }
 

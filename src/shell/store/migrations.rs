@@ -20,6 +20,8 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0010_growth.sql")),
     M::up(include_str!("migrations/0011_examined.sql")),
     M::up(include_str!("migrations/0012_probe.sql")),
+    M::up(include_str!("migrations/0013_boards.sql")),
+    M::up(include_str!("migrations/0014_alerts.sql")),
 ];
 
 /// The newest schema version that this binary knows.
@@ -119,6 +121,30 @@ mod tests {
             })
             .unwrap();
         assert_eq!((task, day), ((3, 1.5), (1, 3, 1.5)));
+    }
+
+    /// A board of before is known since the first that is known of its project, less an hour; of the service's own none is.
+    #[test]
+    fn boards_of_before_are_known_since_before() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        Migrations::from_slice(STEPS).to_version(&mut conn, 11).unwrap();
+        conn.execute_batch(
+            "INSERT INTO projections (project, issue, changed_at) VALUES ('shop', 'i1', 3600007), ('own', 'i2', 3600007);
+             INSERT INTO issues (id, project, number, title, description, status, author, created_at, updated_at)
+                 VALUES ('i2', 'own', 1, 't', '', 's', 'ann', 0, 0);
+             INSERT INTO deliveries (peer, event, projects, body, digest, at, state, attempts, due, why)
+                 VALUES ('plane', 'issue', '[\"shop\",\"et\"]', x'00', 'a', 3600009, 'pending', 0, 0, ''),
+                        ('gitea', 'push', '[\"forge\"]', x'00', 'b', 3600009, 'pending', 0, 0, '');",
+        )
+        .unwrap();
+        super::run(&mut conn).unwrap();
+        let mut all = conn.prepare("SELECT project, since, heard FROM boards ORDER BY project").unwrap();
+        let all: Vec<(String, i64, i64)> = all
+            .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(all, [("et".to_owned(), 9, 3_600_009), ("shop".to_owned(), 7, 3_600_009)]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod beside;
+mod boards;
 mod breakers;
 mod chat;
 mod check;
@@ -60,6 +61,7 @@ mod writer;
 mod tests;
 
 pub use beside::{Asked, AtWork, REPLACED, highest_run, told};
+pub use boards::{KnownBoard, LeftBoard};
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
 pub use check::Integrity;
@@ -72,6 +74,7 @@ pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
 pub use freezes::{FreezeRow, Note};
 pub use notices::NoticeRow;
+pub use outbox::GivenUp;
 pub use projection::Taken;
 pub use put_back::NOT_LAUNCHED;
 pub use rows::{

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, params};
 
 use super::codec::{Fields, exec, first, list};
-use super::{Effect, Result, Store, StoreError, inbox, outbox};
-use crate::engine::model::{Millis, Seq, TaskId};
+use super::{Effect, Result, Store, StoreError, Target, inbox, outbox};
+use crate::engine::model::{Millis, Name, RepoId, Seq, TaskId};
 
 /// Something that is wrong now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,22 @@ impl Store {
     pub async fn lower(&self, key: &str, text: Option<&str>, now: Millis) -> Result<bool> {
         let (key, text) = (key.to_owned(), text.map(str::to_owned));
         self.write(move |conn| lower(conn, &key, text, now)).await
+    }
+
+    /// Operators are told something that is about no task; of the same key more than once where it is said more than once.
+    ///
+    /// # Errors
+    /// As all of the store.
+    pub async fn alert(&self, project: &Name, repo: RepoId, key: &str, text: &str, now: Millis) -> Result<()> {
+        let target = Target {
+            project: project.clone(),
+            repo,
+            task: None,
+            issue: None,
+        };
+        let (key, text) = (key.to_owned(), text.to_owned());
+        self.write(move |conn| outbox::push(conn, &target, &Effect::Alert { key, text }, Seq(0), now))
+            .await
     }
 
     /// All that is wrong now, by key.

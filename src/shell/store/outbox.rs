@@ -70,6 +70,15 @@ impl Drop for Taken {
     }
 }
 
+/// What operators are told of an effect that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// What is told once.
+    pub key: String,
+    /// One sentence or two.
+    pub text: String,
+}
+
 impl Store {
     /// Takes effects that are due, at most `limit`: the first of each queue only, and of no queue
     /// in which one is being carried out. Whoever takes one reports how it went with
@@ -173,14 +182,22 @@ impl Store {
         .await
     }
 
-    /// The effect will not be tried again; its queue goes on.
+    /// The effect will not be tried again; its queue goes on. With an `alert` operators are told, unless they were by one of
+    /// the same key about the same task or issue.
     ///
     /// # Errors
     /// [`StoreError::Gone`] when there is no such effect.
-    pub async fn effect_given_up(&self, id: i64, error: &str, now: Millis) -> Result<()> {
+    pub async fn effect_given_up(&self, id: i64, error: &str, alert: Option<GivenUp>, now: Millis) -> Result<()> {
         let error = error.to_owned();
-        self.write_outcome(Some(id), move |conn| close(conn, id, "given_up", Some(&error), now).map(|_| ()))
-            .await
+        self.write_outcome(Some(id), move |conn| {
+            if close(conn, id, "given_up", Some(&error), now)?
+                && let Some(alert) = alert
+            {
+                tell(conn, id, alert, now)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Gives back an effect that was taken and whose outcome nobody will report; it is due as
@@ -320,6 +337,19 @@ pub(super) fn next_due(conn: &Connection, in_flight: &InFlight) -> Result<Option
 fn place(row: &Row<'_>) -> Result<(String, String)> {
     let f = Fields::new(row, "outbox", "id");
     Ok((f.get("lane")?, f.get("queue")?))
+}
+
+/// Tells operators of an effect that was given up.
+fn tell(conn: &Connection, id: i64, GivenUp { key, text }: GivenUp, now: Millis) -> Result<()> {
+    let Some(row) = first(conn, "SELECT * FROM outbox WHERE id = ?1", [id], decode)? else {
+        return Ok(());
+    };
+    let queue = queue(&row.target, Lane::Chat);
+    let sql = "SELECT 1 FROM outbox WHERE kind = 'alert' AND queue = ?1 AND json_extract(effect, '$.alert.key') = ?2 LIMIT 1";
+    if first(conn, sql, params![queue, key], |_| Ok(()))?.is_some() {
+        return Ok(());
+    }
+    push(conn, &row.target, &Effect::Alert { key, text }, Seq(0), now)
 }
 
 /// Closes an effect; whether it was open.

@@ -105,6 +105,9 @@ pub enum TrackerError {
     /// The tracker refuses it, and would again: repeating is no use.
     #[error("{0}")]
     Refused(String),
+    /// The board has no such status: it is left out.
+    #[error("{0}")]
+    Lacking(String),
     /// A person has to mend it first: the key, its rights, the name of the project.
     #[error("{0}")]
     Denied(String),

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use crate::engine::model::{Blocker, FreezeLevel, Millis, Phase, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
+use crate::shell::deaf;
 use crate::shell::degraded::Trouble;
 use crate::shell::door::Found;
+use crate::shell::left_board;
 use crate::shell::service::Service;
 use crate::shell::store::{RunState, StoreError};
 use crate::shell::volume::{self, Room};
@@ -138,6 +140,11 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
         text: held.text,
         since: held.since.into(),
     });
+    let boards = left_board::problems(service).await?;
+    let deaf = deaf::problems(service)
+        .into_iter()
+        .chain(boards)
+        .map(|(text, since)| ProblemView { text, since: since.into() });
     let mut found: Vec<ProblemView> = degraded(service)
         .into_iter()
         .chain(
@@ -145,6 +152,7 @@ async fn problems(service: &Service) -> Result<Vec<ProblemView>, StoreError> {
                 .ok()
                 .and_then(|room| full(room, &service.data, service.now())),
         )
+        .chain(deaf)
         .chain(chat.map(view))
         .chain(held)
         .chain(rules)

@@ -1,7 +1,5 @@
 //! Webhooks: verified on the raw body, recorded, answered. What they say is understood later.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -14,9 +12,9 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::engine::model::Name;
-use crate::shell::clock;
 use crate::shell::service::Service;
 use crate::shell::store::{NewDelivery, Peer};
+use crate::shell::{clock, deaf, intake};
 
 use super::error::ApiError;
 use super::router::Web;
@@ -25,9 +23,6 @@ use super::router::Web;
 pub(super) const MAX_HOOK: usize = 4 * 1024 * 1024;
 /// Longest name of an event, in bytes.
 const MAX_EVENT: usize = 100;
-/// A wrong signature is told in the log at most this often, in milliseconds: whoever sends them
-/// does not fill the disk.
-const TELL_EVERY: i64 = 10_000;
 
 /// The answer to a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,7 +82,7 @@ async fn take(
     let body = body.map_err(|rejection| too_large(peer, &rejection))?;
     let projects = signed_by(service, peer, signature, &body);
     if projects.is_empty() {
-        wrong_signature(service, peer);
+        deaf::refused(service, peer, clock::now()).await;
         let help = "the secret of the webhook must be the one of this project's `secret` in signalbox.toml";
         return Err(ApiError::unauthorized("the signature is missing or wrong", help));
     }
@@ -96,6 +91,10 @@ async fn take(
         return Err(ApiError::bad("the body is no JSON"));
     }
     let event: String = event.unwrap_or("unknown").chars().take(MAX_EVENT).collect();
+    let projects = match peer {
+        Peer::Plane => intake::plane::about(service, projects, &event, &body),
+        Peer::Gitea => projects,
+    };
     let delivery = NewDelivery {
         peer,
         digest: digest(&event, &body),
@@ -106,6 +105,7 @@ async fn take(
         at: clock::now(),
     };
     let recorded = service.store.record_delivery(delivery).await?;
+    service.deaf.heard(peer);
     Ok(axum::Json(Taken {
         ok: true,
         duplicate: recorded.is_none(),
@@ -150,23 +150,6 @@ fn too_large(peer: Peer, rejection: &BytesRejection) -> ApiError {
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the delivery is too large", help);
     }
     ApiError::bad("the body cannot be read")
-}
-
-fn wrong_signature(service: &Service, peer: Peer) {
-    static TOLD: AtomicI64 = AtomicI64::new(i64::MIN);
-    let (now, last) = (clock::now().0, TOLD.load(Ordering::Relaxed));
-    // A clock that was put back silences nothing.
-    if (0..TELL_EVERY).contains(&now.saturating_sub(last)) {
-        return;
-    }
-    TOLD.store(now, Ordering::Relaxed);
-    let known = service.hooks.iter().filter(|hook| hook.peer == peer).count();
-    let peer = peer.as_str();
-    tracing::warn!(
-        peer,
-        known,
-        "a delivery with a wrong or missing signature was refused: is the webhook's secret the one that is configured?"
-    );
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::engine::model::{Name, Phase};
 use crate::shell::door::tests::{World, at_deploy};
 
 mod brakes;
+mod hooks;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 

@@ -416,3 +416,27 @@ fn a_delivery_that_finds_the_disk_full_is_refused_and_taken_when_there_is_room()
     assert_eq!(known(&ground), 1);
     ground.world.wait_mode("ORCH-001", "cancelled");
 }
+
+/// A question that Plane refuses is waited for by nobody who could see it: operators are told what was not said, and why.
+#[test]
+fn a_comment_that_is_refused_for_good_is_told_to_operators() {
+    let mut ground = Ground::laid_out("orch", "[analyst]\ndo = ['questions']");
+    ground.world.start();
+    ground.plane.fault(Fault {
+        times: usize::MAX,
+        ..Fault::once("POST", "/comments/", Kind::Status(400, json!({"error": "Invalid HTML passed"})))
+    });
+    let issue = ground.started("Make it faster");
+    ground.plane.until_status(&issue, "Needs Input");
+    let told = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%ORCH-001: a comment that begins%these questions need an answer%(400)%'";
+    ground.world.until("operators are told", || ground.world.count(told) == 1);
+    let given_up = "SELECT COUNT(*) FROM outbox WHERE state = 'given_up'";
+    let alerts = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%was given up%'";
+    ground.still();
+    assert_eq!(
+        ground.world.count(alerts),
+        ground.world.count(given_up),
+        "each once, and of alerts none"
+    );
+    assert_eq!(ground.world.get("/status")["problems"], json!([]));
+}

@@ -337,3 +337,32 @@ fn a_lost_label_is_looked_at_once() {
     ground.until_stage("ORCH-001", "deploy");
     assert_eq!(looked(&ground), 2);
 }
+
+/// A secret that is not the one in Plane makes the service deaf: `status` says so until a delivery is accepted, and operators
+/// are told once, however many come.
+#[test]
+fn refused_deliveries_are_told_until_one_is_accepted() {
+    let mut ground = Ground::new("orch", "");
+    let body = r#"{"event": "project", "action": "created", "data": {"id": "1"}, "activity": null}"#;
+    let refused = |to| assert_eq!(post(to, "project", body, Some("00")).expect("an answer"), 401);
+    for _ in 0..3 {
+        refused(ground.hook);
+    }
+    let problems = |ground: &mut Ground| ground.world.get("/status")["problems"].to_string();
+    let said = problems(&mut ground);
+    for words in [
+        "3 deliveries of Plane were refused, the signature is missing or wrong (for project it)",
+        "a STOP neither",
+        "`projects.it.tracker.secret` (the file plane.secret)",
+        "`signalbox setup webhooks`",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let told = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%of Plane was refused%'";
+    assert_eq!(ground.world.count(told), 1);
+    ground.deliver("project", body);
+    assert_eq!(problems(&mut ground), "[]");
+    refused(ground.hook);
+    assert!(problems(&mut ground).contains("a delivery of Plane was refused"));
+    assert_eq!(ground.world.count(told), 1, "at most once an hour");
+}

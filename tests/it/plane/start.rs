@@ -1,5 +1,7 @@
 //! B-START 1 to 7, from the board.
 
+use std::time::Duration;
+
 use super::*;
 
 /// B-START 1: the entry check answers on the board, and there is no task.
@@ -138,4 +140,44 @@ fn b_start_7_a_start_older_than_the_stop_is_ignored() {
     ground.plane.person("alice").moves(&issue, "To Analyse");
     ground.plane.until_status(&issue, "In Review");
     assert_eq!(ground.runs("analyst"), 2);
+}
+
+/// What stood in the start status before the service first ran starts nothing by itself: neither when something else is told
+/// of it, nor when it is found at a later start. Moved away and back it does; so does what was moved since, told or not.
+#[test]
+fn what_stood_there_before_the_first_start_starts_when_it_is_moved_again() {
+    let mut ground = Ground::laid_out("orch", "");
+    ground.plane.hooks(Hooks::Lost);
+    let day = Duration::from_secs(24 * 3600);
+    let (old, dragged, said) = (
+        ground.started("Three minutes"),
+        ground.started("A day, dragged"),
+        ground.started("A day, spoken of"),
+    );
+    ground.plane.ages(&old, Duration::from_secs(180));
+    ground.plane.ages(&dragged, day);
+    ground.plane.ages(&said, day);
+    ground.world.start();
+    ground.plane.hooks(Hooks::To(ground.hook));
+    ground.plane.person("alice").drags(&dragged);
+    ground.plane.person("bob").comments(&said, "<p>Shall we?</p>");
+    ground.still();
+    ground.world.stop();
+    // Nobody tells of this one: it is found at the next start.
+    ground.plane.hooks(Hooks::Lost);
+    let lost = ground.started("Since");
+    ground.world.start();
+    ground.plane.until_status(&lost, "In Review");
+    ground.still();
+    assert_eq!(ground.world.begun().len(), 1);
+    assert_eq!(ground.world.get("/api/tasks")["tasks"].as_array().map(Vec::len), Some(1));
+    for issue in [&old, &dragged, &said] {
+        assert_eq!(ground.plane.status(issue), "To Analyse");
+    }
+    ground.plane.hooks(Hooks::To(ground.hook));
+    for (issue, item) in [(&old, "ORCH-001"), (&dragged, "ORCH-002"), (&said, "ORCH-003")] {
+        ground.plane.person("alice").moves(issue, "Backlog");
+        ground.plane.person("alice").moves(issue, "To Analyse");
+        ground.until_stage(item, "analysis");
+    }
 }

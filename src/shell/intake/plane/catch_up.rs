@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::model::{Millis, Name};
 use crate::shell::clock;
 use crate::shell::service::{Project, Service};
-use crate::shell::store::Peer;
 use crate::shell::tracker::Tracker;
 use crate::shell::tracker::plane::{Haste, Item, PlaneError, PlaneTracker, standing, time};
 
@@ -52,19 +51,30 @@ async fn turns(trouble: &mut watch::Receiver<Option<String>>, wanted: bool, stop
     }
 }
 
-/// Reads every board once, however long that takes: what was changed since then, or since it was last heard of.
+/// Reads every board once, however long that takes: what was changed since then, or since it was last heard of before the start.
 async fn boards(service: &Arc<Service>, since: Option<Millis>, stop: &CancellationToken) {
-    let last = match service.store.last_delivery(Peer::Plane).await {
-        Ok(Some(last)) => last,
-        Ok(None) => return,
-        Err(error) => {
-            tracing::error!(%error, "it cannot be told what boards were last heard of: what was missed is not looked for");
-            return;
-        }
-    };
-    let since = Millis(since.unwrap_or(last).0.saturating_sub(MARGIN));
     // Each board may be on a server of its own: one that does not answer holds up no other.
-    join_all(service.projects.keys().map(|name| board(service, name, since, stop))).await;
+    join_all(service.boards.keys().map(|name| async move {
+        if let Some(since) = told_until(service, name, since).await {
+            board(service, name, Millis(since.0.saturating_sub(MARGIN)), stop).await;
+        }
+    }))
+    .await;
+}
+
+/// From when on something may have been missed; nothing of a board that has never told anything.
+async fn told_until(service: &Service, name: &Name, since: Option<Millis>) -> Option<Millis> {
+    let Some(since) = since else {
+        // As it was at the start: what has come since tells nothing of the time before.
+        return service.boards.get(name)?.heard;
+    };
+    match service.store.board(name).await {
+        Ok(known) => known?.heard.map(|_| since),
+        Err(error) => {
+            tracing::error!(project = %name, %error, "it cannot be told whether the board was ever heard of: what was missed is not looked for");
+            None
+        }
+    }
 }
 
 /// Reads one board, however often that has to be tried; until it is read, whoever asks is told why not.

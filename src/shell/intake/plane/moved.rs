@@ -15,6 +15,9 @@ use super::sync::Look;
 /// Said of a move that was followed by another before anybody looked.
 const IN_BETWEEN: &str = " in between";
 
+/// Clocks may differ by so much, in milliseconds, besides what is known of it: a start in that time counts.
+const DOUBT: i64 = 60_000;
+
 /// A person's move of an issue.
 struct Move {
     by: User,
@@ -162,6 +165,12 @@ impl Look<'_> {
                 found.again |= idle;
                 continue;
             };
+            if name == "start" && self.stood_before(this.at).await? {
+                found.told.push(format!(
+                    "moved to {status:?}{gone} before the service knew this board: it starts nothing, until it is moved away and back"
+                ));
+                continue;
+            }
             let event = self.event(&name, None, &this.by, this.at, this.activity.clone()).await?;
             let refused = if event.is_some() { "" } else { ", refused" };
             found.told.push(format!("moved to {status:?}{gone}: the signal `{name}`{refused}"));
@@ -169,6 +178,16 @@ impl Look<'_> {
             found.events.extend(event);
         }
         Ok(found)
+    }
+
+    /// Whether an issue that has no task was brought to its status, at `at` by the board's clock, before the service knew the board.
+    async fn stood_before(&self, at: i64) -> Result<bool, LookError> {
+        if self.task.is_some() {
+            return Ok(false);
+        }
+        let known = self.service.store.board(&self.project.name).await?;
+        let ours = at.saturating_add(self.plane.skew());
+        Ok(known.is_some_and(|known| ours < known.since.0.saturating_sub(DOUBT)))
     }
 
     /// What people did before we wrote `status` over it, at `written`: nobody may ever tell us of it. It counts.

@@ -88,11 +88,19 @@ async fn one_that_was_dealt_with_is_forgotten_after_a_week_and_one_that_waits_is
     assert_eq!(world.store.record_delivery(told("b", week + 4)).await.unwrap(), None);
 }
 
+async fn heard(world: &World, project: &Name) -> Option<Millis> {
+    world.store.board(project).await.unwrap().unwrap().heard
+}
+
 /// What was missed is looked for since then, however long ago that is, and however much others have told since.
 #[tokio::test]
-async fn the_last_delivery_of_a_peer_is_never_forgotten() {
+async fn when_a_board_was_last_heard_of_is_never_forgotten() {
     let world = World::new().await;
     let week = 7 * 24 * 3_600_000;
+    let (shop, other) = (Name::new("shop"), Name::new("other"));
+    for project in [&shop, &other] {
+        world.store.follow_board(project, "https://plane", "b1", T0).await.unwrap();
+    }
     for (digest, at) in [("a", 1), ("b", 2)] {
         world.store.record_delivery(told(digest, at)).await.unwrap();
     }
@@ -106,15 +114,16 @@ async fn the_last_delivery_of_a_peer_is_never_forgotten() {
     for done in world.store.deliveries_due(Millis(3), 9).await.unwrap() {
         world.store.delivery_closed(&done, true, "done", Millis(3)).await.unwrap();
     }
-    assert_eq!(world.store.last_delivery(Peer::Plane).await.unwrap(), Some(Millis(2)));
+    assert_eq!(heard(&world, &shop).await, Some(Millis(2)));
     for n in 3..40 {
         world.store.record_delivery(others(n, week + 4)).await.unwrap();
     }
-    assert_eq!(world.store.last_delivery(Peer::Plane).await.unwrap(), Some(Millis(2)));
-    assert_eq!(world.store.record_delivery(told("b", week + 5)).await.unwrap(), None);
+    let world = world.reopen().await;
+    assert_eq!(heard(&world, &shop).await, Some(Millis(2)), "a forge is no board");
+    assert_eq!(heard(&world, &other).await, None, "another project's board told it");
     assert!(
         world.store.record_delivery(told("a", week + 5)).await.unwrap().is_some(),
-        "the one before it is forgotten"
+        "what was dealt with is forgotten"
     );
 }
 
@@ -165,4 +174,56 @@ async fn b_rec_1_the_same_content_may_be_news_again() {
     world.store.delivery_later(id, "it does not answer", Millis(500)).await.unwrap();
     world.store.record_delivery(again(60)).await.unwrap();
     assert_eq!(world.store.next_delivery().await.unwrap(), Some(Millis(500)));
+}
+
+/// Since when a board is known outlives restarts, and its being left for another for a while.
+#[tokio::test]
+async fn a_board_is_known_since_it_was_first_followed() {
+    let world = World::new().await;
+    let shop = Name::new("shop");
+    let follow = |world: &World, board: &'static str, at: i64| {
+        let (store, shop) = (world.store.clone(), shop.clone());
+        async move {
+            store
+                .follow_board(&shop, "https://plane/acme", board, Millis(at))
+                .await
+                .unwrap()
+                .since
+        }
+    };
+    assert_eq!(follow(&world, "B1", 5).await, Millis(5));
+    assert_eq!(follow(&world, "b1", 9).await, Millis(5));
+    world.store.record_delivery(told("a", 9)).await.unwrap();
+    assert_eq!(follow(&world, "b2", 11).await, Millis(11), "another board");
+    assert_eq!(heard(&world, &shop).await, None);
+    let world = world.reopen().await;
+    assert_eq!(follow(&world, "b1", 15).await, Millis(5));
+    assert_eq!(heard(&world, &shop).await, Some(Millis(9)));
+    // The clock by which that was written down was wrong.
+    world.store.shift(Millis(-3), "boot", 0).await.unwrap();
+    assert_eq!(follow(&world, "b1", 15).await, Millis(2));
+}
+
+/// Tasks that began on a board that is followed no longer are known, until it is brought back or they are over.
+#[tokio::test]
+async fn open_tasks_of_a_board_that_was_left_are_counted() {
+    let world = World::new().await;
+    let project = Name::new(PROJECT);
+    let follow = async |server: &str, board: &str, now: Millis| world.store.follow_board(&project, server, board, now).await.unwrap();
+    follow("https://plane/acme", "b1", Millis(0)).await;
+    world.task("i1", 1).await;
+    world.task("i2", 2).await;
+    follow("https://plane.new/acme", "B1", at(1_000_000)).await;
+    let left = async || world.store.boards_left(&project).await.unwrap();
+    assert_eq!(left().await, [], "another address of the same");
+    follow("https://plane.new/acme", "b2", at(2_000_000)).await;
+    let found = left().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].server.as_str(), found[0].board.as_str(), found[0].tasks),
+        ("https://plane/acme", "b1", 2)
+    );
+    assert_eq!(found[0].since, at(2_000_000));
+    follow("https://plane.new/acme", "b1", at(3_000_000)).await;
+    assert_eq!(left().await, [], "brought back");
 }

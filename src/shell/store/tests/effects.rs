@@ -58,7 +58,7 @@ async fn effects_of_one_lane_come_one_after_the_other() {
         (keys(&again), again[0].attempts, again[0].last_error.as_deref()),
         (vec!["a1".to_owned()], 1, Some("503"))
     );
-    store.effect_given_up(again[0].id, "404", at(5000)).await.unwrap();
+    store.effect_given_up(again[0].id, "404", None, at(5000)).await.unwrap();
     assert_eq!(keys(&store.due_effects(at(5000), 10).await.unwrap()), ["a2"]);
     assert_eq!(keys(&store.outbox_given_up(10).await.unwrap()), ["a1"]);
     assert_eq!(store.due_effects(at(5000), 0).await.unwrap(), vec![]);
@@ -190,4 +190,26 @@ async fn orders_to_end_a_run_are_found_though_nothing_can_be_written() {
     let effects: Vec<_> = due.iter().map(|row| &row.effect).collect();
     assert_eq!(effects, [&Effect::Kill { run: run.id, why }]);
     assert_eq!(world.store.due_kills(at(9_000_000)).await, Ok(vec![]), "it is being carried out");
+}
+
+/// Operators are told of what was given up in the same transaction, of one thing once.
+#[tokio::test]
+async fn what_was_given_up_is_told_once() {
+    let world = World::new().await;
+    let task = world.task("i1", 1).await;
+    world.decide(&task, vec![comment("c1"), comment("c2"), comment("c3")]).await;
+    let told = |key: &str| {
+        Some(GivenUp {
+            key: key.to_owned(),
+            text: "a comment was given up".to_owned(),
+        })
+    };
+    for key in ["nowhere", "nowhere", "7"] {
+        let row = world.store.due_effects(at(1000), 1).await.unwrap().remove(0);
+        world.store.effect_given_up(row.id, "400", told(key), at(1000)).await.unwrap();
+        world.store.effect_given_up(row.id, "400", told("late"), at(1000)).await.unwrap();
+    }
+    let open = world.store.outbox_open().await.unwrap();
+    assert_eq!(keys(&open), ["nowhere", "7"]);
+    assert!(open.iter().all(|row| row.target.task == Some(task.id)));
 }

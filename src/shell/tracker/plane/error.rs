@@ -77,7 +77,8 @@ impl PlaneError {
     pub(in crate::shell::tracker) fn about(self, id: &str) -> TrackerError {
         match self {
             Self::NotFound => TrackerError::Gone(id.to_owned()),
-            Self::NoStatus(_) | Self::Refused { .. } | Self::Exists => TrackerError::Refused(self.to_string()),
+            Self::NoStatus(_) => TrackerError::Lacking(self.to_string()),
+            Self::Refused { .. } | Self::Exists => TrackerError::Refused(self.to_string()),
             Self::Key(_) | Self::Forbidden(_) | Self::NoProject => TrackerError::Denied(self.to_string()),
             Self::Limited { after } => TrackerError::Limited(Millis(i64::try_from(after.as_millis()).unwrap_or(60_000).max(50))),
             // A person can mend the rest while it is tried again.

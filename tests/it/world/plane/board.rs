@@ -356,6 +356,20 @@ impl Board {
         self.tell_issue(issue, by, "updated", Some((field, json!(75535.5), json!(75535.0))));
     }
 
+    /// Whatever was done to an issue was done so much earlier.
+    pub fn age(&mut self, issue: &str, by: Duration) {
+        let earlier = |at: &mut String| {
+            let then = at.parse::<jiff::Timestamp>().expect("a time") - by;
+            *at = then.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        };
+        let item = self.items.iter_mut().find(|i| i.id == issue).expect("the issue");
+        earlier(&mut item.created_at);
+        earlier(&mut item.updated_at);
+        for entry in self.activities.iter_mut().filter(|a| a.issue == issue) {
+            earlier(&mut entry.created_at);
+        }
+    }
+
     /// A comment; one of the same external id in the project is given back as the error that it is.
     pub fn comment(&mut self, by: &str, issue: &str, html: &str, external: Option<(String, String)>) -> Result<usize, String> {
         if external.is_some()

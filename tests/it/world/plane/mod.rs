@@ -200,6 +200,11 @@ impl Plane {
         of.map(|l| l.name.clone()).collect()
     }
 
+    /// Whatever was done to the issue was done so much earlier.
+    pub fn ages(&self, issue: &str, by: Duration) {
+        self.board().age(issue, by);
+    }
+
     /// Statuses the issue has had, by whom.
     pub fn moves(&self, issue: &str) -> Vec<(String, String)> {
         let board = self.board();
