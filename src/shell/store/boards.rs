@@ -2,9 +2,13 @@
 
 use rusqlite::{Connection, params};
 
-use super::codec::{Fields, exec, first, json, list};
+use super::codec::{Fields, exec, first, list};
 use super::{Result, Store};
 use crate::engine::model::{Millis, Name};
+
+/// When a board was last heard of is written down at most this often, in milliseconds; what was missed is looked for from
+/// some minutes before it anyway.
+const HEARD_EVERY: i64 = 60_000;
 
 /// What is known of a project's board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +114,11 @@ fn known(conn: &Connection, project: &Name, board: &str) -> Result<Option<KnownB
     Ok(found.flatten())
 }
 
-/// The boards of these projects were heard of.
+/// The boards of these projects were heard of: to the minute, so that a burst of deliveries is no burst of this.
 pub(super) fn heard(conn: &Connection, projects: &[Name], at: Millis) -> Result<()> {
-    let sql = "UPDATE boards SET heard = MAX(COALESCE(heard, 0), ?2) WHERE id IN \
-               (SELECT MAX(id) FROM boards WHERE project IN (SELECT value FROM json_each(?1)) GROUP BY project)";
-    exec(conn, sql, params![json(&projects.to_vec())?, at.0]).map(drop)
+    let sql = "UPDATE boards SET heard = ?2 WHERE id = (SELECT MAX(id) FROM boards WHERE project = ?1) AND (heard IS NULL OR heard < ?3)";
+    for project in projects {
+        exec(conn, sql, params![project.as_str(), at.0, at.0.saturating_sub(HEARD_EVERY)])?;
+    }
+    Ok(())
 }

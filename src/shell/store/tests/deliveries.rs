@@ -96,12 +96,12 @@ async fn heard(world: &World, project: &Name) -> Option<Millis> {
 #[tokio::test]
 async fn when_a_board_was_last_heard_of_is_never_forgotten() {
     let world = World::new().await;
-    let week = 7 * 24 * 3_600_000;
+    let (minute, week) = (60_002, 7 * 24 * 3_600_000);
     let (shop, other) = (Name::new("shop"), Name::new("other"));
     for project in [&shop, &other] {
         world.store.follow_board(project, "https://plane", "b1", T0).await.unwrap();
     }
-    for (digest, at) in [("a", 1), ("b", 2)] {
+    for (digest, at) in [("a", 1), ("b", minute), ("c", minute + 1)] {
         world.store.record_delivery(told(digest, at)).await.unwrap();
     }
     let others = |n: i64, at: i64| NewDelivery {
@@ -111,15 +111,15 @@ async fn when_a_board_was_last_heard_of_is_never_forgotten() {
     for n in 0..3 {
         world.store.record_delivery(others(n, 3)).await.unwrap();
     }
-    for done in world.store.deliveries_due(Millis(3), 9).await.unwrap() {
+    for done in world.store.deliveries_due(Millis(minute + 1), 9).await.unwrap() {
         world.store.delivery_closed(&done, true, "done", Millis(3)).await.unwrap();
     }
-    assert_eq!(heard(&world, &shop).await, Some(Millis(2)));
+    assert_eq!(heard(&world, &shop).await, Some(Millis(minute)), "to the minute");
     for n in 3..40 {
         world.store.record_delivery(others(n, week + 4)).await.unwrap();
     }
     let world = world.reopen().await;
-    assert_eq!(heard(&world, &shop).await, Some(Millis(2)), "a forge is no board");
+    assert_eq!(heard(&world, &shop).await, Some(Millis(minute)), "a forge is no board");
     assert_eq!(heard(&world, &other).await, None, "another project's board told it");
     assert!(
         world.store.record_delivery(told("a", week + 5)).await.unwrap().is_some(),
