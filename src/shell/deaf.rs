@@ -61,6 +61,11 @@ impl Refused {
         (self.told, self.known) = (Some(now), true);
         Say::Operators
     }
+
+    /// Operators could not be told: the next one tells them.
+    fn unsaid(&mut self) {
+        (self.told, self.known) = (None, false);
+    }
 }
 
 /// Whether so long has passed; a clock that was put back silences nothing.
@@ -110,7 +115,7 @@ pub async fn refused(service: &Service, peer: Peer, now: Millis) {
     let key = format!("deaf-{}-{}", peer.as_str(), now.0);
     if let Err(error) = service.store.alert(&project.name, project.repo, &key, &text, now).await {
         tracing::warn!(peer = peer.as_str(), %error, "refused deliveries could not be told");
-        service.deaf.of(peer).known = false;
+        service.deaf.of(peer).unsaid();
     }
 }
 
@@ -195,6 +200,15 @@ mod tests {
         assert_eq!(said(&mut of, again + 20), Say::Log, "it comes and goes");
         assert_eq!(said(&mut of, again + 3600), Say::Operators);
         assert_eq!(said(&mut of, 5), Say::Log, "a clock that was put back");
+    }
+
+    #[test]
+    fn operators_who_could_not_be_told_are_told_by_the_next() {
+        let mut of = Refused::default();
+        assert_eq!(said(&mut of, 100), Say::Operators);
+        of.unsaid();
+        assert_eq!(said(&mut of, 110), Say::Operators);
+        assert_eq!(said(&mut of, 120), Say::Log);
     }
 
     #[test]

@@ -137,10 +137,13 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
     let start = start_commit(service, project, &rules, &task).await?;
     withdrawn(service, run).await?;
     let checkout = service.data.join("checkouts").join(&run.checkout);
-    project
-        .vault
-        .checkout(&checkout, &start, &task.branch, &project.agent_identity(&run.slot))
-        .await?;
+    let (who, folder) = (project.agent_identity(&run.slot), project.folder(&rules, &task));
+    // The prompt lists these files: git, which answers that once, does so beside the checkout.
+    let (made, _) = tokio::join!(
+        project.vault.checkout(&checkout, &start, &task.branch, &who),
+        project.vault.files(&start, &folder)
+    );
+    made?;
     let dir = service.run_dir(run.id);
     // Before anything is written there: an agent may be at work in it.
     service.supervisor.free(&dir).await.map_err(spawning)?;

@@ -18,11 +18,7 @@ const KEY: &str = "left over by run ";
 /// # Errors
 /// The database.
 pub async fn tell(service: &Service, run: &RunRow, left: u32) -> Result<(), StoreError> {
-    let item = service
-        .store
-        .item_label(run.task)
-        .await?
-        .unwrap_or_else(|| format!("#{}", run.task));
+    let item = service.label(run.task).await;
     let text = format!(
         "{item}: run {id} ({slot}) has ended, but {left} process(es) of it live on and cannot be ended: they run under another user or \
          are stuck in the kernel. Until they are gone it is not over and nothing else begins in its checkout. It is looked at again \
@@ -47,11 +43,7 @@ pub async fn over(service: &Service, run: &RunRow) -> Result<(), StoreError> {
     if told.is_empty() {
         return Ok(());
     }
-    let item = service
-        .store
-        .item_label(run.task)
-        .await?
-        .unwrap_or_else(|| format!("#{}", run.task));
+    let item = service.label(run.task).await;
     let text = format!("{item}: nothing of run {} lives any more; it goes on", run.id);
     for notice in told {
         service.store.lower(&notice.key, Some(&text), clock::now()).await?;

@@ -7,6 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// A limit below this is worth a warning, in bytes: databases and logs grow to more.
 pub const LITTLE: u64 = 1 << 30;
+/// What to do about such a limit.
+pub const RAISE: &str = "raise it for the service's user (`ulimit -f unlimited`, `LimitFSIZE=infinity` in its unit)";
 
 /// The limit in force, in bytes; none where files may grow for ever.
 #[must_use]
@@ -43,7 +45,7 @@ pub fn at_start() {
         tracing::warn!(%error, "the limit on the size of files cannot be raised");
     }
     if let Some(what) = in_force().and_then(low) {
-        tracing::warn!("{what}: raise it for the service's user (`ulimit -f unlimited`, `LimitFSIZE=infinity` in its unit)");
+        tracing::warn!("{what}: {RAISE}");
     }
 }
 

@@ -502,6 +502,12 @@ impl Service {
         }
     }
 
+    /// What people call a task; its row, where the store does not say.
+    pub async fn label(&self, task: TaskId) -> String {
+        let known = self.store.item_label(task).await.ok().flatten();
+        known.unwrap_or_else(|| format!("#{task}"))
+    }
+
     /// A run's folder.
     #[must_use]
     pub fn run_dir(&self, run: RunId) -> PathBuf {

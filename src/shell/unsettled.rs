@@ -22,7 +22,7 @@ pub async fn tell(service: &Service, run: &RunRow, attempts: u32, result: &Resul
         Err(LaunchError::Store(_)) => return,
         Err(why) => why,
     };
-    let item = label(service, run).await;
+    let item = service.label(run.task).await;
     let text = format!(
         "{item}: run {id} ({slot}) has exited, but what it left cannot be taken over, which is tried again every 5 min at least: {why}. \
          Its place is taken until then. `signalbox why {item}` tells more",
@@ -37,16 +37,11 @@ pub async fn tell(service: &Service, run: &RunRow, attempts: u32, result: &Resul
 
 /// The run is settled: whoever was told otherwise is told so.
 pub async fn over(service: &Service, run: &RunRow, what: &str) {
-    let item = label(service, run).await;
+    let item = service.label(run.task).await;
     let text = format!("{item}: the end of run {} is on record now; {what}", run.id);
     if let Err(error) = service.store.lower(&key(run), Some(&text), clock::now()).await {
         tracing::warn!(%error, run = %run.id, "that a run is settled at last could not be told");
     }
-}
-
-async fn label(service: &Service, run: &RunRow) -> String {
-    let known = service.store.item_label(run.task).await.ok().flatten();
-    known.unwrap_or_else(|| format!("#{}", run.task))
 }
 
 fn key(run: &RunRow) -> String {

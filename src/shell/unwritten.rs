@@ -45,8 +45,7 @@ pub async fn watch(service: &Service, run: &RunRow, alive: &Alive) -> Infallible
 async fn stands(service: &Service, run: &RunRow, alive: &Alive, dir: &Path) -> Result<(), StoreError> {
     let key = key(run);
     if !service.store.notices().await?.iter().any(|notice| notice.key == key) {
-        let item = service.store.item_label(run.task).await?;
-        let item = item.unwrap_or_else(|| format!("#{}", run.task));
+        let item = service.label(run.task).await;
         let text = text(&item, &format!("run {} ({})", run.id, run.slot), dir, &cause(dir).await);
         tracing::error!(run = %run.id, "{text}");
         service.store.raise(&key, run.task, &text, clock::now()).await?;

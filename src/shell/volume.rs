@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 
 /// A disk with less room than this, in bytes, is full: git and agents need more than that for anything.
-pub const LEAST: u64 = 1 << 20;
+const LEAST: u64 = 1 << 20;
 /// The same of files and folders that may still be made: a checkout has more.
 const LEAST_FILES: u64 = 16;
 

@@ -67,11 +67,34 @@ impl Site {
         }
     }
 
+    /// A started task before checks that have not passed; with its branch.
+    fn at_checks(&mut self) -> (String, String) {
+        self.begun("CHECKS_FAILED")
+    }
+
     /// A started task at the place where a person's confirmation is awaited.
     fn at_deploy(&mut self) -> (String, String) {
+        self.begun("APPROVAL_WAIT")
+    }
+
+    /// A site whose developer is at work until it is let go on; with the task and its branch.
+    fn at_work() -> (Self, String, String) {
+        let mut site = Self::new(Version::V1_25, "local");
+        let script = site.world.path("script.toml");
+        let text = std::fs::read_to_string(&script).expect("a script");
+        let held = "[agents.developer]\ndo = [\"held\"]\n";
+        std::fs::write(&script, format!("{}\n{held}", text.replace("[agents]", ""))).expect("written");
+        site.world.start();
+        let item = site.world.new_task("Add a greeting");
+        site.world.wait_agent(&item, "developer", 1);
+        let branch = site.branch(&item);
+        (site, item, branch)
+    }
+
+    fn begun(&mut self, until: &str) -> (String, String) {
         self.world.start();
         let item = self.world.new_task("Add a greeting");
-        self.world.wait_blocker(&item, "APPROVAL_WAIT");
+        self.world.wait_blocker(&item, until);
         let branch = self.branch(&item);
         (item, branch)
     }
@@ -188,10 +211,7 @@ fn walk(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
 #[test]
 fn a_task_goes_all_the_way_on_a_gitea() {
     let mut site = Site::new(Version::V1_16, "gated");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_blocker(&item, "CHECKS_FAILED");
-    let branch = site.branch(&item);
+    let (item, branch) = site.at_checks();
     let (pull, head) = (site.gitea.open_pull(&branch), site.head(&branch));
     assert_eq!(site.world.show(&item)["change"]["number"], pull);
 

@@ -48,7 +48,7 @@ fn file_size(notes: &mut Notes, highest: Option<u64>) {
         "machine.limit",
         what,
         "nothing can be recorded once the database has come to that; logs of runs are cut back to their beginning",
-        "raise it for the service's user (`ulimit -f unlimited`, `LimitFSIZE=infinity` in its unit)",
+        limit::RAISE,
     );
 }
 

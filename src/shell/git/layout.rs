@@ -96,7 +96,8 @@ pub(crate) struct Fresh<'a> {
     pub email: &'a str,
 }
 
-/// Lays out a checkout's `.git`, in a directory that does not exist yet.
+/// Lays out a checkout's `.git`, in a directory that does not exist yet. Nothing of it waits for the disk: no run survives
+/// a machine that goes down, and the next one has a checkout of its own.
 pub(crate) fn checkout(dir: &Path, fresh: &Fresh<'_>) -> Result<(), GitError> {
     let what = format!("cannot set up the checkout {}", dir.display());
     let work = || -> io::Result<()> {
@@ -114,14 +115,14 @@ pub(crate) fn checkout(dir: &Path, fresh: &Fresh<'_>) -> Result<(), GitError> {
             ""
         };
         let user = format!("[user]\n\tname = {}\n\temail = {}\n", quoted(fresh.name), quoted(fresh.email));
-        write(&git.join("config"), &format!("{CHECKOUT}{format}{user}"))?;
-        write(&git.join("info/exclude"), EXCLUDE)?;
+        fs::write(git.join("config"), format!("{CHECKOUT}{format}{user}"))?;
+        fs::write(git.join("info/exclude"), EXCLUDE)?;
         fs::write(git.join("objects/info/alternates"), alternates(fresh.objects))?;
         reference(&git, &format!("refs/heads/{}", fresh.branch), fresh.sha)?;
         if let Some((branch, sha)) = fresh.base {
             reference(&git, &format!("refs/remotes/origin/{branch}"), sha)?;
         }
-        write(&git.join("HEAD"), &format!("ref: refs/heads/{}\n", fresh.branch))
+        fs::write(git.join("HEAD"), format!("ref: refs/heads/{}\n", fresh.branch))
     };
     work().map_err(GitError::io(what))
 }

@@ -116,18 +116,18 @@ pub(super) async fn tell(service: &Service, task: TaskId, action: &Name, attempt
         return;
     }
     let key = format!("{action} of t{task}");
-    let item = super::label(service, task).await;
+    let item = service.label(task).await;
     let told = match failure {
         Some(Failure::Later(why)) => {
             let text =
                 format!("{item}: the {action} fails, and is tried again every minute at least: {why}. `signalbox why {item}` tells more");
             service.store.raise(&key, task, &text, clock::now()).await
         }
-        None | Some(Failure::Never(_)) => {
+        None | Some(Failure::Never(_) | Failure::Nowhere(_) | Failure::LeftOut(_)) => {
             let text = format!("{item}: the {action} that failed has come to an end; `signalbox show {item}` says how");
             service.store.lower(&key, Some(&text), clock::now()).await
         }
-        Some(_) => return,
+        Some(Failure::NotYet(_) | Failure::Wait(..) | Failure::Store(_)) => return,
     };
     if let Err(error) = told {
         tracing::warn!(%error, task = %task, "an action's failure could not be told");

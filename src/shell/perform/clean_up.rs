@@ -183,7 +183,7 @@ pub(super) async fn tell(service: &Service, task: TaskId, attempts: u32, failure
     let told = match failure {
         None => service.store.lower(&key, None, clock::now()).await,
         Some(Failure::Later(why)) if attempts == 1 => {
-            let item = super::label(service, task).await;
+            let item = service.label(task).await;
             let text =
                 format!("{item}: the clean-up fails, and is tried again every minute at least: {why}. `signalbox why {item}` tells more");
             service.store.raise(&key, task, &text, clock::now()).await

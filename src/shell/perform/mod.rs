@@ -13,7 +13,7 @@ mod unsaid;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::model::{Millis, TaskId};
+use crate::engine::model::Millis;
 use crate::shell::launch::LaunchError;
 use crate::shell::process::Alive;
 use crate::shell::service::Service;
@@ -148,16 +148,10 @@ async fn one(service: &Arc<Service>, row: OutboxRow) {
 /// What people call that which an effect is for: a task, else an issue, else a project.
 async fn about(service: &Service, target: &Target) -> String {
     match (target.task, &target.issue) {
-        (Some(task), _) => label(service, task).await,
+        (Some(task), _) => service.label(task).await,
         (None, Some(issue)) => format!("issue {issue} of {}", target.project),
         (None, None) => target.project.to_string(),
     }
-}
-
-/// What people call a task; its row, where the store does not say.
-async fn label(service: &Service, task: TaskId) -> String {
-    let known = service.store.item_label(task).await.ok().flatten();
-    known.unwrap_or_else(|| format!("#{task}"))
 }
 
 /// 0.25 s, doubling, at most [`PAUSE_MAX`].

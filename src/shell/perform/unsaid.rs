@@ -5,14 +5,17 @@ use crate::shell::store::{Effect, GivenUp};
 
 /// Most of a comment that is repeated, in characters.
 const WORDS: usize = 80;
+const UNSEEN: &str = "was given up, and nobody sees it on the board";
 
-/// What an effect was to say or do; nothing for what is told to operators themselves: that it does not reach them cannot be told.
+/// What came of what an effect was to say or do; nothing for what is told to operators themselves: that it does not reach them cannot be told.
 pub(super) fn what(effect: &Effect) -> Option<String> {
     match effect {
         Effect::Alert { .. } | Effect::Card => None,
-        Effect::Comment { text, .. } => Some(format!("a comment that begins \u{201c}{}\u{201d}", first_words(text))),
-        Effect::Status { status } => Some(format!("the status {status:?}")),
-        Effect::Settle { .. } | Effect::Kill { .. } | Effect::Act(_) | Effect::CleanUp(_) => Some(format!("a step ({})", effect.kind())),
+        Effect::Comment { text, .. } => Some(format!("a comment that begins \u{201c}{}\u{201d} {UNSEEN}", first_words(text))),
+        Effect::Status { status } => Some(format!("the status {status:?} {UNSEEN}")),
+        Effect::Settle { .. } | Effect::Kill { .. } | Effect::Act(_) | Effect::CleanUp(_) => {
+            Some(format!("a step ({}) was given up", effect.kind()))
+        }
     }
 }
 
@@ -26,9 +29,7 @@ pub(super) fn alert(id: i64, about: &str, what: &str, failure: &Failure) -> Opti
         ),
         _ => return None,
     };
-    let text = format!(
-        "{about}: {what} was given up, and nobody sees it on the board: {failure}. `signalbox why` says what the task waits for.{more}"
-    );
+    let text = format!("{about}: {what}: {failure}. `signalbox why` says what the task waits for.{more}");
     Some(GivenUp { key, text })
 }
 
@@ -44,6 +45,7 @@ fn first_words(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::model::{Kill, RunId};
 
     fn comment(text: &str) -> Effect {
         Effect::Comment {
@@ -68,6 +70,12 @@ mod tests {
                      the server refuses the request (400).";
         assert!(told.text.starts_with(begin), "{}", told.text);
         assert_eq!(first_words(&"a".repeat(81)).chars().count(), 81);
+        let step = super::what(&Effect::Kill {
+            run: RunId(3),
+            why: Kill::Stop,
+        })
+        .unwrap();
+        assert_eq!(step, "a step (kill) was given up", "no board shows those");
     }
 
     #[test]

@@ -158,6 +158,9 @@ fn set_up(path: &Path, witness: &Witness, whole: bool, besides: Check<'_>) -> Re
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(refuse)?;
     migrations::run(&mut conn).map_err(refuse)?;
+    // Each request has a savepoint, whose pages would else go through a temporary file: slower, and a second disk that
+    // can be full. Not before the migrations: an index over a long history is better sorted on disk.
+    conn.pragma_update(None, "temp_store", "MEMORY").map_err(refuse)?;
     // A real write: shows now, not later, that the file can be written and nobody holds it.
     conn.execute("UPDATE meta SET opens = opens + 1", []).map_err(refuse)?;
     witness.mark()?;

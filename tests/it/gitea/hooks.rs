@@ -201,10 +201,7 @@ fn what_is_not_ours_changes_nothing() {
 #[test]
 fn b_rec_1_a_second_change_with_the_same_body_is_seen() {
     let mut site = Site::new(Version::V1_25, "gated");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_blocker(&item, "CHECKS_FAILED");
-    let branch = site.branch(&item);
+    let (item, branch) = site.at_checks();
     let head = site.head(&branch);
     site.gitea.unhook();
     let body = json!({
@@ -294,10 +291,7 @@ fn a_push_is_noticed_by_its_webhook() {
 #[test]
 fn a_check_under_the_services_own_account_is_looked_at() {
     let mut site = Site::new(Version::V1_25, "gated");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_blocker(&item, "CHECKS_FAILED");
-    let branch = site.branch(&item);
+    let (item, branch) = site.at_checks();
     let head = site.head(&branch);
     site.understood();
     site.gitea.unhook();

@@ -3,20 +3,6 @@
 
 use super::*;
 
-/// A site whose developer is at work until it is let go on.
-fn at_work() -> (Site, String, String) {
-    let mut site = Site::new(Version::V1_25, "local");
-    let script = site.world.path("script.toml");
-    let text = std::fs::read_to_string(&script).expect("a script");
-    let held = "[agents.developer]\ndo = [\"held\"]\n";
-    std::fs::write(&script, format!("{}\n{held}", text.replace("[agents]", ""))).expect("written");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_agent(&item, "developer", 1);
-    let branch = site.branch(&item);
-    (site, item, branch)
-}
-
 fn developers(site: &Site) -> usize {
     site.world.begun().iter().filter(|e| e.agent == "developer").count()
 }
@@ -27,7 +13,7 @@ fn b_merge_a_request_that_was_turned_to_another_branch_is_not_merged() {
     let mut site = Site::new(Version::V1_25, "local");
     let (item, branch) = site.at_deploy();
     let (pull, main) = (site.gitea.open_pull(&branch), site.head("main"));
-    site.gitea.person("ada").branches_off("release/1.0", &main);
+    site.gitea.restores("release/1.0", &main);
     site.gitea.person("ada").turns(pull, "release/1.0");
     let first = |s: &Json| s["blockers"][0].to_string();
     site.world
@@ -79,7 +65,7 @@ fn b_adv_a_branch_that_was_rewritten_is_taken_up_as_it_is() {
 /// Under a run: its work is about what is gone; the next begins where the branch is, and no third is needed.
 #[test]
 fn b_run_a_branch_rewritten_under_a_run_costs_one_run_and_no_more() {
-    let (mut site, item, branch) = at_work();
+    let (mut site, item, branch) = Site::at_work();
     site.gitea.person("bob").rewrites(&branch, "src/bob.txt", "a line\n");
     site.world.let_go();
     site.world.wait_blocker(&item, "APPROVAL_WAIT");
@@ -92,7 +78,7 @@ fn b_run_a_branch_rewritten_under_a_run_costs_one_run_and_no_more() {
 /// A colleague's commit beside a run that writes code: both stay, and nothing is paid again.
 #[test]
 fn b_run_4_code_that_was_pushed_beside_a_run_that_writes_code_is_joined() {
-    let (mut site, item, branch) = at_work();
+    let (mut site, item, branch) = Site::at_work();
     let theirs = site.gitea.person("bob").pushes(&branch, "src/bob.txt", "a line\n");
     site.world.let_go();
     site.world.wait_blocker(&item, "APPROVAL_WAIT");
@@ -108,7 +94,7 @@ fn b_run_4_code_that_was_pushed_beside_a_run_that_writes_code_is_joined() {
 /// The branch is deleted under a run: its work waits in the vault until the branch is back; meanwhile nobody is paid.
 #[test]
 fn b_run_4_work_on_a_branch_that_was_deleted_waits_for_it() {
-    let (mut site, item, branch) = at_work();
+    let (mut site, item, branch) = Site::at_work();
     let begun = site.head(&branch);
     site.gitea.person("bob").deletes_branch(&branch);
     site.world.let_go();
@@ -143,10 +129,7 @@ fn b_run_4_work_on_a_branch_that_was_deleted_waits_for_it() {
 #[test]
 fn b_rec_1_checks_of_the_time_when_the_service_was_down_are_asked_for_at_its_start() {
     let mut site = Site::new(Version::V1_25, "gated");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_blocker(&item, "CHECKS_FAILED");
-    let branch = site.branch(&item);
+    let (item, branch) = site.at_checks();
     let head = site.head(&branch);
     site.world.stop();
     site.gitea.ci(&head, "ci/test", "success");

@@ -4,15 +4,7 @@ use super::*;
 
 #[test]
 fn b_run_4_work_whose_push_fails_arrives_once_and_its_agent_is_not_run_again() {
-    let mut site = Site::new(Version::V1_25, "local");
-    let script = site.world.path("script.toml");
-    let held = "[agents.developer]\ndo = [\"held\"]\n";
-    let text = std::fs::read_to_string(&script).expect("a script");
-    std::fs::write(&script, format!("{}\n{held}", text.replace("[agents]", ""))).expect("written");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_agent(&item, "developer", 1);
-    let branch = site.branch(&item);
+    let (mut site, item, branch) = Site::at_work();
     let begun = site.head(&branch);
     // Nobody commits this one: the service does, in the agent's name.
     std::fs::write(site.world.data().join("checkouts/t1/developer/src/left.txt"), "left\n").expect("a file");

@@ -25,10 +25,7 @@ fn a_start_needs_no_server() {
 #[test]
 fn while_it_is_down_the_last_known_is_shown() {
     let mut site = Site::new(Version::V1_25, "gated");
-    site.world.start();
-    let item = site.world.new_task("Add a greeting");
-    site.world.wait_blocker(&item, "CHECKS_FAILED");
-    let branch = site.branch(&item);
+    let (item, branch) = site.at_checks();
     let (pull, head) = (site.gitea.open_pull(&branch), site.head(&branch));
     site.gitea.down();
     let begun = std::time::Instant::now();

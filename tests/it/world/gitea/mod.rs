@@ -179,7 +179,7 @@ impl Gitea {
         mine.map(|p| (p.number, p.open, p.merged.is_some())).collect()
     }
 
-    /// Puts a branch back.
+    /// Makes a branch at a commit, or puts it back.
     pub fn restores(&self, branch: &str, sha: &str) {
         let before = self.shared.repo.refs();
         self.shared.repo.git(&["update-ref", &format!("refs/heads/{branch}"), sha]);
@@ -398,11 +398,6 @@ impl Person<'_> {
         let sha = shared.repo.commit(branch, file, text, &self.login);
         hooks::refs_moved(shared, &before, &self.login);
         sha
-    }
-
-    /// Makes a branch at a commit.
-    pub fn branches_off(&self, branch: &str, sha: &str) {
-        self.gitea.restores(branch, sha);
     }
 
     /// Changes the base of a request.
