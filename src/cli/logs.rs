@@ -37,6 +37,10 @@ pub async fn run(client: &Client, args: &Logs, json: bool) -> Result<(), Failure
         }
         show(last_lines(&held, LAST), args.raw)?;
     }
+    // Not among what the run wrote, which may go into a pipe.
+    if held.is_empty() && piece.text.is_empty() {
+        out::note(&nothing(run, piece.ended, args.follow));
+    }
     loop {
         if !piece.text.is_empty() {
             show(&piece.text, args.raw)?;
@@ -96,6 +100,14 @@ async fn read(client: &Client, run: i64, raw: bool, offset: Option<u64>, tail: u
     client
         .get(&format!("/api/runs/{run}/log?{from}&max={PIECE}&raw={}", u8::from(raw)))
         .await
+}
+
+fn nothing(run: i64, ended: bool, follow: bool) -> String {
+    match (ended, follow) {
+        (true, _) => format!("run {run} has ended and wrote nothing; `signalbox why` says how it ended"),
+        (false, true) => format!("run {run} has written nothing yet; what it writes will be shown here"),
+        (false, false) => format!("run {run} has written nothing yet; `--follow` waits for it"),
+    }
 }
 
 fn last_lines(text: &str, n: usize) -> &str {

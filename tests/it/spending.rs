@@ -171,7 +171,7 @@ fn b_q_8_an_operator_closes_a_breaker_and_the_queue_shows_it() {
 /// What is asked for by a slip is refused before anything happens, with what is wrong and how to go on.
 #[test]
 fn the_command_line_refuses_what_is_no_money_and_another_tasks_run() {
-    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    let mut world = world("[developer]\ndo = [\"held\"]", "\"gates.local_tests.command.run\" = ['true']");
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 1);
@@ -191,6 +191,12 @@ fn the_command_line_refuses_what_is_no_money_and_another_tasks_run() {
     assert!(error.contains("signalbox logs --run 1"), "{error}");
     said(&world, &["logs", &item, "--run", "1"]);
     world.let_go();
-    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let seen = world.wait_blocker(&item, "APPROVAL_WAIT");
+    let runs = seen["runs"].as_array().expect("runs");
+    let silent = runs.iter().find(|run| run["slot"] == "local_tests").expect("a gate's run")["id"].to_string();
+    let out = say(&world, &["logs", "--run", &silent]);
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && out.stdout.is_empty(), "{told}");
+    assert!(told.contains(&format!("run {silent} has ended and wrote nothing")), "{told}");
     world.nothing_is_left();
 }
