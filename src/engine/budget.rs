@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use crate::engine::model::{Blocker, Code, JobId, Millis, RunId, TaskId, Who, lasting};
 use crate::engine::progress::Stuck;
 
+/// What is advised to allow beyond what is missing: dollars, and runs.
+const MORE_USD: f64 = 20.0;
+const MORE_RUNS: u32 = 5;
+
 /// Bounds on what agents cost, in United States dollars and in runs; `None` bounds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Budget {
@@ -115,23 +119,28 @@ impl Spent {
             ))
         };
         let mut add = |text: String, clear: Option<String>| found.push(reached(text, clear, since));
+        let bound = budget
+            .task_usd
+            .map(|max| max + self.allowed.usd)
+            .filter(|max| self.task.usd >= *max);
+        // What lets it go on, not only nearer to that: once said, it lifts the bound of a run as well.
+        let more = bound.map_or(0.0, |max| (self.task.usd - max).floor() + MORE_USD);
         if let (Some(max), Some((run, cost))) = (budget.run_usd, self.dearest)
             && cost > max
         {
             let text = format!("run {run} of {item} cost ${cost:.2}, and one run may cost ${max:.2}");
-            add(text, allow("--usd 0", "budget.run.max_cost_usd"));
+            add(text, allow(&format!("--usd {more}"), "budget.run.max_cost_usd"));
         }
-        if let Some(max) = budget.task_usd.map(|max| max + self.allowed.usd)
-            && self.task.usd >= max
-        {
+        if let Some(max) = bound {
             let text = format!("{item} has cost ${:.2}, and may cost ${max:.2}", self.task.usd);
-            add(text, allow("--usd 20", "budget.task.max_cost_usd"));
+            add(text, allow(&format!("--usd {more}"), "budget.task.max_cost_usd"));
         }
         if let Some(max) = budget.task_runs.map(|max| max.saturating_add(self.allowed.runs))
             && self.task.runs >= max
         {
             let text = format!("{item} has had {} runs, and may have {max}", self.task.runs);
-            add(text, allow("--runs 5", "budget.task.max_runs"));
+            let more = self.task.runs.saturating_sub(max).saturating_add(MORE_RUNS);
+            add(text, allow(&format!("--runs {more}"), "budget.task.max_runs"));
         }
         found
     }
@@ -270,6 +279,30 @@ mod tests {
             let said = clear(now);
             assert!(said.ends_with(&format!("it goes on at midnight UTC, in {left}")), "{said}");
         }
+    }
+
+    /// Whoever follows the advice once is done.
+    #[test]
+    fn b_run_5_what_is_advised_is_enough() {
+        let budget = Budget {
+            run_usd: Some(5.0),
+            task_usd: Some(2.0),
+            task_runs: Some(3),
+            ..Budget::default()
+        };
+        let mut spent = spent(budget);
+        spent.task = Sum { usd: 9999.99, runs: 40 };
+        let clear = |spent: &Spent| -> Vec<String> {
+            let found = spent.blockers("ORCH-001", "shop", Millis(0), Millis::secs(1));
+            found.into_iter().filter_map(|b| b.clear).collect()
+        };
+        let advised = clear(&spent);
+        assert!(advised[0].starts_with("signalbox allow ORCH-001 --usd 10017 "), "{advised:?}");
+        assert!(advised[1].starts_with("signalbox allow ORCH-001 --usd 10017 "), "{advised:?}");
+        assert!(advised[2].starts_with("signalbox allow ORCH-001 --runs 42 "), "{advised:?}");
+        spent.allowed = Sum { usd: 10017.0, runs: 42 };
+        spent.dearest = None;
+        assert_eq!(clear(&spent), [""; 0]);
     }
 
     #[test]

@@ -80,6 +80,14 @@ pub enum DoorError {
         /// What does.
         help: Option<String>,
     },
+    /// A stop that cannot be recorded now: it is carried out as far as that goes.
+    #[error("{why}")]
+    Kept {
+        /// Why it cannot be.
+        why: String,
+        /// What happens all the same, and what does not.
+        help: String,
+    },
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -41,6 +41,7 @@ pub mod run;
 pub mod secret;
 pub mod service;
 mod settle;
+mod stopping;
 pub mod store;
 mod sweep;
 pub mod timekeeping;

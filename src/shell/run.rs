@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::model::{Body, Event, Fact, FactKey, Name, Phase, StopState, Task};
+use crate::engine::model::{Body, Decision, Event, Fact, FactKey, Facts, Kill, Name, Phase, Repo, StopState, Task};
 use crate::engine::rules::Ruleset;
 use crate::engine::step;
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{Pending, StepCommit, StoreError, Target, day, day_ends};
 use crate::shell::wake::Next;
-use crate::shell::{alarm, card, clock, crash, degraded, gather, perform, queue, rescue, sweep, timekeeping};
+use crate::shell::{alarm, card, clock, crash, degraded, gather, perform, queue, rescue, stopping, sweep, timekeeping};
 
 /// Longest sleep when nothing is due: a safety net, not a way of noticing things.
 pub const SAFETY_POLL: Duration = Duration::from_secs(30);
@@ -153,9 +153,12 @@ impl Looks {
 
     /// One look at what may be due, unless the database is out of order: then only at orders to end a run.
     async fn look(&mut self, service: &Arc<Service>) -> Result<(), StoreError> {
+        // Before anything else is taken up again: nobody is to begin for a task that was stopped meanwhile.
+        stopping::record(service).await;
         if let Err(error) = degraded::mend(service, &mut self.trouble).await {
             service.degraded.looked(&Err(error.clone()));
             perform::kills(service).await?;
+            stopping::carry_out(service).await?;
             return Err(error);
         }
         timekeeping::keep(service).await?;
@@ -255,25 +258,59 @@ async fn work_off(service: &Arc<Service>, target: &Target, stop: bool) -> Result
     Ok(true)
 }
 
+/// What follows from an event, and from what.
+struct Decided {
+    task: Task,
+    repo: Repo,
+    facts: Facts,
+    taken: step::Step,
+}
+
+/// Decides one event; nothing when it must wait for something outside.
+async fn follows(service: &Service, target: &Target, event: &Event) -> Result<Option<Decided>, StoreError> {
+    let Some(project) = service.projects.get(&target.project) else {
+        tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
+        return Ok(None);
+    };
+    let task = find(service, target, project.repo, &project.rules().hash).await?;
+    let Some(rules) = rules_for(service, &task, event).await else {
+        tracing::error!(task = %task.item, rules = %task.rules, "the rules the task runs under cannot be used");
+        return Ok(None);
+    };
+    let repo = service.store.repo_by_id(project.repo).await?;
+    let keys = step::needs(&rules, &task, event);
+    let facts = gather::gather(project, &service.config().people, &rules, &task, event, &keys).await;
+    if task.control.phase == Phase::Unborn && matches!(facts.get(&FactKey::Issue), Some(Fact::Unreachable { .. })) {
+        return Ok(None);
+    }
+    let taken = step::step(&rules, &task, &repo, event, &facts);
+    Ok(Some(Decided { task, repo, facts, taken }))
+}
+
+/// Whether the runs of its task are ended by this event, as things stand.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn ends_runs(service: &Service, target: &Target, event: &Event) -> Result<bool, StoreError> {
+    let ends = |decision: &Decision| {
+        matches!(
+            decision,
+            Decision::Withdraw {
+                visit: None,
+                why: Kill::Stop
+            }
+        )
+    };
+    let decided = follows(service, target, event).await?;
+    Ok(decided.is_some_and(|decided| decided.taken.decisions.iter().any(ends)))
+}
+
 /// Decides one event and commits what follows; false when it must wait for something outside.
 async fn decide(service: &Arc<Service>, target: &Target, event: Event) -> Result<bool, StoreError> {
     let now = clock::now();
-    let Some(project) = service.projects.get(&target.project) else {
-        tracing::error!(project = %target.project, seq = event.seq.0, "no such project is configured: its events wait");
+    let Some(Decided { task, repo, facts, taken }) = follows(service, target, &event).await? else {
         return Ok(false);
     };
-    let task = find(service, target, project.repo, &project.rules().hash).await?;
-    let Some(rules) = rules_for(service, &task, &event).await else {
-        tracing::error!(task = %task.item, rules = %task.rules, "the rules the task runs under cannot be used");
-        return Ok(false);
-    };
-    let repo = service.store.repo_by_id(project.repo).await?;
-    let keys = step::needs(&rules, &task, &event);
-    let facts = gather::gather(project, &service.config().people, &rules, &task, &event, &keys).await;
-    if task.control.phase == Phase::Unborn && matches!(facts.get(&FactKey::Issue), Some(Fact::Unreachable { .. })) {
-        return Ok(false);
-    }
-    let taken = step::step(&rules, &task, &repo, &event, &facts);
     let line = Line::of(&taken);
     let put_off = task.control.stop != StopState::Deferred && taken.task.control.stop == StopState::Deferred;
     let card = service.chat.room().is_some() && card::changes(&task, &taken.task);

@@ -28,6 +28,7 @@ use crate::shell::process::{Supervisor, files, resolve};
 use crate::shell::reload::Reloading;
 use crate::shell::run::Busy;
 use crate::shell::secret::Secret;
+use crate::shell::stopping::{self, Stopping};
 use crate::shell::store::{Integrity, KnownBoard, OpenError, Peer, RunRow, Store, StoreError};
 use crate::shell::tracker::plane::Budgets;
 use crate::shell::tracker::{LocalTracker, PlaneTracker, Tracker};
@@ -197,6 +198,7 @@ pub struct Service {
     pub missed: Missed,
     /// Webhooks that are refused.
     pub(super) deaf: Deaf,
+    pub(super) stopping: Stopping,
     /// Boards outside, by project, as they were known when the service started.
     pub boards: BTreeMap<Name, KnownBoard>,
     wake: Arc<Notify>,
@@ -280,6 +282,7 @@ impl Service {
             degraded: Degraded::default(),
             missed: Missed::default(),
             deaf: Deaf::default(),
+            stopping: Stopping::default(),
             boards,
             wake: Arc::default(),
             draining: AtomicI64::new(0),
@@ -477,7 +480,8 @@ impl Service {
     /// # Errors
     /// The database.
     pub async fn blockers(&self, tasks: &[Task]) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
-        left::shown(self, queue::blockers(self, tasks).await?).await
+        let found = left::shown(self, queue::blockers(self, tasks).await?).await?;
+        stopping::shown(self, found).await
     }
 
     /// Look at the inbox, the queue and the outbox now.

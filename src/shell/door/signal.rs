@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, StopState, Task};
+use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, StopState, Task, TaskId};
 use crate::engine::step::irreversible;
 use crate::shell::service::Service;
 use crate::shell::store::{NewEvent, StoreError};
@@ -128,7 +128,13 @@ impl Service {
         let by = if settled { String::new() } else { actor.label() };
         let key = format!("act {act} {by} #{} v{}", task.id, task.version);
         let event = self.event(found, body, actor, Some(key));
-        let mut seq = self.store.record(event.clone()).await?;
+        let recorded = self.store.record(event.clone()).await;
+        if let Err(error @ StoreError::Degraded { .. }) = &recorded
+            && act == "stop"
+        {
+            return Err(self.kept(found, task.id, event, error));
+        }
+        let mut seq = recorded?;
         if seq.is_none() {
             // The same act is there already. While it waits this one comes second; if it was
             // dropped undecided, this one takes its place.
@@ -151,6 +157,20 @@ impl Service {
         }
         self.wake();
         Ok(done(found, words, seq))
+    }
+
+    /// A stop does not wait for the disk: what needs none is done.
+    fn kept(&self, found: &Found, task: TaskId, stop: NewEvent, error: &StoreError) -> DoorError {
+        self.stopping.keep(task, stop);
+        self.wake();
+        let label = &found.label;
+        DoorError::Kept {
+            why: format!("the stop of {label} cannot be recorded: {error}"),
+            help: format!(
+                "the agents of {label} are ended all the same, and the stop is recorded by itself once that is mended; should the service \
+                 be ended before, say it again"
+            ),
+        }
     }
 
     /// An event about what was found.

@@ -148,6 +148,7 @@ fn set_up(path: &Path, witness: &Witness, whole: bool, besides: Check<'_>) -> Re
         });
     }
     conn.pragma_update(None, "synchronous", "FULL").map_err(refuse)?;
+    in_memory(&conn).map_err(refuse)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.set_transaction_behavior(TransactionBehavior::Immediate);
     if whole {
@@ -158,13 +159,16 @@ fn set_up(path: &Path, witness: &Witness, whole: bool, besides: Check<'_>) -> Re
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(refuse)?;
     migrations::run(&mut conn).map_err(refuse)?;
-    // Each request has a savepoint, whose pages would else go through a temporary file: slower, and a second disk that
-    // can be full. Not before the migrations: an index over a long history is better sorted on disk.
-    conn.pragma_update(None, "temp_store", "MEMORY").map_err(refuse)?;
     // A real write: shows now, not later, that the file can be written and nobody holds it.
     conn.execute("UPDATE meta SET opens = opens + 1", []).map_err(refuse)?;
     witness.mark()?;
     Ok(conn)
+}
+
+/// Nothing that lasts no longer than a statement goes to a temporary file: that would be slower, may lie on another disk that
+/// is full, and there may be no folder for it at all.
+fn in_memory(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update(None, "temp_store", "MEMORY")
 }
 
 /// Refuses a database of another program or of a newer signalbox.
@@ -197,6 +201,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(refuse)?;
     conn.busy_timeout(BUSY).map_err(refuse)?;
+    in_memory(&conn).map_err(refuse)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }

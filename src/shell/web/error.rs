@@ -90,6 +90,7 @@ impl From<DoorError> for ApiError {
             DoorError::NotNow { help, .. } => Self::new(StatusCode::CONFLICT, "not_possible", error, help),
             DoorError::Forbidden { help, .. } => Self::new(StatusCode::FORBIDDEN, "forbidden", error, Some(help)),
             DoorError::Bad { help, .. } => Self::new(StatusCode::BAD_REQUEST, "bad_request", error, help),
+            DoorError::Kept { help, .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "database", error, Some(help)),
             DoorError::Store(e) => e.into(),
         }
     }

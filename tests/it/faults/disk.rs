@@ -165,6 +165,44 @@ fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
     world.nothing_is_left();
 }
 
+/// A stop needs no disk to end what runs: neither one that cannot be recorded nor one that can, and no more.
+#[test]
+fn a_stop_ends_the_agents_while_the_database_cannot_be_written() {
+    for fault in ["full:1", "full:2"] {
+        let mut world = world(
+            "[developer]\ndo = [\"held\"]",
+            "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 3",
+        );
+        world.start();
+        let item = world.new_task("Add a greeting");
+        world.wait_agent(&item, "developer", 1);
+        let other = world.new_task("Another");
+        world.wait_agent(&other, "developer", 1);
+        world.fault(fault);
+        let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+        if !answer.ok() {
+            assert_eq!(answer.status, 503, "{answer:?}");
+            let help = answer.body["help"].as_str().unwrap_or_default();
+            assert!(help.contains(&format!("the agents of {item} are ended all the same")), "{answer:?}");
+        }
+        let agents = |world: &World| world.processes().iter().filter(|(_, l)| l.contains("scripted-agent")).count();
+        world.until("the end of its agent", || agents(&world) == 1);
+        assert_eq!(world.ask("/health").status, 503, "it is ended before anything can be recorded");
+        let status = world.get("/status");
+        assert!(
+            status.to_string().contains("asked for a stop: its agents are ended now"),
+            "{fault}: {status}"
+        );
+        world.fault("");
+        world.wait_mode(&item, "cancelled");
+        assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
+        world.let_go();
+        done(&mut world, &other);
+        assert_eq!(begun(&world, &other, "developer"), 1, "the other's went on");
+        world.nothing_is_left();
+    }
+}
+
 /// ★ Another program reads for as long as it likes, and holds the database against writers for longer than is waited.
 #[test]
 fn another_program_that_holds_the_database_is_waited_for() {
@@ -277,6 +315,28 @@ fn a_real_disk_without_room_is_got_over_when_there_is_room_again() {
         seen["runs"]
     );
     assert_eq!(world.starts, 1, "{}", world.tail());
+    world.nothing_is_left();
+    drop(world);
+    drop(mounted);
+}
+
+/// An agent that fills the disk is ended by a stop, and the stop is complete once there is room.
+#[test]
+fn a_stop_ends_an_agent_on_a_real_disk_without_room() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "\"serial_gate.enabled\" = false");
+    let mounted = Small::mount(&world.data());
+    let Some(disk) = &mounted else { return };
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    disk.fill();
+    world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    world.until("the end of its agent", || {
+        !world.processes().iter().any(|(_, l)| l.contains("scripted-agent"))
+    });
+    disk.free();
+    world.wait_mode(&item, "cancelled");
+    assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
     world.nothing_is_left();
     drop(world);
     drop(mounted);
