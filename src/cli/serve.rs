@@ -13,8 +13,9 @@ use crate::engine::rules::{self, Files, Loaded, Severity, load};
 use crate::shell::config::read_dir;
 use crate::shell::embedded::embedded;
 use crate::shell::proof::{self, Prover};
-use crate::shell::service::{Service, Settings};
-use crate::shell::{reload, web};
+use crate::shell::service::{Service, Settings, StartError};
+use crate::shell::store::{OpenError, told};
+use crate::shell::{older, reload, web};
 
 use super::args::{Global, Serve};
 use super::exit::{self, Failure};
@@ -129,16 +130,34 @@ fn log_to_stderr(json: bool) {
 
 async fn serve(settings: Settings, prover: Option<Prover>, drain: bool) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
+    let mut data = settings.dir.clone();
     if let Some(config) = &settings.loaded.config {
         web::free(config.listen).await.map_err(|e| other(&e))?;
+        data.push(&config.data);
     }
-    let service = Service::open(settings).await.map_err(|e| other(&e))?;
+    let service = Service::open(settings).await.map_err(|e| unopened(&e, &data))?;
     if let Some(prover) = prover {
         service.prove_reloads(prover);
     }
     let result = go(&service, drain).await;
     service.store.clone().close().await;
     result
+}
+
+/// Why the service did not start; agents that are at work without one are named, with what ends them.
+fn unopened(error: &StartError, data: &Path) -> Failure {
+    let failure = Failure::other(error.to_string());
+    // Another service follows them, or the error names them itself.
+    if matches!(error, StartError::Open(OpenError::Locked { .. } | OpenError::Older { .. })) {
+        return failure;
+    }
+    match older::unattended(data) {
+        runs if runs.is_empty() => failure,
+        runs => failure.help(format!(
+            "agents go on meanwhile, without a service: {}; or mend it and let them be",
+            told(&runs)
+        )),
+    }
 }
 
 /// Listens first: a service that cannot be talked to starts nothing.

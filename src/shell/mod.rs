@@ -29,7 +29,7 @@ mod left_board;
 pub mod limit;
 pub mod loops;
 pub mod mask;
-mod older;
+pub mod older;
 mod perform;
 pub mod process;
 pub mod proof;

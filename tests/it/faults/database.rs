@@ -139,6 +139,47 @@ fn a_start_on_an_older_database_is_refused_while_a_later_run_is_at_work() {
     world.nothing_is_left();
 }
 
+/// ★ I2: whoever cannot start the service is told who is at work without one, and how that is ended.
+#[test]
+fn a_start_that_is_refused_names_the_agents_at_work() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.stop();
+    let good = copy(&world, "good.db");
+    let bad = world.path("bad.db");
+    fs::write(&bad, "this is no database, and was none\n".repeat(40)).expect("written");
+    put(&world, &bad);
+    let refused = |world: &World| {
+        let out = world.command(&["serve", "--no-proof"]).output().expect("it ends");
+        assert!(!out.status.success());
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    let told = refused(&world);
+    for words in [
+        "is not a signalbox database",
+        "without a service: run 1 (its shim is process ",
+        "runs/1/abandon",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    fs::write(world.data().join("runs/1/abandon"), "").expect("as it is told");
+    world.until("the end of the agent", || {
+        !world.processes().iter().any(|(_, l)| l.contains("scripted-agent"))
+    });
+    let told = refused(&world);
+    assert!(
+        told.contains("is not a signalbox database") && !told.contains("without a service"),
+        "{told}"
+    );
+    put(&world, &good);
+    world.let_go();
+    world.start();
+    done(&mut world, &item);
+    world.nothing_is_left();
+}
+
 /// ★ I3: where nobody is at work it goes on above the numbers that were given, and people are told what they have before them.
 #[test]
 fn a_start_on_an_older_database_goes_on_above_the_runs_beside_it() {
