@@ -114,7 +114,7 @@ fn full(room: Room, data: &Path, now: Millis) -> Option<ProblemView> {
     room.full().then(|| ProblemView {
         text: format!(
             "the disk of {data} is full ({}): hardly anything can be written down, and runs and merges fail or wait. Nothing that was done is \
-             lost. Make room on it (`df -h {data}`, `df -i {data}`): it goes on by itself",
+             lost. Make room on it (`df -h {data}`, `df -i {data}`; `du -xh {data} | sort -h | tail` shows what takes it): it goes on by itself",
             room.left(),
             data = data.display(),
         ),
