@@ -10,6 +10,7 @@
 mod ask;
 mod cascade;
 mod ground;
+mod held;
 mod init;
 mod launch;
 mod log_cap;

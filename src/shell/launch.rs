@@ -447,6 +447,7 @@ async fn unrecorded(service: &Arc<Service>, run: &RunRow, error: StoreError) {
         },
         Evidence::Exited(exit) => settle::exited(service, run, Outcome::Exited(exit)).await,
         Evidence::Gone => settle::exited(service, run, Outcome::Gone).await,
+        Evidence::Barred(why) => settle::exited(service, run, Outcome::Barred(why)).await,
     };
     if let Err(error) = recorded {
         tracing::error!(run = %run.id, %error, "what became of a run could not be recorded; it is looked at again");

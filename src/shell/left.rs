@@ -1,5 +1,6 @@
-//! Runs that have ended and of which something lives on: another user's process, or one that is stuck in the kernel. Such a
-//! run is not over. Nothing else begins in its checkout, nothing of it is cleaned up, and people are told once.
+//! Runs that have ended and of which something lives on: another user's process, or one that is stuck in the kernel; and runs
+//! whose records may not be read, because they belong to another user. Such a run is not over. Nothing else begins in its
+//! checkout, nothing of it is cleaned up, and people are told once.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use crate::shell::unwritten;
 
 /// How keys of such notices begin.
 const KEY: &str = "left over by run ";
+const BARRED: &str = "unreadable records of run ";
 
 /// Tells people, once, that so many processes of the run cannot be ended.
 ///
@@ -31,20 +33,54 @@ pub async fn tell(service: &Service, run: &RunRow, left: u32) -> Result<(), Stor
     service.store.raise(&key(run), run.task, &text, clock::now()).await.map(drop)
 }
 
+/// Tells people, once, that what became of the run cannot be found out: `why` says what may not be read. It counts as being at work.
+///
+/// # Errors
+/// The database.
+pub async fn barred(service: &Service, run: &RunRow, why: &str) -> Result<(), StoreError> {
+    let item = service.label(run.task).await;
+    let text = format!(
+        "{item}: what became of run {id} ({slot}) cannot be found out: {why}. Its agent may be at work, so it counts as that, and nothing else \
+         begins in its checkout. Does the service run under another user than before? Give the data directory to the one it has now \
+         (`chown -R {user} {data}`), or start it as the former one. It is looked at again every {poll} s, and goes on by itself",
+        id = run.id,
+        slot = run.slot,
+        user = nix::unistd::geteuid(),
+        data = service.data.display(),
+        poll = SAFETY_POLL.as_secs(),
+    );
+    tracing::error!(run = %run.id, why, "what became of a run cannot be found out: it stays open and is looked at again");
+    service.store.raise(&barred_key(run), run.task, &text, clock::now()).await.map(drop)
+}
+
+/// The run's records can be read: whoever was told otherwise is told so.
+///
+/// # Errors
+/// The database.
+pub async fn readable(service: &Service, run: &RunRow) -> Result<(), StoreError> {
+    let how = format!("the records of run {} can be read again; it goes on", run.id);
+    lower(service, run, &[barred_key(run)], &how).await
+}
+
 /// Nothing of the run is left: whoever was told otherwise is told so.
 ///
 /// # Errors
 /// The database.
 pub async fn over(service: &Service, run: &RunRow) -> Result<(), StoreError> {
-    let ours = [key(run), unwritten::key(run)];
+    let ours = [key(run), barred_key(run), unwritten::key(run)];
+    let how = format!("nothing of run {} lives any more; it goes on", run.id);
+    lower(service, run, &ours, &how).await
+}
+
+/// Takes back what was told of the run, where it was.
+async fn lower(service: &Service, run: &RunRow, keys: &[String], how: &str) -> Result<(), StoreError> {
     // Read first: this is the way of every run, and hardly any was told of.
     let mut told = service.store.notices().await?;
-    told.retain(|notice| ours.contains(&notice.key));
+    told.retain(|notice| keys.contains(&notice.key));
     if told.is_empty() {
         return Ok(());
     }
-    let item = service.label(run.task).await;
-    let text = format!("{item}: nothing of run {} lives any more; it goes on", run.id);
+    let text = format!("{}: {how}", service.label(run.task).await);
     for notice in told {
         service.store.lower(&notice.key, Some(&text), clock::now()).await?;
     }
@@ -57,7 +93,7 @@ pub async fn over(service: &Service, run: &RunRow) -> Result<(), StoreError> {
 /// The database.
 pub async fn shown(service: &Service, mut found: BTreeMap<TaskId, Vec<Blocker>>) -> Result<BTreeMap<TaskId, Vec<Blocker>>, StoreError> {
     for notice in service.store.notices().await? {
-        let ours = notice.key.starts_with(KEY) || notice.key.starts_with(unwritten::KEY);
+        let ours = [KEY, BARRED, unwritten::KEY].iter().any(|key| notice.key.starts_with(key));
         let Some(list) = found.get_mut(&notice.task).filter(|_| ours) else {
             continue;
         };
@@ -75,4 +111,8 @@ pub async fn shown(service: &Service, mut found: BTreeMap<TaskId, Vec<Blocker>>)
 
 fn key(run: &RunRow) -> String {
     format!("{KEY}{}", run.id)
+}
+
+fn barred_key(run: &RunRow) -> String {
+    format!("{BARRED}{}", run.id)
 }

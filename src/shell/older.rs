@@ -13,7 +13,7 @@ use crate::shell::store::{AtWork, Store, StoreError};
 pub fn at_work(dir: &Path) -> Option<i32> {
     match evidence(dir) {
         Evidence::Alive(shim) => Some(shim.pid),
-        Evidence::Exited(_) | Evidence::NeverStarted | Evidence::Gone => None,
+        Evidence::Exited(_) | Evidence::NeverStarted | Evidence::Gone | Evidence::Barred(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::engine::model::{Millis, RunEnd};
 use crate::shell::process::{Evidence, Outcome};
 use crate::shell::service::Service;
 use crate::shell::store::{NOT_LAUNCHED, RunRow, RunState, StoreError};
-use crate::shell::{clock, launch, settle};
+use crate::shell::{clock, launch, left, settle};
 
 /// Runs that are looked at, or swept after, at the same time.
 const TOGETHER: usize = 16;
@@ -59,6 +59,9 @@ async fn take_up(service: &Arc<Service>, run: RunRow, in_order: bool) -> Result<
         return Ok(());
     }
     let evidence = service.supervisor.evidence(&service.run_dir(run.id)).await;
+    if !matches!(evidence, Evidence::Barred(_)) {
+        left::readable(service, &run).await?;
+    }
     if evidence == Evidence::NeverStarted {
         return never_started(service, &run, in_order).await;
     }
@@ -82,6 +85,7 @@ async fn go_on(service: &Arc<Service>, run: &RunRow, evidence: Evidence) -> Resu
             Ok(())
         }
         Evidence::Exited(exit) => settle::exited(service, run, Outcome::Exited(exit)).await,
+        Evidence::Barred(why) => settle::exited(service, run, Outcome::Barred(why)).await,
         Evidence::NeverStarted | Evidence::Gone => {
             // Never closed; whoever is refused all the same sweeps without a turn.
             let _turn = SWEEPS.acquire().await.ok();

@@ -25,8 +25,8 @@ const BEGINNINGS: u64 = 5;
 const SUSPECT: u64 = 2;
 
 /// Records the end of a run's process: its settling follows as an effect, or at once where
-/// nothing of it can count. While something of it lives that cannot be ended it is not over: it stays open, people are
-/// told, and whoever looks for runs without a follower comes here again.
+/// nothing of it can count. While something of it lives that cannot be ended, or what it left may not be read, it is not over:
+/// it stays open, people are told, and whoever looks for runs without a follower comes here again.
 pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> Result<(), StoreError> {
     let dir = service.run_dir(run.id);
     let left = match &outcome {
@@ -35,6 +35,7 @@ pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> R
             service.supervisor.sweep(&dir).await.left
         }
         Outcome::Exited(exit) => service.supervisor.left(&dir, exit).await,
+        Outcome::Barred(why) => return left::barred(service, run, why).await,
     };
     if left > 0 {
         return left::tell(service, run, left).await;
@@ -48,6 +49,7 @@ pub async fn exited(service: &Arc<Service>, run: &RunRow, outcome: Outcome) -> R
             let exit = serde_json::to_value(exit).unwrap_or_default();
             service.store.run_exited(run.id, exit, clock::now()).await
         }
+        (Outcome::Barred(_), _) => Ok(()),
     }
 }
 

@@ -1,14 +1,16 @@
 //! The way of an agent's output: through one pipe, masked, into the log.
 //!
 //! Both streams share the pipe, so that their order stays. A shim that stands still lets the agent wait; nothing else
-//! does: what the disk has no room for is dropped.
+//! does: of what the disk has no room for only the end is held.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::log_cap::LogCap;
 use crate::shell::mask::Mask;
@@ -18,11 +20,13 @@ const CHUNK: usize = 64 * 1024;
 /// Most that is read after the end of the run, in bytes: the largest pipe an ordinary user may have. Whoever still
 /// writes then does not belong to the run.
 const LEFT: usize = 1024 * 1024;
+/// Pace of tries to write what is held, while the agent prints nothing.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Output on its way.
 pub(super) struct Output {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<(u64, bool)>,
+    task: JoinHandle<LogCap>,
 }
 
 impl Output {
@@ -38,21 +42,22 @@ impl Output {
     }
 
     /// Nothing of the run lives any more: what still is in the pipe is taken, and no end of it waited for. Returns the
-    /// bytes printed in all, and whether some were dropped.
-    pub(super) async fn end(self) -> (u64, bool) {
+    /// log, which may still wait for room.
+    pub(super) async fn end(self) -> Option<LogCap> {
         // One that has seen the end of the pipe no longer listens.
         let _ = self.stop.send(());
-        self.task.await.unwrap_or_default()
+        self.task.await.ok()
     }
 }
 
-async fn pump(pipe: Receiver, mut mask: Mask, mut log: LogCap, mut stopped: oneshot::Receiver<()>) -> (u64, bool) {
+async fn pump(pipe: Receiver, mut mask: Mask, mut log: LogCap, mut stopped: oneshot::Receiver<()>) -> LogCap {
     let mut chunk = vec![0; CHUNK];
     loop {
         tokio::select! {
             biased;
             _ = &mut stopped => break,
             ready = pipe.readable() => if ready.is_err() { break },
+            () = sleep(PAUSE), if log.behind() => { log.catch_up(); }
         }
         match pipe.try_read(&mut chunk) {
             Ok(0) => break,
@@ -71,11 +76,12 @@ async fn pump(pipe: Receiver, mut mask: Mask, mut log: LogCap, mut stopped: ones
         left = left.saturating_sub(n);
     }
     log.write(&mask.finish());
-    log.finish()
+    log
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::log_cap::Kept;
     use super::*;
     use std::io::Write as _;
 
@@ -89,9 +95,9 @@ mod tests {
         tokio::task::yield_now().await;
         writer.write_all(b"er2-abc two hunter2-")?;
         // Somebody else holds the pipe open: that is not waited for.
-        let (bytes, dropped) = output.end().await;
+        let kept = output.end().await.map(LogCap::finish).unwrap_or_default();
         assert_eq!(std::fs::read_to_string(&path)?, "one *** two hunter2-");
-        assert_eq!((bytes, dropped), (20, false));
+        assert_eq!((kept.printed, kept.truncated), (20, false));
         drop(writer);
         Ok(())
     }
@@ -103,7 +109,7 @@ mod tests {
         let output = Output::begin(reader.into(), Mask::new([""; 0]), LogCap::create(&dir.path().join("1.log"), 0)?)?;
         drop(writer);
         tokio::task::yield_now().await;
-        assert_eq!(output.end().await, (0, false));
+        assert_eq!(output.end().await.map(LogCap::finish), Some(Kept::default()));
         Ok(())
     }
 }

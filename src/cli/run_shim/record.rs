@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::ground::Ground;
+use super::log_cap::LogCap;
 use super::orders::vanished;
 use crate::engine::model::Millis;
 use crate::shell::process::{Alive, Exit, ShimRecord, files, names, start_time};
@@ -61,6 +62,13 @@ pub(super) async fn write_exit(dir: &Path, exit: &mut Exit) {
         if !(obstructed && put_aside(&dir.join(names::EXIT))) {
             sleep(PAUSE).await;
         }
+    }
+}
+
+/// Waits until the log has all that is held of it, as long as only room is missing; gives up when the run directory is gone.
+pub(super) async fn complete(dir: &Path, log: &mut LogCap) {
+    while !log.catch_up() && log.waits_for_room() && !vanished(dir) {
+        sleep(PAUSE).await;
     }
 }
 

@@ -12,7 +12,7 @@ use super::ground::{Ground, Line, Started, ended};
 use super::log_cap::LogCap;
 use super::orders::{self, Told};
 use super::output::Output;
-use super::record::{Begun, boottime, full, wall, write_exit, write_shim};
+use super::record::{Begun, boottime, complete, full, wall, write_exit, write_shim};
 use crate::engine::model::Kill;
 use crate::shell::mask::Mask;
 use crate::shell::process::procs::{Found, Scope, child_of};
@@ -75,17 +75,25 @@ pub(super) async fn run(dir: &Path, me: Alive, mut spec: RunSpec, handover: Hand
     let mask = handover.mask(&mut spec);
     let scrub = Mask::clone(&mask);
     drop(handover);
-    match start(&ground, &spec, mask) {
+    let log = match start(&ground, &spec, mask) {
         Ok((started, output)) => {
             drop(scrub);
-            Shim::new(dir, me, spec, &ground, started, output)
-                .watch(&mut signals, &mut exit)
-                .await;
+            let shim = Shim::new(dir, me, spec, &ground, started, output);
+            shim.watch(&mut signals, &mut exit).await
         }
-        Err(error) => exit.launch_error = Some(scrub.text(&error)),
-    }
+        Err(error) => {
+            exit.launch_error = Some(scrub.text(&error));
+            None
+        }
+    };
     ground.leave();
     exit.ended_at = wall();
+    // Before the exit record: whoever finds that reads the log.
+    if let Some(mut log) = log {
+        complete(dir, &mut log).await;
+        let kept = log.finish();
+        (exit.log_bytes, exit.log_truncated, exit.log_lost) = (kept.printed, kept.truncated, kept.starved);
+    }
     write_exit(dir, &mut exit).await;
     Ok(())
 }
@@ -172,8 +180,8 @@ impl<'a> Shim<'a> {
         }
     }
 
-    /// Returns when nothing of the run lives any more.
-    async fn watch(mut self, signals: &mut Signals, exit: &mut Exit) {
+    /// Returns when nothing of the run lives any more: its log.
+    async fn watch(mut self, signals: &mut Signals, exit: &mut Exit) -> Option<LogCap> {
         let refused = loop {
             if !self.recorded {
                 self.recorded = write_shim(&self.dir, &self.me, self.ground, Some(&self.begun)).is_ok();
@@ -215,7 +223,7 @@ impl<'a> Shim<'a> {
                 self.obey(true);
             }
         };
-        self.conclude(exit, refused).await;
+        self.conclude(exit, refused).await
     }
 
     /// Reaps, and learns how the agent ended; `true` when no child is left.
@@ -229,11 +237,10 @@ impl<'a> Shim<'a> {
         childless
     }
 
-    async fn conclude(self, exit: &mut Exit, refused: Vec<Found>) {
+    async fn conclude(self, exit: &mut Exit, refused: Vec<Found>) -> Option<LogCap> {
         (exit.code, exit.signal) = self.status.unwrap_or_default();
         exit.killed = self.killed;
         exit.disk_full = self.disk_full;
-        (exit.log_bytes, exit.log_truncated) = self.output.end().await;
         exit.survivors = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
         exit.unkillable = u32::try_from(refused.len()).unwrap_or(u32::MAX);
         let named = refused.into_iter().take(REFUSED_MAX).map(|found| Alive {
@@ -242,6 +249,7 @@ impl<'a> Shim<'a> {
             boot_id: self.me.boot_id.clone(),
         });
         exit.refused = named.collect();
+        self.output.end().await
     }
 
     /// Carries out orders: those in the run directory, and a SIGTERM, whose reason may lie there.

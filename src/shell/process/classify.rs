@@ -9,7 +9,7 @@ use regex::Regex;
 use super::report::{self, Ending, Kind, Report};
 use super::retry_after::retry_after;
 use super::{Exit, log};
-use crate::engine::model::{Kill, Millis, RunEnd};
+use crate::engine::model::{AgentNotes, Kill, Millis, RunEnd, Usage};
 use crate::engine::rules::Output;
 
 /// Bytes of a log's end that decide how its run is classified.
@@ -54,6 +54,15 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
             detail: format!("the disk was full when it ended, exit {}", exit.code.unwrap_or_default()),
         };
     }
+    if let Some(code) = exit.code.filter(|_| exit.log_lost > 0 && wants_result(report, output)) {
+        let lost = exit.log_lost;
+        return RunEnd::NoRoom {
+            detail: format!(
+                "the disk was full and {lost} bytes of its output are lost, what is left of it (log {log}) holds no whole result, exit {code}; \
+                 make room on the disk of the data directory"
+            ),
+        };
+    }
     let silent = report.ending.is_none() && !matches!(output, Output::Auto | Output::Text);
     let failure = match &report.ending {
         Some(Ending::Failure(failure)) => Some(failure),
@@ -90,6 +99,16 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
         },
         _ => RunEnd::Permanent { detail },
     }
+}
+
+/// Whether an agent gave no whole result though one is to be expected: its output is known, or speaks of costs or a model.
+fn wants_result(report: &Report, output: Output) -> bool {
+    let known = match output {
+        Output::Text => false,
+        Output::Auto => report.usage != Usage::default() || report.notes != AgentNotes::default(),
+        Output::Claude | Output::Codex | Output::Gemini | Output::OpenCode => true,
+    };
+    known && report.ending.is_none()
 }
 
 /// Until the limit ends; without a time it is weather with the longest wait there is.
@@ -218,6 +237,36 @@ mod tests {
         // What the agent itself says of its end wins over words beside it.
         let told = r#"{"type":"result","subtype":"error_max_turns","is_error":true,"num_turns":9}"#;
         assert_eq!(outcome(&exit(1), &format!("No space left on device\n{told}\n")), "failed");
+    }
+
+    #[test]
+    fn a_result_that_was_lost_on_a_full_disk_is_weather() {
+        let of = |lost: u64, code: i32, tail: &str, output: Output| {
+            let exit = Exit {
+                log_lost: lost,
+                ..exit(code)
+            };
+            classify(
+                &exit,
+                "7.log",
+                Some(tail),
+                &report::of(tail.as_bytes(), output),
+                output,
+                &patterns(),
+            )
+        };
+        let begun = r#"{"type":"system","subtype":"init","session_id":"s","model":"m"}"#;
+        for (code, output) in [(0, Output::Claude), (1, Output::Claude), (0, Output::Auto)] {
+            let end = of(9, code, begun, output);
+            let told = matches!(&end, RunEnd::NoRoom { detail } if detail.starts_with("the disk was full and 9 bytes"));
+            assert!(told && end.outcome() == "transient", "{output:?}: {end:?}");
+        }
+        assert_eq!(of(0, 0, begun, Output::Claude).outcome(), "failed", "nothing was lost");
+        let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"fine"}"#;
+        assert_eq!(of(9, 0, result, Output::Claude), RunEnd::Ok, "the result is there");
+        for output in [Output::Text, Output::Auto] {
+            assert_eq!(of(9, 0, "plain words", output), RunEnd::Ok, "no result is expected of it");
+        }
     }
 
     /// B-Q 4: without any structure, too, a usage limit with an end waits for it, and costs nothing.

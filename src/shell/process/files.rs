@@ -41,18 +41,24 @@ pub(crate) fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Gives us back a folder of our own whose permissions somebody took away: agents work under the same user. Whether that was needed.
+/// Gives us back a folder or file of our own whose permissions somebody took away: agents work under the same user. Whether that was
+/// needed.
 ///
 /// # Errors
 /// When it is not there, or its permissions cannot be changed.
-pub(crate) fn reclaim(dir: &Path) -> io::Result<bool> {
-    let found = dir.symlink_metadata()?;
+pub(crate) fn reclaim(path: &Path) -> io::Result<bool> {
+    let found = path.symlink_metadata()?;
     let mode = found.permissions().mode();
-    let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
-    if !ours || mode & OURS == OURS {
+    let needed = match (found.is_dir(), found.is_file()) {
+        (true, _) => OURS,
+        (_, true) => OURS_OF_FILE,
+        _ => return Ok(false),
+    };
+    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    if !ours || mode & needed == needed {
         return Ok(false);
     }
-    fs::set_permissions(dir, Permissions::from_mode(mode & 0o7777 | OURS))?;
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 | needed))?;
     Ok(true)
 }
 
@@ -71,6 +77,8 @@ pub(crate) fn folder(dir: &Path) -> io::Result<()> {
 
 /// What an owner needs to work in a folder: `rwx`.
 const OURS: u32 = 0o700;
+/// The same of a file: `rw`.
+const OURS_OF_FILE: u32 = 0o600;
 /// Longest small file, in bytes: what is larger is nobody's record.
 const LONGEST: u64 = 16 * 1024 * 1024;
 

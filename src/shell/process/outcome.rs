@@ -17,6 +17,8 @@ pub enum Evidence {
     NeverStarted,
     /// It started, its shim is gone and left no exit: sweep, then take it for lost.
     Gone,
+    /// What lies there may not be read or taken by this user, which is no evidence of an end; says what, and why.
+    Barred(String),
 }
 
 /// How waiting ended.
@@ -26,6 +28,8 @@ pub enum Outcome {
     Exited(Exit),
     /// The shim died without a word: sweep.
     Gone,
+    /// The shim is gone, and what it said may not be read by this user; says what, and why.
+    Barred(String),
 }
 
 /// What a sweep achieved.

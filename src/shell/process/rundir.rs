@@ -72,6 +72,9 @@ pub struct Exit {
     pub log_bytes: u64,
     /// Whether some of its output was dropped: the middle, or what the disk had no room for.
     pub log_truncated: bool,
+    /// Bytes of its output that are missing in its log because the disk had no room for them.
+    #[serde(default)]
+    pub log_lost: u64,
     /// Processes that it left behind when it ended by itself; they were ended.
     pub survivors: u32,
     /// Processes that could not be ended: they run under another user.

@@ -139,8 +139,9 @@ impl Supervisor {
             sleep(Duration::from_secs(1)).await;
         }
         match read_exit(dir) {
-            Some(exit) => Outcome::Exited(exit),
-            None => Outcome::Gone,
+            Ok(Some(exit)) => Outcome::Exited(exit),
+            Ok(None) => Outcome::Gone,
+            Err(why) => Outcome::Barred(why),
         }
     }
 
@@ -170,7 +171,7 @@ impl Supervisor {
         };
         match sent {
             Ok(true) => Ok(()),
-            Ok(false) if read_exit(dir).is_some() => Ok(()),
+            Ok(false) if read_exit(dir).is_ok_and(|exit| exit.is_some()) => Ok(()),
             Ok(false) => match self.sweep(dir).await.left {
                 0 => Ok(()),
                 left => Err(StopError::Left { left, dir: dir.to_owned() }),

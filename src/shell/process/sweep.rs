@@ -63,18 +63,19 @@ pub(super) async fn sweep(dir: &Path) -> Swept {
 /// What holds a run besides its tag, as its shim recorded it.
 struct Hold {
     cgroup: Option<Leaf>,
-    /// The init of its namespace: it dies with its shim, unless it is stuck.
-    init: Option<(i32, u64)>,
+    /// The init of its namespace, which dies with its shim unless it is stuck, and the agent: another user's shows no tag.
+    named: Vec<(i32, u64)>,
 }
 
 impl Hold {
     fn of(dir: &Path) -> Self {
         let record = files::read_json::<ShimRecord>(&dir.join(names::SHIM)).ok().flatten();
         let record = record.filter(|r| !r.boot_id.is_empty() && r.boot_id == boot_id());
+        let agent = record.as_ref().and_then(|r| r.agent_pid.zip(r.agent_start));
         let (cgroup, init) = record.map_or((None, None), |r| (r.cgroup, r.init));
         Self {
             cgroup: cgroup.map(Leaf::at),
-            init,
+            named: init.into_iter().chain(agent).collect(),
         }
     }
 
@@ -82,15 +83,15 @@ impl Hold {
         if let Some(leaf) = &self.cgroup {
             let _ = leaf.kill();
         }
-        if let Some((pid, start)) = self.init {
-            let _ = signal(pid, start, Signal::KILL);
+        for (pid, start) in &self.named {
+            let _ = signal(*pid, *start, Signal::KILL);
         }
     }
 
     /// Whether nothing is left in it. What is found in no other way got no SIGTERM and needs no grace.
     fn empty(&self, rest_gone: bool) -> bool {
         let empty = self.cgroup.as_ref().is_none_or(|leaf| leaf.empty().unwrap_or(false))
-            && self.init.is_none_or(|(pid, start)| start_time(pid) != Some(start));
+            && self.named.iter().all(|(pid, start)| start_time(*pid) != Some(*start));
         if !empty && rest_gone {
             self.kill();
         }
@@ -125,5 +126,34 @@ fn absolute(dir: &Path) -> PathBuf {
     match (parent, dir.file_name()) {
         (Some(parent), Some(name)) => parent.join(name),
         _ => dir.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::process::Containment;
+
+    #[tokio::test]
+    async fn an_agent_that_shows_no_tag_is_found_by_its_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut agent = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = agent.id().cast_signed();
+        let record = ShimRecord {
+            pid: 1,
+            pid_start: 1,
+            boot_id: boot_id(),
+            agent_pid: Some(pid),
+            agent_start: start_time(pid),
+            containment: Containment::Tagged,
+            init: None,
+            cgroup: None,
+        };
+        files::write_json(&dir.path().join(names::SHIM), &record).unwrap();
+        let swept = sweep(dir.path()).await;
+        let ended = start_time(pid).is_none();
+        let _ = agent.kill();
+        agent.wait().unwrap();
+        assert!(ended && swept.left == 0, "{swept:?}");
     }
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
+use signalbox::engine::model::RunId;
+use signalbox::shell::process::{Containment, Outcome, RunSpec, Supervisor};
 
 use super::{begun, done, ends, world};
 use crate::world::{World, blocked, end_of};
@@ -339,6 +342,55 @@ fn a_stop_ends_an_agent_on_a_real_disk_without_room() {
     assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
     world.nothing_is_left();
     drop(world);
+    drop(mounted);
+}
+
+/// ★ What an agent prints at its end while the disk is full is in its log before its exit is on record; where that is too much, the
+/// end of it is, behind a notice.
+#[tokio::test]
+async fn the_end_of_a_log_waits_for_room_and_the_exit_record_for_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (run, log, go) = (dir.path().join("runs/7"), dir.path().join("data/7.log"), dir.path().join("go"));
+    // Of all files of the run only the log lies there.
+    let mounted = Small::mount(&dir.path().join("data"));
+    let Some(disk) = &mounted else { return };
+    let wait = format!("echo begun; while ! test -e {}; do sleep 0.02; done", go.display());
+    let spec = RunSpec {
+        run: RunId(7),
+        program: ["sh", "-c", &format!("{wait}; seq 200000; echo the result")]
+            .map(str::to_owned)
+            .into(),
+        cwd: dir.path().to_owned(),
+        env: [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into(),
+        stdin: None,
+        log: log.clone(),
+        log_max_bytes: 64 << 20,
+        deadline_ms: 600_000,
+        grace_ms: 1_000,
+        containment: Containment::Tagged,
+    };
+    let supervisor = Supervisor::new(env!("CARGO_BIN_EXE_signalbox").into(), Containment::Tagged);
+    let alive = supervisor.spawn(&run, &spec).await.expect("spawned");
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    while read() != "begun\n" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    disk.fill();
+    fs::write(&go, "").expect("go");
+    while !supervisor.alone(&alive, &run).await {
+        assert!(!run.join("exit.json").exists(), "the log is not complete");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!read().contains("the result"), "there is no room for it");
+    disk.free();
+    let Outcome::Exited(exit) = supervisor.wait(&alive, &run).await else {
+        panic!("no exit");
+    };
+    assert_eq!((exit.code, exit.log_truncated, exit.log_bytes), (Some(0), true, 6 + 1_288_895 + 11));
+    let text = read();
+    let notice = format!("[signalbox: {} bytes of output were lost here", exit.log_lost);
+    assert!(exit.log_lost > 0 && text.contains(&notice), "{notice}");
+    assert!(text.starts_with("begun\n1\n2\n") && text.ends_with("199999\n200000\nthe result\n"));
     drop(mounted);
 }
 

@@ -1,6 +1,8 @@
 //! Runs whose start, end or withdrawal comes at the worst moment.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -146,6 +148,68 @@ fn a_run_whose_shim_could_not_end_all_of_it_is_not_over() {
     world.start();
     let seen = done(&mut world, &item);
     assert_eq!(ends(&seen)[..2], ["failed", "ok"], "its own exit counts: {}", seen["runs"]);
+    world.nothing_is_left();
+}
+
+/// A service that may not read what is another user's, though it is root; `None`, with the reason told, where that cannot be had.
+fn confined(world: &World) -> Option<PathBuf> {
+    let here = std::process::Command::new("setpriv").arg("--version").output().is_ok();
+    if !here || !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: it takes root and setpriv");
+        return None;
+    }
+    let (path, exe) = (world.path("confined"), env!("CARGO_BIN_EXE_signalbox"));
+    let text = format!("#!/bin/sh\nexec setpriv --bounding-set=-dac_override,-dac_read_search {exe} \"$@\"\n");
+    fs::write(&path, text).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    Some(path)
+}
+
+/// Gives the records of run 1 to a user.
+fn give(world: &World, user: u32) {
+    let dir = world.data().join("runs/1");
+    for entry in fs::read_dir(&dir).expect("a folder") {
+        chown(entry.expect("an entry").path(), Some(user), None).expect("given");
+    }
+    chown(&dir, Some(user), None).expect("given");
+}
+
+/// ★ I2: what may not be read is no evidence of an end: the run stays open, nobody works beside its agent, people are told once
+/// and by `why`. Once it can be read it goes on.
+#[test]
+fn a_run_whose_records_may_not_be_read_is_not_over() {
+    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    let Some(confined) = confined(&world) else { return };
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    world.kill();
+    give(&world, 65_534);
+    world.exe = Some(confined);
+    let notices = "SELECT COUNT(*) FROM notices WHERE key LIKE 'unreadable%'";
+    for _ in 0..2 {
+        world.start();
+        world.until("a look", || {
+            world.log().contains("cannot be found out: it stays open") && world.count(notices) == 1
+        });
+        let said = first(&mut world, &item);
+        assert!(said.contains("what became of run 1 (developer) cannot be found out"), "{said}");
+        assert!(
+            said.contains("runs/1/owner: Permission denied") && said.contains("chown -R 0 "),
+            "{said}"
+        );
+        world.kill();
+    }
+    assert_eq!(world.count("SELECT COUNT(*) FROM runs WHERE state IN ('exited', 'ended')"), 0);
+    let alerts = "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%cannot be found out%'";
+    assert_eq!(world.count(alerts), 1, "told once");
+    give(&world, 0);
+    world.start();
+    world.until("adoption", || world.log().contains(" adopted"));
+    world.until("that it is over", || world.count("SELECT COUNT(*) FROM notices") == 0);
+    world.let_go();
+    done(&mut world, &item);
+    assert_eq!(begun(&world, &item, "developer"), 1, "paid once");
     world.nothing_is_left();
 }
 

@@ -32,7 +32,7 @@ async fn a_stopped_shim_is_made_to_go_on_past_its_deadline() {
     signal(alive.pid, SIGSTOP);
     match watched(&world, &alive, Duration::from_millis(500)).await {
         Outcome::Exited(exit) => assert_eq!(exit.killed, Some(Kill::Deadline)),
-        Outcome::Gone => panic!("it was to end by itself"),
+        Outcome::Gone | Outcome::Barred(_) => panic!("it was to end by itself"),
     }
     assert_eq!(world.tagged(), Vec::<i32>::new());
 }
@@ -52,7 +52,7 @@ async fn a_stopped_shim_is_made_to_go_on_after_an_order() {
     signal(alive.pid, SIGSTOP);
     match watched(&world, &alive, Duration::from_secs(3_600)).await {
         Outcome::Exited(exit) => assert_eq!(exit.killed, Some(Kill::Stop)),
-        Outcome::Gone => panic!("it was to end by itself"),
+        Outcome::Gone | Outcome::Barred(_) => panic!("it was to end by itself"),
     }
     assert_eq!(world.tagged(), Vec::<i32>::new());
 }
