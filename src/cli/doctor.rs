@@ -1,7 +1,7 @@
 //! `signalbox doctor`: compares the rules with the world as it is. Needs no service and writes nothing.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,6 +12,7 @@ use super::{find, out, validate};
 use crate::engine::rules::{Files, Loaded, Severity, load};
 use crate::shell::config::{ReadProblem, read_dir};
 use crate::shell::doctor::{Ask, Base, Finding, Level, examine};
+use crate::shell::folder;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Clone, clap::Args)]
@@ -50,7 +51,7 @@ impl Read {
 /// Reads configuration and rules; where they have errors they come back as findings.
 pub(super) fn read(global: &Global, embedded: &Files) -> Result<Result<Read, Vec<Finding>>, Failure> {
     let config = find::configuration(global)?;
-    let parent = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder::of(&config);
     let dir = parent
         .canonicalize()
         .map_err(|e| Failure::other(format!("{} cannot be used: {e}", parent.display())))?;

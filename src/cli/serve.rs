@@ -14,7 +14,7 @@ use crate::shell::config::read_dir;
 use crate::shell::embedded::embedded;
 use crate::shell::proof::{self, Prover};
 use crate::shell::service::{Service, Settings};
-use crate::shell::{reload, web};
+use crate::shell::{folder, reload, web};
 
 use super::args::{Global, Serve};
 use super::exit::{self, Failure};
@@ -54,7 +54,7 @@ fn refuse(failure: &Failure) -> ExitCode {
 
 /// Loads everything; what is wrong with it is told as `validate` tells it.
 fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
-    let parent = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder::of(config);
     let dir = parent
         .canonicalize()
         .map_err(|e| refuse(&Failure::other(format!("{} cannot be used: {e}", parent.display()))))?;

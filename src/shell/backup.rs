@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::clock;
 use super::store::{OpenError, REPLACED, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
+use super::{clock, folder};
 
 mod old_runs;
 mod sparse;
@@ -113,7 +113,7 @@ pub fn back_up(data: &Path, to: &Path) -> Result<Manifest> {
     fs::create_dir_all(&partial).map_err(failed(&partial))?;
     let made = collect(data, &partial).and_then(|manifest| {
         fs::rename(&partial, to).map_err(failed(to))?;
-        sync(to.parent().unwrap_or(Path::new("/")))?;
+        sync(folder::of(to))?;
         Ok(manifest)
     });
     if made.is_err() {
@@ -276,9 +276,8 @@ fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
     if !found.is_file() || passing(from) {
         return Ok(());
     }
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(failed(parent))?;
-    }
+    let parent = folder::of(to);
+    fs::create_dir_all(parent).map_err(failed(parent))?;
     match sparse::copy(from, to) {
         Ok(()) => {
             sync(to)?;
