@@ -165,6 +165,27 @@ fn a_second_instance_is_kept_out() {
     world.nothing_is_left();
 }
 
+/// What it says about the data directory must be true under it, and agents and tests need folders for temporary files.
+#[test]
+fn under_the_shipped_unit_data_and_temporary_files_can_be_written() {
+    let unit = include_str!("../../docs/systemd/signalbox.service");
+    let values = |key: &str| {
+        let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>()
+    };
+    let writable = values("ReadWritePaths");
+    assert!(["/tmp", "/var/tmp"].iter().all(|dir| writable.contains(dir)), "{writable:?}");
+    assert_eq!((values("ProtectSystem"), values("PrivateTmp")), (vec!["strict"], vec![]));
+    let data = unit.lines().find_map(|line| line.strip_prefix("#   data = \"")?.strip_suffix('"'));
+    let data = Path::new(data.expect("a data directory"));
+    assert!(writable.iter().any(|dir| data.starts_with(dir)), "{}", data.display());
+    assert!(
+        values("WorkingDirectory").iter().all(|dir| data.starts_with(dir)),
+        "{}",
+        data.display()
+    );
+}
+
 #[test]
 fn garbage_in_place_of_the_database_is_left_as_it_is() {
     let world = world();
