@@ -14,6 +14,7 @@ use crate::shell::config::read_dir;
 use crate::shell::embedded::embedded;
 use crate::shell::proof::{self, Prover};
 use crate::shell::service::{Service, Settings};
+use crate::shell::store::in_use;
 use crate::shell::{folder, reload, web};
 
 use super::args::{Global, Serve};
@@ -129,9 +130,7 @@ fn log_to_stderr(json: bool) {
 
 async fn serve(settings: Settings, prover: Option<Prover>, drain: bool) -> Result<(), Failure> {
     let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
-    if let Some(config) = &settings.loaded.config {
-        web::free(config.listen).await.map_err(|e| other(&e))?;
-    }
+    free(&settings).await?;
     let service = Service::open(settings).await.map_err(|e| other(&e))?;
     if let Some(prover) = prover {
         service.prove_reloads(prover);
@@ -139,6 +138,17 @@ async fn serve(settings: Settings, prover: Option<Prover>, drain: bool) -> Resul
     let result = go(&service, drain).await;
     service.store.clone().close().await;
     result
+}
+
+/// Looks whether the address can be had. One that is in use by a service of the same data directory is no other program's: what
+/// is to be done is with that service, not with the address.
+async fn free(settings: &Settings) -> Result<(), Failure> {
+    let Some(config) = &settings.loaded.config else { return Ok(()) };
+    let taken = |e: web::ServeError| match in_use(&settings.dir.join(&config.data)) {
+        Some(held) => Failure::other(held.to_string()),
+        None => Failure::other(e.to_string()),
+    };
+    web::free(config.listen).await.map_err(taken)
 }
 
 /// Listens first: a service that cannot be talked to starts nothing.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, free};
 
 /// What `serve` said when it refused.
 struct Refusal {
@@ -184,6 +184,18 @@ fn under_the_shipped_unit_data_and_temporary_files_can_be_written() {
         "{}",
         data.display()
     );
+}
+
+/// Its address is in use as well: the remedy is with the service that is there, not with the address.
+#[test]
+fn a_second_instance_at_the_same_address_is_told_of_the_first() {
+    let mut world = world();
+    let address = free().to_string();
+    edit(&world, |text| text.replace("127.0.0.1:0", &address));
+    world.start();
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
+    refusal.says(1, &["in use by another signalbox", "process"]);
+    refusal.in_one_sentence();
 }
 
 #[test]

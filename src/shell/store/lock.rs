@@ -45,6 +45,20 @@ impl Lock {
     }
 }
 
+/// Who uses a data directory now; nothing is made or changed there.
+#[must_use]
+pub fn in_use(data: &Path) -> Option<OpenError> {
+    // Where it cannot be read, whoever opens the directory is told why.
+    let file = File::open(data.join(FILE)).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Err((file, Errno::EWOULDBLOCK)) => Some(OpenError::Locked {
+            path: data.to_owned(),
+            pid: read_pid(file),
+        }),
+        _ => None,
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // A stale process id would only mislead; failing to clear it does no harm.
@@ -91,12 +105,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = Lock::take(dir.path()).unwrap();
         let refused = Lock::take(dir.path()).err().unwrap();
+        assert_eq!(in_use(dir.path()).map(|e| e.to_string()), Some(refused.to_string()));
         assert!(
             matches!(refused, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()),
             "{refused}"
         );
         assert!(refused.to_string().contains(&std::process::id().to_string()));
         drop(held);
+        assert!(in_use(dir.path()).is_none() && in_use(&dir.path().join("missing")).is_none());
         Lock::take(dir.path()).unwrap();
     }
 
