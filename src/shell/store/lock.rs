@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -78,8 +78,23 @@ fn read_pid(mut file: File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Refuses a folder in the place of one of the database's files, of which SQLite says no more than that it cannot be opened.
+pub(super) fn files(database: &Path) -> Result<(), OpenError> {
+    let named = |suffix: &str| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let mut all = ["", "-wal", "-shm", "-journal"].into_iter().map(named);
+    all.find(|path| path.is_dir())
+        .map_or(Ok(()), |path| Err(OpenError::Folder { path }))
+}
+
 /// What keeps a file or directory from being used.
 pub(super) fn unusable(path: &Path, e: &std::io::Error) -> OpenError {
+    if e.kind() == ErrorKind::IsADirectory {
+        return OpenError::Folder { path: path.to_owned() };
+    }
     if matches!(
         e.kind(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
