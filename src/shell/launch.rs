@@ -610,12 +610,14 @@ mod tests {
         assert_eq!(LaunchError::Git(git("fatal: bad object")).weather(), None);
         let peer = LaunchError::Refused(format!("the forge refuses the branch: {denied}"));
         assert_eq!(peer.weather(), None, "that is another's");
-        let away = |remote: &str| {
-            LaunchError::Git(GitError::Remote {
-                remote: remote.to_owned(),
-                why: denied.to_owned(),
-            })
-        };
-        assert!(away("/data/forge/1.git").kept_out() && !away("git@git.example:r.git").kept_out());
+        for why in [denied, "error: remote unpack failed: unable to create temporary object directory"] {
+            let away = |remote: &str| {
+                LaunchError::Git(GitError::Remote {
+                    remote: remote.to_owned(),
+                    why: why.to_owned(),
+                })
+            };
+            assert!(away("/data/forge/1.git").kept_out() && !away("git@git.example:r.git").kept_out());
+        }
     }
 }

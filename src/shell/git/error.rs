@@ -158,6 +158,8 @@ pub fn no_leave(words: &str) -> bool {
         "Operation not permitted",
         "Read-only file system",
         "Not a directory",
+        // What the far side of a push says, without the system's words.
+        "unable to create temporary object directory",
     ];
     said.iter().any(|w| words.contains(w))
 }
