@@ -1,7 +1,7 @@
 //! `signalbox doctor`: compares the rules with the world as it is. Needs no service and writes nothing.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,6 +12,7 @@ use super::{find, out, validate};
 use crate::engine::rules::{Files, Loaded, Severity, load};
 use crate::shell::config::{ReadProblem, read_dir};
 use crate::shell::doctor::{Ask, Base, Finding, Level, examine};
+use crate::shell::folder;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Clone, clap::Args)]
@@ -50,7 +51,7 @@ impl Read {
 /// Reads configuration and rules; where they have errors they come back as findings.
 pub(super) fn read(global: &Global, embedded: &Files) -> Result<Result<Read, Vec<Finding>>, Failure> {
     let config = find::configuration(global)?;
-    let parent = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder::of(&config);
     let dir = parent
         .canonicalize()
         .map_err(|e| Failure::other(format!("{} cannot be used: {e}", parent.display())))?;
@@ -166,9 +167,22 @@ fn human(found: &[Finding]) -> String {
     }
     let plural = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let (problems, warnings) = (count(found, Level::Problem), count(found, Level::Warning));
-    let _ = match (problems, warnings) {
-        (0, 0) => writeln!(text, "all is well"),
-        _ => writeln!(text, "{}, {}", plural(problems, "problem"), plural(warnings, "warning")),
+    let not_seen = count(found, Level::Unknown);
+    // What could not be looked at is not well.
+    let _ = match (problems, warnings, not_seen) {
+        (0, 0, 0) => writeln!(text, "all is well"),
+        (0, 0, n) => writeln!(
+            text,
+            "all that could be looked at is well; {} could not be: see `unknown`",
+            plural(n, "thing")
+        ),
+        (_, _, 0) => writeln!(text, "{}, {}", plural(problems, "problem"), plural(warnings, "warning")),
+        (_, _, n) => writeln!(
+            text,
+            "{}, {}, {n} unknown",
+            plural(problems, "problem"),
+            plural(warnings, "warning")
+        ),
     };
     text
 }
@@ -213,6 +227,23 @@ mod tests {
         ] {
             let found: Vec<_> = levels.iter().map(|l| found(*l)).collect();
             assert_eq!(code(&found, strict), expected, "{levels:?} {strict}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_looked_at_is_well() {
+        use Level::{Ok, Problem, Unknown};
+        for (levels, expected) in [
+            (vec![Ok], "all is well"),
+            (
+                vec![Ok, Unknown],
+                "all that could be looked at is well; 1 thing could not be: see `unknown`",
+            ),
+            (vec![Problem, Unknown], "1 problem, 0 warnings, 1 unknown"),
+            (vec![Problem], "1 problem, 0 warnings"),
+        ] {
+            let found: Vec<_> = levels.iter().map(|l| found(*l)).collect();
+            assert_eq!(human(&found).lines().last(), Some(expected), "{levels:?}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::Global;
 use super::exit::Failure;
+use crate::shell::folder;
 
 /// The configuration's file name.
 pub const FILE: &str = "signalbox.toml";
@@ -48,7 +49,7 @@ fn above(from: &Path) -> Option<PathBuf> {
 /// The folder of rules to be checked: the configuration's, where one is found; else the current one.
 #[must_use]
 pub fn rules(global: &Global) -> Option<PathBuf> {
-    configuration(global).ok()?.parent().map(Path::to_owned)
+    Some(folder::of(&configuration(global).ok()?).to_owned())
 }
 
 /// The service's socket: in the data directory that the configuration names.
@@ -82,8 +83,7 @@ fn alone(text: &str) -> toml::Table {
 }
 
 fn in_data(config: &Path, data: &str) -> Result<PathBuf, Failure> {
-    let folder = config.parent().unwrap_or(Path::new(""));
-    let data = std::path::absolute(folder.join(data)).map_err(|e| Failure::other(format!("{data} is no usable path: {e}")))?;
+    let data = std::path::absolute(folder::of(config).join(data)).map_err(|e| Failure::other(format!("{data} is no usable path: {e}")))?;
     Ok(data.join("signalbox.sock"))
 }
 
@@ -126,6 +126,16 @@ mod tests {
             assert_eq!(socket(&config).unwrap(), file);
             std::fs::remove_file(&file).unwrap();
         }
+    }
+
+    /// Tests run in the package's folder.
+    #[test]
+    fn the_folder_of_a_bare_name_is_the_current_one() {
+        let global = Global {
+            config: Some("Cargo.toml".into()),
+            ..Global::default()
+        };
+        assert_eq!(rules(&global), Some(PathBuf::from(".")));
     }
 
     #[test]

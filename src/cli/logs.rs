@@ -25,6 +25,7 @@ pub async fn run(client: &Client, args: &Logs, json: bool) -> Result<(), Failure
     let run = choose(client, args).await?;
     let tail = if args.all { 0 } else { LOOK_BACK };
     let mut piece = read(client, run, args.raw, None, tail).await?;
+    let begun = piece.from;
     let mut held = String::new();
     // What is there already: read to its end before anything is shown, to find the last lines.
     if !args.all {
@@ -33,9 +34,13 @@ pub async fn run(client: &Client, args: &Logs, json: bool) -> Result<(), Failure
             piece = read(client, run, args.raw, Some(piece.next), 0).await?;
         }
         if json {
-            return out::json(&LogView { text: held, ..piece });
+            tell(left_out(run, begun));
+            let from = begun;
+            return out::json(&LogView { text: held, from, ..piece });
         }
-        show(last_lines(&held, LAST), args.raw)?;
+        let last = last_lines(&held, LAST);
+        tell(left_out(run, begun + (held.len() - last.len()) as u64));
+        show(last, args.raw)?;
     }
     // Not among what the run wrote, which may go into a pipe.
     if held.is_empty() && piece.text.is_empty() {
@@ -102,6 +107,23 @@ async fn read(client: &Client, run: i64, raw: bool, offset: Option<u64>, tail: u
         .await
 }
 
+/// Where a person may see it, and not among what the run wrote.
+fn tell(words: Option<String>) {
+    if let Some(words) = words {
+        out::note(&words);
+    }
+}
+
+/// Says that a log has more than what is shown, by so many bytes.
+fn left_out(run: i64, bytes: u64) -> Option<String> {
+    let size = match bytes {
+        0 => return None,
+        1..=0xf_ffff => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{} MiB", bytes >> 20),
+    };
+    Some(format!("the first {size} of the log of run {run} are left out: `--all` shows them"))
+}
+
 fn nothing(run: i64, ended: bool, follow: bool) -> String {
     match (ended, follow) {
         (true, _) => format!("run {run} has ended and wrote nothing; `signalbox why` says how it ended"),
@@ -134,7 +156,19 @@ fn show(text: &str, raw: bool) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::last_lines;
+    use super::{last_lines, left_out};
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        assert_eq!(left_out(7, 0), None);
+        for (bytes, size) in [(1, "1 KiB"), (1 << 20, "1 MiB"), (60 << 20, "60 MiB")] {
+            let told = left_out(7, bytes).unwrap();
+            assert!(
+                told.contains(&format!("first {size} of the log of run 7")) && told.contains("--all"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn the_last_lines_are_whole() {

@@ -1,6 +1,6 @@
 //! `signalbox table` and `signalbox graph`: what a pipeline decides, and how it looks. Need no service and touch nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -11,6 +11,7 @@ use super::{args, find, out};
 use crate::engine::rules::{Files, Ruleset, load, render_human, suggest};
 use crate::engine::{graph, table};
 use crate::shell::config::{ReadProblem, read_dir};
+use crate::shell::folder as within;
 
 /// How a picture is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -65,7 +66,7 @@ pub fn graph(global: &args::Global, args: &Graph, embedded: &Files) -> u8 {
 /// The folder of rules: as named, else where the configuration is, else the current one.
 fn folder(global: &args::Global) -> Result<PathBuf, Failure> {
     match find::configuration(global) {
-        Ok(file) => Ok(file.parent().map(Path::to_owned).unwrap_or_default()),
+        Ok(file) => Ok(within::of(&file).to_owned()),
         Err(failure) if global.config.is_some() => Err(failure),
         // A folder may hold rules without a configuration.
         Err(_) => Ok(global.dir.clone().unwrap_or_else(|| ".".into())),

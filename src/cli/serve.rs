@@ -14,8 +14,8 @@ use crate::shell::config::read_dir;
 use crate::shell::embedded::embedded;
 use crate::shell::proof::{self, Prover};
 use crate::shell::service::{Service, Settings, StartError};
-use crate::shell::store::{OpenError, told};
-use crate::shell::{older, reload, web};
+use crate::shell::store::{OpenError, in_use, told};
+use crate::shell::{folder, older, reload, web};
 
 use super::args::{Global, Serve};
 use super::exit::{self, Failure};
@@ -55,7 +55,7 @@ fn refuse(failure: &Failure) -> ExitCode {
 
 /// Loads everything; what is wrong with it is told as `validate` tells it.
 fn settings(config: &Path, args: &Serve) -> Result<Settings, ExitCode> {
-    let parent = config.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder::of(config);
     let dir = parent
         .canonicalize()
         .map_err(|e| refuse(&Failure::other(format!("{} cannot be used: {e}", parent.display()))))?;
@@ -129,12 +129,9 @@ fn log_to_stderr(json: bool) {
 }
 
 async fn serve(settings: Settings, prover: Option<Prover>, drain: bool) -> Result<(), Failure> {
-    let other = |e: &dyn std::fmt::Display| Failure::other(e.to_string());
-    let mut data = settings.dir.clone();
-    if let Some(config) = &settings.loaded.config {
-        web::free(config.listen).await.map_err(|e| other(&e))?;
-        data.push(&config.data);
-    }
+    free(&settings).await?;
+    let config = settings.loaded.config.as_ref();
+    let data = config.map_or_else(|| settings.dir.clone(), |config| settings.dir.join(&config.data));
     let service = Service::open(settings).await.map_err(|e| unopened(&e, &data))?;
     if let Some(prover) = prover {
         service.prove_reloads(prover);
@@ -158,6 +155,17 @@ fn unopened(error: &StartError, data: &Path) -> Failure {
             told(&runs)
         )),
     }
+}
+
+/// Looks whether the address can be had. One that is in use by a service of the same data directory is no other program's: what
+/// is to be done is with that service, not with the address.
+async fn free(settings: &Settings) -> Result<(), Failure> {
+    let Some(config) = &settings.loaded.config else { return Ok(()) };
+    let taken = |e: web::ServeError| match in_use(&settings.dir.join(&config.data)) {
+        Some(held) => Failure::other(held.to_string()),
+        None => Failure::other(e.to_string()),
+    };
+    web::free(config.listen).await.map_err(taken)
 }
 
 /// Listens first: a service that cannot be talked to starts nothing.

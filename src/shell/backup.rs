@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::clock;
 use super::store::{OpenError, REPLACED, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
+use super::{clock, folder};
 
 mod old_runs;
 mod sparse;
@@ -58,6 +58,16 @@ pub enum BackupError {
     File {
         /// Which.
         path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file cannot be copied.
+    #[error("{} cannot be copied to {}: {why}", from.display(), to.display())]
+    Copy {
+        /// Which.
+        from: PathBuf,
+        /// Where to.
+        to: PathBuf,
         /// What is wrong.
         why: String,
     },
@@ -113,7 +123,7 @@ pub fn back_up(data: &Path, to: &Path) -> Result<Manifest> {
     fs::create_dir_all(&partial).map_err(failed(&partial))?;
     let made = collect(data, &partial).and_then(|manifest| {
         fs::rename(&partial, to).map_err(failed(to))?;
-        sync(to.parent().unwrap_or(Path::new("/")))?;
+        sync(folder::of(to))?;
         Ok(manifest)
     });
     if made.is_err() {
@@ -276,9 +286,8 @@ fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
     if !found.is_file() || passing(from) {
         return Ok(());
     }
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(failed(parent))?;
-    }
+    let parent = folder::of(to);
+    fs::create_dir_all(parent).map_err(failed(parent))?;
     match sparse::copy(from, to) {
         Ok(()) => {
             sync(to)?;
@@ -286,7 +295,12 @@ fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
         }
         // It was renamed or put into a pack meanwhile; what it held is copied from there.
         Err(e) if e.kind() == ErrorKind::NotFound && !from.exists() => Ok(()),
-        Err(e) => Err(failed(from)(e)),
+        // Either side may be at fault, and the words alone do not tell which.
+        Err(e) => Err(BackupError::Copy {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            why: e.to_string(),
+        }),
     }
 }
 
@@ -340,5 +354,32 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {
     |e| BackupError::File {
         path: path.to_owned(),
         why: e.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_copied_is_told_with_where_it_was_to_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "x").unwrap();
+        fs::create_dir(&to).unwrap();
+        let told = copy(&from, &to, &mut Tally::default()).unwrap_err().to_string();
+        let both = format!("{} cannot be copied to {}: ", from.display(), to.display());
+        assert!(told.starts_with(&both), "{told}");
+    }
+
+    #[test]
+    fn without_a_database_there_is_nothing_to_copy_and_nobody_is_sent_to_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, to) = (dir.path().join("data"), dir.path().join("to"));
+        fs::create_dir(&data).unwrap();
+        let told = back_up(&data, &to).unwrap_err().to_string();
+        assert!(told.contains("there is no database") && !told.contains("right to write"), "{told}");
+        let left = fs::read_dir(dir.path()).unwrap().flatten().map(|e| e.file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["data"]);
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::model::{Issue, JobKind, Kill, Millis, RunEnd, Task};
 use crate::engine::render::{self, Expect, PromptWords};
 use crate::engine::rules::{GateKind, Input, Ruleset};
 use crate::shell::forge::{ForgeError, HubError};
-use crate::shell::git::{Expected, GitError, Push, passes};
+use crate::shell::git::{Expected, GitError, Push, keeps_out, no_leave, passes};
 use crate::shell::process::{Alive, Evidence, Outcome, RunSpec, SpawnError, environment};
 use crate::shell::refused::{self, Peer};
 use crate::shell::service::{Project, Service};
@@ -57,6 +57,9 @@ pub enum LaunchError {
         /// Its last commit that is known.
         sha: String,
     },
+    /// The run's folder or its shim.
+    #[error(transparent)]
+    Spawn(SpawnError),
     /// Its number was another run's: the next try has a number of its own.
     #[error("{0}")]
     Taken(String),
@@ -68,6 +71,9 @@ pub enum LaunchError {
     Withdrawn(Kill),
 }
 
+/// What is to be done where a folder of the service's own keeps it out.
+const OURS: &str = "this belongs to the service, and its user must be able to write there: mend its rights, a mount that is read-only, or \
+                    what lies there in the place of a folder; it goes on by itself then";
 /// Why mending a prompt and trying again may not be enough.
 const PINNED: &str = "a task keeps the rules that it began with: what is mended reaches it by a reload under `in_flight = \"follow\"`, then \
                       retry; or stop it and start it anew";
@@ -88,8 +94,20 @@ impl LaunchError {
             Self::BranchGone { .. } => Some(None),
             Self::Taken(_) => Some(Some(Millis(0))),
             Self::Store(_) | Self::Withdrawn(_) => None,
+            other if other.kept_out() => Some(None),
             // Ours, whoever met it first: the file system, git, or the shim. It passes.
             other => passes(&other.to_string()).then_some(None),
+        }
+    }
+
+    /// Whether a folder of the service's own cannot be written by its user: for a person to mend, and no fault of the task.
+    fn kept_out(&self) -> bool {
+        match self {
+            Self::File { error, .. } => keeps_out(error),
+            Self::Git(error) | Self::Forge(HubError::Forge(ForgeError::Git(error))) => error.kept_out(),
+            Self::Spawn(SpawnError::Prepare { source, .. }) => keeps_out(source),
+            Self::Spawn(SpawnError::Died { detail, .. }) => no_leave(detail),
+            _ => false,
         }
     }
 
@@ -163,7 +181,7 @@ async fn launch(service: &Arc<Service>, run: &RunRow) -> Result<Alive, LaunchErr
 fn spawning(error: SpawnError) -> LaunchError {
     match error {
         SpawnError::Taken { .. } => LaunchError::Taken(error.to_string()),
-        other => LaunchError::Refused(other.to_string()),
+        other => LaunchError::Spawn(other),
     }
 }
 
@@ -485,6 +503,9 @@ async fn put_back(service: &Arc<Service>, run: &RunRow, error: &LaunchError, aft
         why.extend(remedy.map(|remedy| format!("; {remedy}")));
         refused::tell(service, run, peer, &why).await;
     }
+    if error.kept_out() {
+        why = format!("{why}; {OURS}");
+    }
     let detail = format!("{NOT_LAUNCHED}{why}");
     tracing::warn!(run = %run.id, slot = %run.slot, "put back into the queue: {detail}");
     match error {
@@ -547,5 +568,57 @@ mod tests {
             Some(None),
             "a full disk is no attempt either"
         );
+    }
+
+    /// What keeps the service out of its own folders passes when somebody mends it, whoever meets it; what a peer says of its
+    /// own does not.
+    #[test]
+    fn rights_that_are_wrong_in_a_folder_of_our_own_are_no_attempt() {
+        use nix::errno::Errno;
+        let io = |errno: Errno| std::io::Error::from(errno);
+        let file = |errno| LaunchError::File {
+            path: "runs/14/home".into(),
+            error: io(errno),
+        };
+        for errno in [Errno::EACCES, Errno::EPERM, Errno::EROFS, Errno::ENOTDIR] {
+            assert_eq!(file(errno).weather(), Some(None), "{errno}");
+        }
+        assert_eq!(file(Errno::ENAMETOOLONG).weather(), None);
+        let denied = "error: unable to create temporary file: Permission denied";
+        let git = |stderr: &str| GitError::Failed {
+            command: "commit-tree".to_owned(),
+            code: 128,
+            stderr: stderr.to_owned(),
+        };
+        let checkout = GitError::io("cannot set up the checkout c/1")(io(Errno::EROFS));
+        let prepare = SpawnError::Prepare {
+            dir: "runs/14".into(),
+            source: io(Errno::EACCES),
+        };
+        let died = SpawnError::Died {
+            dir: "runs/14".into(),
+            detail: "cannot write shim.json: Read-only file system (os error 30)".to_owned(),
+        };
+        for ours in [
+            LaunchError::Git(git(denied)),
+            LaunchError::Forge(HubError::Forge(git(denied).into())),
+            LaunchError::Git(checkout),
+            spawning(prepare),
+            spawning(died),
+        ] {
+            assert_eq!((ours.weather(), ours.kept_out()), (Some(None), true), "{ours}");
+        }
+        assert_eq!(LaunchError::Git(git("fatal: bad object")).weather(), None);
+        let peer = LaunchError::Refused(format!("the forge refuses the branch: {denied}"));
+        assert_eq!(peer.weather(), None, "that is another's");
+        for why in [denied, "error: remote unpack failed: unable to create temporary object directory"] {
+            let away = |remote: &str| {
+                LaunchError::Git(GitError::Remote {
+                    remote: remote.to_owned(),
+                    why: why.to_owned(),
+                })
+            };
+            assert!(away("/data/forge/1.git").kept_out() && !away("git@git.example:r.git").kept_out());
+        }
     }
 }

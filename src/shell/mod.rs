@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod door;
 pub mod embedded;
 mod first_start;
+pub mod folder;
 pub mod forge;
 pub mod front_matter;
 mod gather;

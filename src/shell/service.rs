@@ -453,7 +453,7 @@ impl Service {
         if draining > 0 {
             return Some(Held {
                 code: Code::Draining,
-                text: "the service is ending and waits for the runs under way: nothing new is launched before it is started again"
+                text: "the service is ending and waits for the runs under way: nothing new is launched before somebody, or whatever keeps it running, has started it again"
                     .to_owned(),
                 since: Millis(draining),
                 passes: true,

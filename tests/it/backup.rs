@@ -47,6 +47,24 @@ fn backed_up_with(set: &str) -> (World, String, String) {
     (world, item, folder)
 }
 
+/// A bare name lies in the current folder, whose path as a parent is empty.
+#[test]
+fn a_copy_may_be_named_by_its_name_alone() {
+    let (mut world, _, _) = backed_up();
+    world.let_go();
+    world.stop();
+    let here = world.path("here");
+    fs::create_dir(&here).expect("a folder");
+    for args in [["backup", "bk1"], ["restore", "bk1"]] {
+        let mut command = world.command(&args);
+        let out = command.current_dir(&here).args((args[0] == "restore").then_some("--replace"));
+        let out = out.output().expect("it runs");
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    let there: Vec<_> = fs::read_dir(&here).expect("here").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(there, ["bk1"]);
+}
+
 /// Ends everything, as the loss of a machine does.
 fn lose(world: &mut World) {
     world.kill();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, free};
 
 /// What `serve` said when it refused.
 struct Refusal {
@@ -163,6 +163,39 @@ fn a_second_instance_is_kept_out() {
     let item = world.new_task("The first one goes on");
     world.wait_for(&item, "development", |seen| seen["task"]["stage"] == "development");
     world.nothing_is_left();
+}
+
+/// What it says about the data directory must be true under it, and agents and tests need folders for temporary files.
+#[test]
+fn under_the_shipped_unit_data_and_temporary_files_can_be_written() {
+    let unit = include_str!("../../docs/systemd/signalbox.service");
+    let values = |key: &str| {
+        let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>()
+    };
+    let writable = values("ReadWritePaths");
+    assert!(["/tmp", "/var/tmp"].iter().all(|dir| writable.contains(dir)), "{writable:?}");
+    assert_eq!((values("ProtectSystem"), values("PrivateTmp")), (vec!["strict"], vec![]));
+    let data = unit.lines().find_map(|line| line.strip_prefix("#   data = \"")?.strip_suffix('"'));
+    let data = Path::new(data.expect("a data directory"));
+    assert!(writable.iter().any(|dir| data.starts_with(dir)), "{}", data.display());
+    assert!(
+        values("WorkingDirectory").iter().all(|dir| data.starts_with(dir)),
+        "{}",
+        data.display()
+    );
+}
+
+/// Its address is in use as well: the remedy is with the service that is there, not with the address.
+#[test]
+fn a_second_instance_at_the_same_address_is_told_of_the_first() {
+    let mut world = world();
+    let address = free().to_string();
+    edit(&world, |text| text.replace("127.0.0.1:0", &address));
+    world.start();
+    let refusal = refused(world.command(&["serve", "--no-proof"]));
+    refusal.says(1, &["in use by another signalbox", "process"]);
+    refusal.in_one_sentence();
 }
 
 #[test]

@@ -192,6 +192,12 @@ fn the_command_line_refuses_what_is_no_money_and_another_tasks_run() {
     said(&world, &["logs", &item, "--run", "1"]);
     world.let_go();
     let seen = world.wait_blocker(&item, "APPROVAL_WAIT");
+    let piece = world.get("/api/runs/1/log?tail=3");
+    let number = |name: &str| piece[name].as_u64().expect("a number");
+    assert!(
+        number("from") > 0 && number("next") == number("from") + 3,
+        "where the end of a log begins: {piece}"
+    );
     let runs = seen["runs"].as_array().expect("runs");
     let silent = runs.iter().find(|run| run["slot"] == "local_tests").expect("a gate's run")["id"].to_string();
     let out = say(&world, &["logs", "--run", &silent]);

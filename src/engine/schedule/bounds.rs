@@ -39,10 +39,20 @@ pub(super) fn blockers(
 
 /// Nothing is launched at all.
 pub(super) fn held(held: &Held) -> Blocker {
-    let who = if held.passes { Who::Itself } else { Who::Operator };
-    let clear = (!held.passes).then(|| "signalbox restore FOLDER --replace    # when the service has ended".to_owned());
+    let (who, clear) = match (held.code, held.passes) {
+        // The service ends by itself; what waits goes on when it was started again.
+        (Code::Draining, _) => (
+            Who::Operator,
+            Some("signalbox serve    # when the service has ended; or whatever keeps it running does"),
+        ),
+        (_, true) => (Who::Itself, None),
+        (_, false) => (
+            Who::Operator,
+            Some("signalbox restore FOLDER --replace    # when the service has ended"),
+        ),
+    };
     Blocker {
-        clear,
+        clear: clear.map(str::to_owned),
         ..blocker(held.code, held.text.clone(), held.since, who)
     }
 }

@@ -121,7 +121,7 @@ pub(super) async fn commands(ask: Ask<'_>, config: &Config, project: &Name, rule
         }
     }
     let asker = match rules.preflight {
-        Some(check) => Some(Asker::new(config, check).await),
+        Some(check) => Some(Asker::new(config, check, &ask.dir.join(&config.data)).await),
         None => None,
     };
     for (command, env, agents) in programs {
@@ -173,11 +173,11 @@ struct Asker {
 }
 
 impl Asker {
-    async fn new(config: &Config, check: Preflight) -> Result<Self, String> {
+    async fn new(config: &Config, check: Preflight, data: &Path) -> Result<Self, String> {
         let exe = std::env::current_exe().map_err(|e| format!("the program's own file is unknown: {e}"))?;
         Ok(Self {
             supervisor: Supervisor::probed(exe, config.containment).await,
-            home: tempfile::tempdir().map_err(|e| format!("no folder can be made for it: {e}"))?,
+            home: scratch(data)?,
             limit: Duration::from_millis(check.timeout.0.unsigned_abs()),
         })
     }
@@ -188,6 +188,22 @@ impl Asker {
         let never = CancellationToken::new();
         self.supervisor.preflight(program, &env, home, self.limit, &never).await
     }
+}
+
+/// A folder that goes again with the question: in the data directory, as the service has it, where that is there and can be
+/// written; else among the machine's temporary files, which may be read-only.
+fn scratch(data: &Path) -> Result<tempfile::TempDir, String> {
+    let ours = tempfile::Builder::new().prefix(".doctor-").tempdir_in(data);
+    ours.or_else(|ours| {
+        let why = |other| {
+            format!(
+                "no folder can be made for it, neither in the data directory {} ({ours}) nor for temporary files ({other}): let the user \
+                 that asks write to one of them",
+                data.display()
+            )
+        };
+        tempfile::tempdir().map_err(why)
+    })
 }
 
 /// Whether a program can be executed here: `./…` from the directory of the rules, as the service
@@ -244,6 +260,17 @@ mod tests {
         assert_eq!(level(LITTLE, Some(FEW - 1)).0, Level::Warning);
         assert_eq!(level(LITTLE - 1, Some(FEW)).0, Level::Warning);
         assert_eq!(level(LITTLE, Some(FEW)), (Level::Ok, "1024 MiB are free for /data".to_owned()));
+    }
+
+    #[test]
+    fn what_is_made_to_ask_a_program_lies_in_the_data_directory_where_there_is_one() {
+        let data = tempfile::tempdir().unwrap();
+        let made = scratch(data.path()).unwrap();
+        assert_eq!(made.path().parent(), Some(data.path()));
+        drop(made);
+        assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+        let missing = data.path().join("data");
+        assert!(scratch(&missing).unwrap().path().is_dir() && !missing.exists());
     }
 
     #[test]

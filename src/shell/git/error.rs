@@ -125,6 +125,43 @@ impl GitError {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
+
+    /// Whether a folder of the service's own keeps its user from writing there. Nothing was done then, and nothing is wrong
+    /// with the task: it passes once somebody has mended that.
+    #[must_use]
+    pub fn kept_out(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => keeps_out(source),
+            Self::Failed { stderr, .. } => no_leave(stderr),
+            // Where the far side is a path it is a repository of the service's own.
+            Self::Remote { remote, why } => remote.starts_with('/') && no_leave(why),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a folder or file may not be written, or lies where a folder ought to: its rights, a mount that is read-only.
+#[must_use]
+pub fn keeps_out(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory
+    )
+}
+
+/// The same in the words of git, or of another program.
+#[must_use]
+pub fn no_leave(words: &str) -> bool {
+    let said = [
+        "Permission denied",
+        "insufficient permission",
+        "Operation not permitted",
+        "Read-only file system",
+        "Not a directory",
+        // What the far side of a push says, without the system's words.
+        "unable to create temporary object directory",
+    ];
+    said.iter().any(|w| words.contains(w))
 }
 
 /// Whether the words of the system, or of git, say that no room is left on a disk.

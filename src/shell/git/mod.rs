@@ -34,7 +34,7 @@ mod tests;
 pub use bare::Bare;
 pub use collect::{Collected, Work};
 pub use command::{Git, NEEDED};
-pub use error::{GitError, passes};
+pub use error::{GitError, keeps_out, no_leave, passes};
 pub use names::{Identity, TaskBranch, branch_name, object_id};
 pub use push::{Deleted, Expected, Push};
 pub use remote::{Auth, Remote};

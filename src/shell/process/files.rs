@@ -9,6 +9,8 @@ use nix::fcntl::OFlag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::shell::folder;
+
 /// Writes `value` as JSON so that a reader, even after a power loss, sees the old file or the
 /// new one: temporary file, fsync, rename, fsync of the directory. Mode 0600.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
@@ -136,10 +138,7 @@ fn temp_name(path: &Path) -> std::path::PathBuf {
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
+    File::open(folder::of(path))?.sync_all()
 }
 
 #[cfg(test)]

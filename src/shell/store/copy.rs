@@ -1,11 +1,12 @@
 //! The database as a whole: copied while it is in use, and looked at before it is put in place.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::Lock;
+use super::lock::{Lock, files};
 use super::open::{FILE, ours, refused};
 use super::{OpenError, beside, migrations};
 use crate::engine::model::RunId;
@@ -76,6 +77,10 @@ pub fn keep_out(data: &Path) -> Result<KeptOut, OpenError> {
 }
 
 fn reading(path: &Path) -> Result<Connection, OpenError> {
+    files(path)?;
+    if path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
     let refuse = |e: rusqlite::Error| refused(path, &e);
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(refuse)?;
     conn.busy_timeout(std::time::Duration::from_secs(5)).map_err(refuse)?;

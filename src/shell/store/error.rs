@@ -128,6 +128,18 @@ pub enum OpenError {
         /// The system's words.
         why: String,
     },
+    /// There is no database.
+    #[error("there is no database {} yet: no service has run with this data directory; is `data` of signalbox.toml the one that is meant?", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A folder lies where a file of the database is or will be.
+    #[error("{} is a folder, where signalbox keeps a file: move it away, and what was there before back in its place", path.display())]
+    Folder {
+        /// What could not be used.
+        path: PathBuf,
+    },
     /// No space is left.
     #[error("no space is left for the database in {} ({why}): free some and start again", path.display())]
     DiskFull {

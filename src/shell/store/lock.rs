@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -45,6 +45,20 @@ impl Lock {
     }
 }
 
+/// Who uses a data directory now; nothing is made or changed there.
+#[must_use]
+pub fn in_use(data: &Path) -> Option<OpenError> {
+    // Where it cannot be read, whoever opens the directory is told why.
+    let file = File::open(data.join(FILE)).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Err((file, Errno::EWOULDBLOCK)) => Some(OpenError::Locked {
+            path: data.to_owned(),
+            pid: read_pid(file),
+        }),
+        _ => None,
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // A stale process id would only mislead; failing to clear it does no harm.
@@ -64,8 +78,23 @@ fn read_pid(mut file: File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Refuses a folder in the place of one of the database's files, of which SQLite says no more than that it cannot be opened.
+pub(super) fn files(database: &Path) -> Result<(), OpenError> {
+    let named = |suffix: &str| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let mut all = ["", "-wal", "-shm", "-journal"].into_iter().map(named);
+    all.find(|path| path.is_dir())
+        .map_or(Ok(()), |path| Err(OpenError::Folder { path }))
+}
+
 /// What keeps a file or directory from being used.
 pub(super) fn unusable(path: &Path, e: &std::io::Error) -> OpenError {
+    if e.kind() == ErrorKind::IsADirectory {
+        return OpenError::Folder { path: path.to_owned() };
+    }
     if matches!(
         e.kind(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
@@ -91,12 +120,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = Lock::take(dir.path()).unwrap();
         let refused = Lock::take(dir.path()).err().unwrap();
+        assert_eq!(in_use(dir.path()).map(|e| e.to_string()), Some(refused.to_string()));
         assert!(
             matches!(refused, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()),
             "{refused}"
         );
         assert!(refused.to_string().contains(&std::process::id().to_string()));
         drop(held);
+        assert!(in_use(dir.path()).is_none() && in_use(&dir.path().join("missing")).is_none());
         Lock::take(dir.path()).unwrap();
     }
 

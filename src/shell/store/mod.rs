@@ -73,6 +73,7 @@ pub use effect::{Class, Effect, Lane, OutboxRow};
 pub use error::{OpenError, StoreError};
 pub use forge::{ChangeRow, ChangeState, NewChange, NewReview, NewStatus, ReviewRow, SeenChange, StatusRow};
 pub use freezes::{FreezeRow, Note};
+pub use lock::in_use;
 pub use notices::NoticeRow;
 pub use outbox::GivenUp;
 pub use projection::Taken;

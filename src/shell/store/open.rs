@@ -9,7 +9,7 @@ use nix::sys::statfs;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::lock::{Lock, unusable};
+use super::lock::{Lock, files, unusable};
 use super::place::Place;
 use super::witness::Witness;
 use super::{OpenError, beside, check, migrations};
@@ -50,6 +50,7 @@ pub(super) fn open(data: &Path, readers: usize, at_work: beside::Asked<'_>) -> R
     fs::create_dir_all(data).map_err(|e| unusable(data, &e))?;
     local(data)?;
     let lock = Lock::take(data)?;
+    files(&path)?;
     let fresh = sniff(&path)?;
     if fresh || fs::metadata(&path).is_ok_and(|found| found.len() == 0) {
         beside::orphaned(data, &path)?;

@@ -723,6 +723,9 @@ shapes! {
     struct LogView {
         /// The text, with control characters defused unless it was asked for raw.
         text: String,
+        /// At which byte of the log the text begins.
+        #[serde(default)]
+        from: u64,
         /// Where to read on.
         next: u64,
         /// Whether the run has ended: nothing more will come once a piece is empty.

@@ -77,6 +77,7 @@ pub(super) async fn log(State(web): State<Web>, Path(id): Path<i64>, Query(query
     };
     Ok(Json(LogView {
         text,
+        from: offset,
         next: next - (bytes.len() - kept) as u64,
         ended,
     }))

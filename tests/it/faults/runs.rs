@@ -64,6 +64,42 @@ fn a_stop_is_carried_out_though_the_start_could_not_be_recorded() {
     world.nothing_is_left();
 }
 
+/// A folder of the service's own that keeps it out costs no attempt: the launch waits, says where and what is to be done, and
+/// goes on by itself. Rights say nothing to root; a file in the folder's place says it to everybody.
+#[test]
+fn a_folder_that_keeps_the_service_out_is_waited_for() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "");
+    world.start();
+    let runs = world.data().join("runs");
+    match fs::remove_dir(&runs) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => fs::write(&runs, "").expect("a file"),
+    }
+    let item = world.new_task("Add a greeting");
+    let path = runs.display().to_string();
+    let says = |text: &str| {
+        ["could not be launched yet", &path, "mend its rights"]
+            .iter()
+            .all(|part| text.contains(part))
+    };
+    let told = || {
+        let why = world.ask(&format!("/api/tasks/{item}/why")).body;
+        let blockers = why["blockers"].as_array().cloned().unwrap_or_default();
+        blockers.iter().any(|b| says(b["text"].as_str().unwrap_or_default()))
+    };
+    for times in [1, 2] {
+        world.until("a launch that was put back", || {
+            world.count("SELECT COUNT(*) FROM runs WHERE state = 'ended' AND started_at IS NULL") >= times
+        });
+        world.until("the reason, the place and the remedy", told);
+    }
+    fs::remove_file(&runs).expect("the file");
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    assert_eq!(begun(&world, &item, "developer"), 1, "{}", world.tail());
+    let jobs = "SELECT COUNT(*) FROM jobs WHERE attempts > 1";
+    assert_eq!(world.count(jobs), 0, "nothing was used up");
+}
+
 /// ★ I2, I6: while something of a run cannot be ended the run is not over: nothing else begins in its checkout, a stop is
 /// not done, people are told once and by `why`. When it is gone all goes on.
 #[test]

@@ -203,3 +203,16 @@ fn nothing_is_launched_on_a_database_that_nobody_has_read_whole() {
     let found = house.verdicts().remove(0).1.remove(0);
     assert!(found.who == Who::Operator && found.clear.is_some_and(|c| c.contains("restore")));
 }
+
+#[test]
+fn what_waits_for_a_service_that_drains_does_not_go_on_by_itself() {
+    let mut house = House::new().task(1, "analyst", true);
+    house.bounds.held = Some(Held {
+        code: Code::Draining,
+        text: "the service is ending".to_owned(),
+        since: T0,
+        passes: true,
+    });
+    let found = house.verdicts().remove(0).1.remove(0);
+    assert!(found.who == Who::Operator && found.clear.is_some_and(|c| c.contains("signalbox serve")));
+}

@@ -49,6 +49,19 @@ async fn opening_twice_in_sequence_keeps_everything() {
     assert!(!wal.exists(), "closing moves the log into the database");
 }
 
+/// The remedy is not a right to write.
+#[test]
+fn a_folder_in_the_place_of_a_file_is_said_to_be_one() {
+    for name in ["signalbox.db", "signalbox.db-wal", "signalbox.db-shm", "signalbox.lock"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fs::create_dir(&path).unwrap();
+        let refused = refusal(dir.path());
+        assert!(matches!(&refused, OpenError::Folder { path: found } if *found == path), "{refused}");
+        assert!(path.is_dir(), "it is left where it is");
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -138,8 +151,8 @@ async fn a_damaged_database_is_refused_and_kept() {
 #[test]
 fn a_refused_first_start_leaves_no_database() {
     let dir = tempfile::tempdir().unwrap();
-    // A directory in the place of the log: the database cannot be set up.
-    fs::create_dir(dir.path().join("signalbox.db-wal")).unwrap();
+    // The log cannot be made where this leads: the database cannot be set up.
+    std::os::unix::fs::symlink(dir.path().join("missing/log"), dir.path().join("signalbox.db-wal")).unwrap();
     let refused = refusal(dir.path());
     assert!(
         matches!(refused, OpenError::Directory { .. } | OpenError::Unsupported { .. }),
