@@ -159,7 +159,7 @@ impl Breaker {
             RunEnd::Transient { detail, .. } | RunEnd::Limited { detail, .. } => {
                 limits.and_then(|limits| self.failed(command, detail, run, limits, now))
             }
-            RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::Permanent { .. } => {
+            RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::Ignored { .. } | RunEnd::Permanent { .. } => {
                 // It says nothing about the weather, so it neither opens nor closes.
                 self.streak = if limits.is_some() { 0 } else { self.streak };
                 None

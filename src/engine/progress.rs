@@ -92,7 +92,12 @@ fn says_something(end: &RunEnd) -> bool {
 fn fails(end: &RunEnd) -> bool {
     matches!(
         end,
-        RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::OutOfScope { .. } | RunEnd::Permanent { .. } | RunEnd::Killed(Kill::Deadline)
+        RunEnd::NoOutput
+            | RunEnd::Denied { .. }
+            | RunEnd::Ignored { .. }
+            | RunEnd::OutOfScope { .. }
+            | RunEnd::Permanent { .. }
+            | RunEnd::Killed(Kill::Deadline)
     )
 }
 

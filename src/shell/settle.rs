@@ -12,7 +12,7 @@ use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
 use crate::shell::mask::Mask;
 use crate::shell::process::report::{self, Report};
-use crate::shell::process::{Exit, Outcome, TAIL, classify, files, judged, tail};
+use crate::shell::process::{Exit, Outcome, TAIL, classify, files, judged, limited_at_last, tail};
 use crate::shell::service::{Project, Service};
 use crate::shell::store::{OutboxRow, RunRow, RunState, StoreError};
 use crate::shell::{clock, crash, left, secret, unsettled};
@@ -91,6 +91,10 @@ fn scrubbed(end: RunEnd) -> RunEnd {
     match end {
         RunEnd::Exited { code, tail } => RunEnd::Exited { code, tail: clean(tail) },
         RunEnd::Denied { tools } => RunEnd::Denied { tools: clean(tools) },
+        RunEnd::Ignored { files, refused } => RunEnd::Ignored {
+            files: clean(files),
+            refused: refused.map(clean),
+        },
         RunEnd::OutOfScope { paths } => RunEnd::OutOfScope {
             paths: paths.into_iter().map(clean).collect(),
         },
@@ -251,9 +255,8 @@ impl Settling<'_> {
         let mut report = report(self.run, end, told.usage);
         if report.end == RunEnd::Ok {
             self.accept(&mut report).await?;
-            if let (RunEnd::NoOutput, Some(tools)) = (&report.end, told.notes.refused()) {
-                report.end = RunEnd::Denied { tools };
-            }
+            let limited = limited_at_last(exit, &shown, text.as_deref(), &told, output);
+            report.end = explained(report.end, limited, told.notes.refused());
         } else {
             self.keep().await;
         }
@@ -296,7 +299,7 @@ impl Settling<'_> {
         let folder = self.project.folder(self.rules, self.task);
         let scope = Scope::of(self.rules, self.run, &folder);
         let who = self.project.agent_identity(&self.run.slot);
-        let collected = self.collect(&start, &scope, &who).await?;
+        let collected = self.collect(&start, &folder, &scope, &who).await?;
         let (head, wrote) = match collected {
             Collected::Accepted { head, wrote } => (head, wrote),
             Collected::OutOfScope { paths } => {
@@ -313,7 +316,8 @@ impl Settling<'_> {
             }
         };
         if wrote.is_empty() {
-            report.end = RunEnd::NoOutput;
+            let passed_over = self.passed_over(&start, &folder, &scope, &who).await?;
+            report.end = passed_over.map_or(RunEnd::NoOutput, |files| RunEnd::Ignored { files, refused: None });
             return Ok(());
         }
         match self.publish(&start, &head, &folder, &who).await? {
@@ -339,21 +343,39 @@ impl Settling<'_> {
         Ok((!wrote_code).then(|| format!("the branch moved to {now} with other code while the run was at work")))
     }
 
-    async fn collect(&self, start: &str, scope: &Scope, who: &Identity) -> Result<Collected, LaunchError> {
-        let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
-        let scratch = self.scratch()?;
-        let message = format!("{}: {} ({})", self.task.item, self.run.stage, self.run.slot);
+    async fn collect(&self, start: &str, folder: &str, scope: &Scope, who: &Identity) -> Result<Collected, LaunchError> {
+        let (scratch, message) = (
+            self.scratch()?,
+            format!("{}: {} ({})", self.task.item, self.run.stage, self.run.slot),
+        );
+        let (checkout, allow) = (self.checkout(), |path: &str| scope.allows(path));
+        let work = self.work(&checkout, start, folder, &scratch, &message, who);
+        Ok(self.project.vault.collect(work, &allow).await?)
+    }
+
+    /// What lies ignored in the checkout of a run that has nothing to show.
+    async fn passed_over(&self, start: &str, folder: &str, scope: &Scope, who: &Identity) -> Result<Option<String>, LaunchError> {
+        let (checkout, scratch) = (self.checkout(), self.scratch()?);
         let allow = |path: &str| scope.allows(path);
-        let work = Work {
-            dir: &checkout,
+        let work = self.work(&checkout, start, folder, &scratch, "", who);
+        Ok(self.project.vault.passed_over(work, &allow).await)
+    }
+
+    fn checkout(&self) -> PathBuf {
+        self.service.data.join("checkouts").join(&self.run.checkout)
+    }
+
+    fn work<'w>(&self, dir: &'w Path, start: &'w str, folder: &'w str, scratch: &'w Path, message: &'w str, who: &'w Identity) -> Work<'w> {
+        Work {
+            dir,
             start,
+            folder,
             run: self.run.id,
-            scratch: &scratch,
-            message: &message,
+            scratch,
+            message,
             who,
             at: self.run.claimed_at,
-        };
-        Ok(self.project.vault.collect(work, &allow).await?)
+        }
     }
 
     /// A folder to take its work over in, whatever an agent made of it.
@@ -434,25 +456,30 @@ impl Settling<'_> {
     /// Leftovers of a failed run are kept under a ref of their own; best effort.
     async fn keep(&self) {
         let Some(start) = &self.run.start_sha else { return };
-        let checkout = self.service.data.join("checkouts").join(&self.run.checkout);
+        let checkout = self.checkout();
         let scratch = match self.scratch() {
             Ok(scratch) => scratch,
             Err(error) => return tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept"),
         };
         let who = self.project.agent_identity(&self.run.slot);
         let message = format!("{}: leftovers of run {}", self.task.item, self.run.id);
-        let work = Work {
-            dir: &checkout,
-            start,
-            run: self.run.id,
-            scratch: &scratch,
-            message: &message,
-            who: &who,
-            at: self.run.claimed_at,
-        };
-        if let Err(error) = self.project.vault.keep_leftovers(work).await {
+        let folder = self.project.folder(self.rules, self.task);
+        let scope = Scope::of(self.rules, self.run, &folder);
+        let allow = |path: &str| scope.allows(path);
+        let work = self.work(&checkout, start, &folder, &scratch, &message, &who);
+        if let Err(error) = self.project.vault.keep_leftovers(work, &allow).await {
             tracing::warn!(run = %self.run.id, %error, "its leftovers could not be kept");
         }
+    }
+}
+
+/// Why a run wrote nothing, where that is so: its last line tells of a limit, or tools were refused to it.
+fn explained(end: RunEnd, limited: Option<RunEnd>, refused: Option<String>) -> RunEnd {
+    match (end, limited, refused) {
+        (RunEnd::NoOutput | RunEnd::Ignored { .. }, Some(limited), _) => limited,
+        (RunEnd::NoOutput, None, Some(tools)) => RunEnd::Denied { tools },
+        (RunEnd::Ignored { files, .. }, None, refused) => RunEnd::Ignored { files, refused },
+        (end, ..) => end,
     }
 }
 
@@ -502,4 +529,35 @@ fn globs(patterns: &[String]) -> GlobSet {
 fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::model::Millis;
+
+    #[test]
+    fn b_q_4_a_limit_at_last_and_refused_tools_explain_a_run_only_that_wrote_nothing() {
+        let limited = || RunEnd::Limited {
+            detail: "limit".to_owned(),
+            until: Millis(1),
+        };
+        let ignored = |refused: Option<&str>| RunEnd::Ignored {
+            files: "`gen/a.rs` (line 1 of `.gitignore`: `gen/`)".to_owned(),
+            refused: refused.map(str::to_owned),
+        };
+        let tools = || Some("Write (1 call)".to_owned());
+        assert_eq!(explained(RunEnd::Ok, Some(limited()), tools()), RunEnd::Ok);
+        for end in [RunEnd::NoOutput, ignored(None)] {
+            assert_eq!(explained(end, Some(limited()), tools()), limited());
+        }
+        assert_eq!(explained(RunEnd::NoOutput, None, None), RunEnd::NoOutput);
+        assert_eq!(explained(RunEnd::NoOutput, None, tools()).outcome(), "no_output");
+        assert_eq!(explained(ignored(None), None, tools()), ignored(Some("Write (1 call)")));
+        assert_eq!(
+            explained(ignored(None), None, tools()).detail(),
+            "the run ended well but wrote nothing that was due; files that git ignores are not taken over: \
+             `gen/a.rs` (line 1 of `.gitignore`: `gen/`); tools were refused to it: Write (1 call)"
+        );
+    }
 }

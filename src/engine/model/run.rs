@@ -127,6 +127,13 @@ pub enum RunEnd {
         /// The tools.
         tools: String,
     },
+    /// Exit 0, and all that was written is ignored and was not taken over: an outcome `no_output` that says so.
+    Ignored {
+        /// Some of the files, and the rules that cover them.
+        files: String,
+        /// Tools that were refused to it.
+        refused: Option<String>,
+    },
     /// It wrote outside the paths its agent declares; nothing of it was accepted.
     OutOfScope {
         /// The first of those paths.
@@ -162,6 +169,9 @@ pub enum RunEnd {
     Lost,
 }
 
+/// What is said of a run whose outcome is `no_output`.
+const NOTHING: &str = "the run ended well but wrote nothing that was due";
+
 impl RunEnd {
     /// The outcome's name, as an edge `work.NAME` and people read it.
     #[must_use]
@@ -169,7 +179,7 @@ impl RunEnd {
         match self {
             Self::Ok => "ok",
             Self::Exited { .. } => "exited",
-            Self::NoOutput | Self::Denied { .. } => "no_output",
+            Self::NoOutput | Self::Denied { .. } | Self::Ignored { .. } => "no_output",
             Self::OutOfScope { .. } => "out_of_scope",
             Self::Permanent { .. } => "failed",
             Self::Transient { .. } | Self::NoRoom { .. } => "transient",
@@ -185,8 +195,15 @@ impl RunEnd {
         match self {
             Self::Ok | Self::Lost => String::new(),
             Self::Exited { code, tail } => format!("exit {code}: {tail}"),
-            Self::NoOutput => "the run ended well but wrote nothing that was due".to_owned(),
-            Self::Denied { tools } => format!("the run ended well but wrote nothing that was due; tools were refused to it: {tools}"),
+            Self::NoOutput => NOTHING.to_owned(),
+            Self::Denied { tools } => format!("{NOTHING}; tools were refused to it: {tools}"),
+            Self::Ignored { files, refused } => {
+                let refused = refused.as_ref().map(|t| format!("; tools were refused to it: {t}"));
+                format!(
+                    "{NOTHING}; files that git ignores are not taken over: {files}{}",
+                    refused.unwrap_or_default()
+                )
+            }
             Self::OutOfScope { paths } => format!("wrote outside its declared paths: {}", paths.join(", ")),
             Self::Permanent { detail } | Self::Transient { detail, .. } | Self::NoRoom { detail } | Self::Limited { detail, .. } => {
                 detail.clone()

@@ -35,9 +35,12 @@ pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
         RunEnd::Limited { detail, until } => limited(draft, report, detail, *until),
         RunEnd::Lost => lost(draft, report),
         RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),
-        RunEnd::NoOutput | RunEnd::Denied { .. } | RunEnd::OutOfScope { .. } | RunEnd::Permanent { .. } | RunEnd::Killed(_) => {
-            failed(draft, report)
-        }
+        RunEnd::NoOutput
+        | RunEnd::Denied { .. }
+        | RunEnd::Ignored { .. }
+        | RunEnd::OutOfScope { .. }
+        | RunEnd::Permanent { .. }
+        | RunEnd::Killed(_) => failed(draft, report),
     }
 }
 
@@ -175,7 +178,7 @@ fn failed(draft: &mut Draft<'_>, report: &RunReport) {
     let mut detail = report.end.detail();
     // One that leaves everything as it was says nothing of what is wrong with it: the try before it does.
     let before = draft.task.ledger.failure.take();
-    if let (RunEnd::NoOutput, Some(before)) = (&report.end, before)
+    if let (RunEnd::NoOutput | RunEnd::Ignored { .. }, Some(before)) = (&report.end, before)
         && before.starts_with("no_output: gate")
     {
         detail = format!("{detail}; the try before it: {before}");

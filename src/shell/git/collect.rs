@@ -23,9 +23,12 @@ use super::vault::Vault;
 /// How much a run's commits may weigh, packed, bytes.
 const IMPORT_MAX: u64 = 2 << 30;
 /// How long one step of the import or of the snapshot may take.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 /// Up to this many objects are unpacked, so that small runs do not leave a pack each.
 const LOOSE_MAX: u32 = 500;
+
+/// Says of a path whether a run may write it.
+pub type Allow<'a> = dyn Fn(&str) -> bool + Send + Sync + 'a;
 
 /// What became of a run's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub struct Work<'a> {
     pub dir: &'a Path,
     /// The commit it started from.
     pub start: &'a str,
+    /// The task's artefact folder: what it holds is work although `.gitignore` covers it.
+    pub folder: &'a str,
     /// The run.
     pub run: RunId,
     /// A directory of the service for temporary files; created when missing.
@@ -66,6 +71,19 @@ pub struct Work<'a> {
     pub who: &'a Identity,
     /// Its date; the same date on every call makes the answer the same.
     pub at: Millis,
+}
+
+impl Work<'_> {
+    /// Creates the directory for temporary files.
+    pub(super) async fn room(&self) -> Result<(), GitError> {
+        let scratch = self.scratch.to_owned();
+        blocking(move || std::fs::create_dir_all(&scratch).map_err(GitError::io(format!("cannot create {}", scratch.display())))).await
+    }
+
+    /// A place for an index. A name of its own: a git of a service that was killed may still be writing the one before.
+    pub(super) fn index(&self) -> PathBuf {
+        self.scratch.join(format!("index-{}-{}", self.run, uuid::Uuid::now_v7().simple()))
+    }
 }
 
 /// A failure that is the agent's doing, or one of ours.
@@ -82,12 +100,13 @@ impl From<GitError> for Fault {
 
 impl Vault {
     /// Takes over a run's work, once all its processes are gone. `allow` says which paths the run
-    /// may touch; `.signalbox` never. Called again — after a crash, or with the checkout gone — it
-    /// gives the same answer. Up to twelve processes, six when nothing was committed.
+    /// may touch; `.signalbox` never. What is ignored stays away, but for what it may write of the
+    /// artefact folder. Called again — after a crash, or with the checkout gone — it gives the same
+    /// answer. Up to fourteen processes, seven when nothing was committed.
     ///
     /// # Errors
     /// Only failures of the service's own side; what the agent did is an answer.
-    pub async fn collect(&self, work: Work<'_>, allow: &(dyn Fn(&str) -> bool + Send + Sync)) -> Result<Collected, GitError> {
+    pub async fn collect(&self, work: Work<'_>, allow: &Allow<'_>) -> Result<Collected, GitError> {
         object_id(work.start)?;
         let (accepted, leftover) = (format!("refs/runs/{}", work.run), format!("refs/leftover/{}", work.run));
         let mut known = self.refs(&[&accepted, &leftover]).await?.into_iter();
@@ -99,7 +118,7 @@ impl Vault {
         }
         let head = match known.next().flatten() {
             Some(head) => head,
-            None => match self.gather(work, true).await {
+            None => match self.gather(work, allow, true).await {
                 Ok(head) => head,
                 // Ours, and over when there is room again, although git met it in the agent's files.
                 Err(Fault::Agent(why)) if no_room(&why) => {
@@ -135,17 +154,17 @@ impl Vault {
 
     /// Keeps whatever a failed run left, committed or not, under `refs/leftover/<run>`; gives that
     /// commit, or `None` when there was nothing. Best effort: what cannot be read is passed over.
-    /// Up to eleven processes.
+    /// Up to thirteen processes.
     ///
     /// # Errors
     /// Only failures of the service's own side.
-    pub async fn keep_leftovers(&self, work: Work<'_>) -> Result<Option<String>, GitError> {
+    pub async fn keep_leftovers(&self, work: Work<'_>, allow: &Allow<'_>) -> Result<Option<String>, GitError> {
         object_id(work.start)?;
         let leftover = format!("refs/leftover/{}", work.run);
         if let Some(kept) = self.reference(&leftover).await? {
             return Ok(Some(kept));
         }
-        match self.gather(work, false).await {
+        match self.gather(work, allow, false).await {
             Ok(head) if head != work.start => {
                 self.point(&leftover, &head).await?;
                 Ok(Some(head))
@@ -157,14 +176,13 @@ impl Vault {
 
     /// The run's head in the vault: its own commits, and one for the rest. When not `strict`, its
     /// own commits are passed over if they cannot be had.
-    async fn gather(&self, work: Work<'_>, strict: bool) -> Result<String, Fault> {
-        let scratch = work.scratch.to_owned();
-        blocking(move || std::fs::create_dir_all(&scratch).map_err(GitError::io(format!("cannot create {}", scratch.display())))).await?;
+    async fn gather(&self, work: Work<'_>, allow: &Allow<'_>, strict: bool) -> Result<String, Fault> {
+        work.room().await?;
         let head = match self.commits(work).await {
             Err(Fault::Agent(_)) if !strict => work.start.to_owned(),
             other => other?,
         };
-        self.snapshot(work, &head, strict).await
+        self.snapshot(work, allow, &head, strict).await
     }
 
     /// The head of the agent's repository, imported and found to descend from the start.
@@ -240,9 +258,8 @@ impl Vault {
     }
 
     /// Commits what is in the work tree but not in `head`; gives `head` when that is nothing.
-    async fn snapshot(&self, work: Work<'_>, head: &str, strict: bool) -> Result<String, Fault> {
-        // A name of its own: a git of a service that was killed may still be writing the one before.
-        let index = work.scratch.join(format!("index-{}-{}", work.run, uuid::Uuid::now_v7().simple()));
+    async fn snapshot(&self, work: Work<'_>, allow: &Allow<'_>, head: &str, strict: bool) -> Result<String, Fault> {
+        let index = work.index();
         let with_index = |name| self.call(name).env("GIT_INDEX_FILE", &index);
         with_index("read-tree")
             .end()
@@ -263,6 +280,10 @@ impl Vault {
         if out.code != 0 && strict {
             return Err(Fault::Agent(format!("its files cannot be read: {}", printable(&out.stderr))));
         }
+        match self.add_ignored(work, allow, &index, &nested).await {
+            Err(Fault::Agent(_)) if !strict => {}
+            other => other?,
+        }
         let tree = one_id("write-tree", &with_index("write-tree").ok().await?)?;
         let commit = if tree == self.tree(head).await? {
             head.to_owned()
@@ -275,7 +296,7 @@ impl Vault {
 }
 
 /// Whether the path belongs to the service.
-fn ours(path: &str) -> bool {
+pub(super) fn ours(path: &str) -> bool {
     path == ".signalbox" || path.starts_with(".signalbox/")
 }
 

@@ -15,6 +15,7 @@ mod checkout;
 mod collect;
 mod command;
 mod error;
+mod ignored;
 mod layout;
 mod locks;
 mod memory;
@@ -32,7 +33,7 @@ mod write;
 mod tests;
 
 pub use bare::Bare;
-pub use collect::{Collected, Work};
+pub use collect::{Allow, Collected, Work};
 pub use command::{Git, NEEDED};
 pub use error::{GitError, keeps_out, no_leave, passes};
 pub use names::{Identity, TaskBranch, branch_name, object_id};

@@ -88,7 +88,8 @@ impl Vault {
     }
 }
 
-fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Parts that zeros end.
+pub(super) fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|b| *b == 0).filter(|part| !part.is_empty())
 }
 

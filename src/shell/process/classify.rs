@@ -38,7 +38,8 @@ pub fn tail(path: &Path, max: u64) -> io::Result<String> {
 /// read, which makes a failure permanent; `report` what the agent itself says, written as `output`
 /// tells; `patterns` tell weather. An agent's own result wins over patterns: they are looked for
 /// in what it says went wrong, nowhere else. The exit status alone never makes a success of an
-/// agent whose output is known.
+/// agent whose output is known, nor of one whose output ends with a usage limit: a command that is
+/// piped into another has that one's status.
 #[must_use]
 pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: Output, patterns: &[Regex]) -> RunEnd {
     if let Some(why) = exit.killed {
@@ -68,7 +69,7 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
         Some(Ending::Failure(failure)) => Some(failure),
         _ => None,
     };
-    if exit.code == Some(0) && failure.is_none() && !silent {
+    if exit.code == Some(0) && failure.is_none() && report.stopped.is_none() && !silent {
         return RunEnd::Ok;
     }
     if exit.signal == Some(9) || exit.signal == Some(15) {
@@ -109,6 +110,19 @@ fn wants_result(report: &Report, output: Output) -> bool {
         Output::Claude | Output::Codex | Output::Gemini | Output::OpenCode => true,
     };
     known && report.ending.is_none()
+}
+
+/// The usage limit that a run which ended well, and wrote nothing, tells of with its very last line, where it gave no
+/// result of its own; arguments as those of [`classify`]. Further up such words may be of its work.
+#[must_use]
+pub fn limited_at_last(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: Output) -> Option<RunEnd> {
+    let line = tail?.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    // Documents are read as such.
+    if report.ending.is_some() || line.starts_with(['{', '[']) {
+        return None;
+    }
+    let until = report::usage_limit(line)?;
+    Some(limited(exit, until, line, detail(exit, log, tail, report, output)))
 }
 
 /// Until the limit ends; without a time it is weather with the longest wait there is.
@@ -284,6 +298,67 @@ mod tests {
         let work = format!("the text says: usage limit reached\n{}", "a line of work\n".repeat(SHOWN_LINES));
         assert_eq!(failed(&work).outcome(), "failed", "that is what it worked on");
         assert_eq!(outcome(&exit(0), "usage limit reached"), "ok");
+    }
+
+    /// B-Q 4: the status of `claude … | tee log` is that of `tee`.
+    #[test]
+    fn b_q_4_a_usage_limit_behind_a_status_that_was_swallowed_is_one() {
+        const LIMIT: &str = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1767225600,"rateLimitType":"five_hour","overageStatus":"rejected","isUsingOverage":false},"uuid":"u","session_id":"x"}"#;
+        const WORK: &str = r#"{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"working"}]},"session_id":"x"}"#;
+        let begun = format!("{}\n{WORK}\n", r#"{"type":"system","subtype":"init","session_id":"x"}"#);
+        for code in [0, 1] {
+            let end = end(&exit(code), Some(&format!("{begun}{LIMIT}\n")), &patterns());
+            assert!(
+                matches!(&end, RunEnd::Limited { until, detail } if *until == Millis::secs(1_767_225_600) && detail.starts_with(&format!("exit {code}, stopped"))),
+                "{end:?}"
+            );
+        }
+        // The model answers again, or it gives a result: that says how it ended.
+        assert_eq!(outcome(&exit(0), &format!("{begun}{LIMIT}\n{WORK}\n")), "ok");
+        let good = r#"{"type":"result","subtype":"success","is_error":false,"result":"done"}"#;
+        assert_eq!(outcome(&exit(0), &format!("{begun}{LIMIT}\n{good}\n")), "ok");
+        // Another agent took its place in the same command.
+        let codex = "{\"type\":\"thread.started\",\"thread_id\":\"t\"}\n{\"type\":\"turn.started\"}\n{\"type\":\"turn.completed\"}\n";
+        assert_eq!(outcome(&exit(0), &format!("{begun}{LIMIT}\n{codex}")), "ok");
+    }
+
+    /// B-Q 4: the other programs give a result that says so, whatever the status.
+    #[test]
+    fn b_q_4_the_limits_of_all_programs_are_seen_whatever_the_status() {
+        let codex = "{\"type\":\"thread.started\",\"thread_id\":\"t\"}\n{\"type\":\"turn.started\"}\n\
+            {\"type\":\"error\",\"message\":\"You've hit your usage limit. Please try again in 2 hours.\"}\n";
+        let failed = r#"{"type":"turn.failed","error":{"message":"You've hit your usage limit. Please try again in 2 hours."}}"#;
+        let gemini = r#"{"type":"result","status":"error","error":{"type":"Error","message":"usage limit reached|1767225600"}}"#;
+        let opencode =
+            r#"{"type":"error","sessionID":"s","error":{"name":"APIError","data":{"message":"usage limit reached|1767225600"}}}"#;
+        for log in [codex, &format!("{codex}{failed}\n"), gemini, opencode] {
+            for code in [0, 1] {
+                assert_eq!(outcome(&exit(code), log), "limited", "{code}: {log}");
+            }
+        }
+    }
+
+    #[test]
+    fn b_q_4_a_last_line_about_a_limit_tells_where_nothing_was_written() {
+        let at_last = |tail: &str| {
+            let report = report::of(tail.as_bytes(), Output::Auto);
+            limited_at_last(&exit(0), "7.log", Some(tail), &report, Output::Auto).map(|end| end.outcome())
+        };
+        assert_eq!(at_last("at work\nClaude AI usage limit reached|1767225600\n\n"), Some("limited"));
+        assert_eq!(at_last("You've hit your session limit · resets 3:45pm (UTC)"), Some("limited"));
+        assert_eq!(at_last("usage limit reached"), Some("transient"), "nobody knows until when");
+        assert_eq!(at_last("Claude AI usage limit reached|1767225600\ndone"), None, "it went on");
+        assert_eq!(at_last("we met a 429"), None);
+        let result = |text: &str| format!("{{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"{text}\"}}");
+        assert_eq!(at_last(&result("usage limit reached|1767225600")), None, "its own words");
+        assert_eq!(
+            at_last(&format!("{}\nusage limit reached|1767225600", result("fine"))),
+            None,
+            "its own result wins"
+        );
+        assert_eq!(at_last(""), None);
+        // What was written is work: only who asks knows that nothing was.
+        assert_eq!(outcome(&exit(0), "Claude AI usage limit reached|1767225600"), "ok");
     }
 
     #[test]

@@ -36,7 +36,7 @@ mod sweep;
 mod wait;
 
 pub use crate::engine::model::Containment;
-pub use classify::{TAIL, classify, tail};
+pub use classify::{TAIL, classify, limited_at_last, tail};
 pub use environment::environment;
 pub(crate) use evidence::look as evidence;
 pub(crate) use handover::Handover;

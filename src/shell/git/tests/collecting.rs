@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::engine::model::RunId;
 
 use super::super::{Collected, Git, GitError, Remote, Vault, Work};
-use super::{AT, BRANCH, World, accepted, broken, sh, who, write};
+use super::{AT, BRANCH, FOLDER, World, accepted, broken, sh, who, write};
 
 fn agent_commits(world: &World, path: &str, text: &str) -> String {
     write(&world.checkout(), path, text);
@@ -237,6 +237,7 @@ async fn a_git_that_is_killed_costs_no_work() {
         let work = Work {
             dir: &dir,
             start: &start,
+            folder: FOLDER,
             run: RunId(7),
             scratch: &scratch,
             message: "leftovers",

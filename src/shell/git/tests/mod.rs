@@ -7,17 +7,19 @@ use tempfile::TempDir;
 
 use crate::engine::model::{Millis, RunId};
 
-use super::{Collected, Git, Identity, Remote, TaskBranch, Vault, Work};
+use super::{Allow, Collected, Git, Identity, Remote, TaskBranch, Vault, Work};
 
 mod basics;
 mod collecting;
 mod hostile;
+mod ignored;
 mod names;
 mod poison;
 mod pushing;
 mod runner;
 
 pub(super) const AT: Millis = Millis(1_700_000_000_000);
+pub(super) const FOLDER: &str = "docs/work-items/T-1";
 pub(super) const BRANCH: &str = "feature/T-1-x";
 
 pub(super) fn who() -> Identity {
@@ -110,11 +112,12 @@ impl World {
         self.collect_scoped(start, run, &|_| true).await
     }
 
-    pub async fn collect_scoped(&self, start: &str, run: i64, allow: &(dyn Fn(&str) -> bool + Send + Sync)) -> Collected {
+    pub async fn collect_scoped(&self, start: &str, run: i64, allow: &Allow<'_>) -> Collected {
         let (dir, scratch, who) = (self.checkout(), self.path("scratch"), who());
         let work = Work {
             dir: &dir,
             start,
+            folder: FOLDER,
             run: RunId(run),
             scratch: &scratch,
             message: "leftovers",
@@ -129,13 +132,14 @@ impl World {
         let work = Work {
             dir: &dir,
             start,
+            folder: FOLDER,
             run: RunId(run),
             scratch: &scratch,
             message: "leftovers",
             who: &who,
             at: AT,
         };
-        self.vault.keep_leftovers(work).await.unwrap()
+        self.vault.keep_leftovers(work, &|_| true).await.unwrap()
     }
 }
 
