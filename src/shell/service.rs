@@ -527,7 +527,7 @@ impl Service {
     /// A run's log.
     #[must_use]
     pub fn log_path(&self, run: RunId) -> PathBuf {
-        self.data.join("runs").join(format!("{run}.log"))
+        self.data.join(run.log())
     }
 
     /// A new nonce: what a verdict must repeat. Unpredictable enough that no earlier run knows it.

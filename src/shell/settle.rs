@@ -154,7 +154,8 @@ async fn settle_it(service: &Arc<Service>, row: &OutboxRow, run: &RunRow) -> Res
     if begun >= BEGINNINGS {
         let detail = format!(
             "poison: the service fell over {begun} times while it took over what run {id} had left; nothing of it was taken \
-             (its log: runs/{id}.log; the cause: the service's own log)"
+             (its log: {}; the cause: the service's own log)",
+            id.log()
         );
         // Nor is its log read for what it cost: that may be what the service fell over.
         return Ok(end(service, run, RunEnd::Permanent { detail }, None, effect).await?);
@@ -242,7 +243,7 @@ impl Settling<'_> {
             .await
             .ok()
             .and_then(Result::ok);
-        let shown = format!("runs/{}.log", self.run.id);
+        let shown = self.run.id.log();
         if self.run.kind == JobKind::Command {
             return Ok(self.command(exit, text.as_deref(), &shown));
         }

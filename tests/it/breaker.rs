@@ -252,3 +252,50 @@ fn b_q_7_a_service_that_ends_or_dies_leaves_no_question_behind() {
     world.stop();
     assert_eq!(sleepers(&world), 0, "an orderly end waits for it");
 }
+
+/// B-Q 4: a usage limit with a known end, as one chain: the command is suspended, everybody is told until when, no try is
+/// used up, and at its end it goes on by itself. The shortest limit that is believed lasts a minute.
+#[test]
+fn b_q_4_a_usage_limit_suspends_the_command_and_it_goes_on_at_its_end() {
+    let script = "cd \"${PWD%%/data/checkouts/*}\" && date +%s >> begun && [ -e limited ] && cd - && echo more >> src/greeting.txt && exit 0\n\
+                  touch limited; echo \"Claude AI usage limit reached|$(($(date +%s) + 61))\"; exit 1";
+    let run = toml::Value::from(vec!["bash".to_owned(), "-c".to_owned(), script.to_owned()]);
+    let mut world = world("", &format!("\"retry.attempts\" = 1\n\"agents.developer.run\" = {run}"));
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "USAGE_LIMIT");
+    assert_eq!(seen["runs"][0]["outcome"], "limited", "{}", seen["runs"]);
+    let said = blocker(&seen, "USAGE_LIMIT");
+    assert!(said["text"].as_str().is_some_and(|t| t.contains("which ends in ")), "{said}");
+    let say = |args: &[&str]| {
+        let out = world.command(args).output().expect("a command");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    assert!(
+        say(&["why", &item]).contains("has reached its usage limit, which ends in "),
+        "{}",
+        say(&["why", &item])
+    );
+    assert!(say(&["breaker"]).contains("usage limit"), "{}", say(&["breaker"]));
+    let queue = world.get("/queue");
+    let commands = queue["resilience"]["commands"].as_object().expect("commands");
+    assert!(commands.values().any(|c| c["limited_until"].is_string()), "{queue}");
+    let seen = world.wait_blocker(&item, "APPROVAL_WAIT");
+    let ends: Vec<&str> = seen["runs"]
+        .as_array()
+        .expect("runs")
+        .iter()
+        .filter(|r| r["slot"] == "developer")
+        .filter_map(|r| r["outcome"].as_str())
+        .collect();
+    assert_eq!(ends, ["limited", "ok"], "{}", seen["runs"]);
+    let begun = fs::read_to_string(world.path("begun")).expect("when");
+    let begun: Vec<i64> = begun.lines().map(|line| line.parse().expect("seconds")).collect();
+    assert!(begun.len() == 2 && begun[1] >= begun[0] + 60, "not before its end: {begun:?}");
+    // On no budget: of one try, none was used up by it.
+    assert_eq!(
+        world.count("SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%has reached its usage limit%'"),
+        1
+    );
+    world.nothing_is_left();
+}

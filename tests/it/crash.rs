@@ -76,6 +76,7 @@ fn at_every_place_of_a_stop() {
         assert!(play(&mut world, &scenario, Mode::Crashed), "played");
         let outcome = world.outcome();
         check(&scenario, &outcome, &world);
+        assert_eq!(world.starts, 2, "it dies once at {point}");
         world.nothing_is_left();
         let log = world.log();
         same_end(

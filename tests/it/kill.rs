@@ -199,7 +199,8 @@ fn late_repetitions_of_every_event_change_nothing() {
 /// ★ graceful drain: nothing new is started, what is at work ends by itself, and nothing is left.
 #[test]
 fn a_service_that_drains_lets_its_runs_end_and_starts_nothing_new() {
-    let mut world = world("[developer]\ndo = [\"held\"]", "");
+    let free = "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 2";
+    let mut world = world("[developer]\ndo = [\"held\"]", free);
     world.drain = true;
     world.start();
     let item = world.new_task("Add a greeting");
@@ -207,16 +208,28 @@ fn a_service_that_drains_lets_its_runs_end_and_starts_nothing_new() {
     world.terminate();
     world.until("draining", || world.log().contains("draining: nothing new"));
     assert_eq!(world.get("/health")["status"], "draining");
+    // There is a place for it, and nothing but the end of the service holds it back.
+    let other = world.new_task("Another");
+    let seen = world.wait_blocker(&other, "DRAINING");
+    assert_eq!(seen["blockers"].as_array().map(Vec::len), Some(1), "{}", seen["blockers"]);
+    assert_eq!(seen["runs"].as_array().map(Vec::len), Some(0), "{seen}");
     world.let_go();
     world.ended();
     let log = world.log();
     assert!(log.contains("ending: no agent is at work") && !log.contains("agents stay"), "{log}");
+    assert_eq!(log.matches(" claimed").count(), 1, "nothing new: {log}");
+    let begun = world.begun();
+    assert_eq!(begun.len(), 1, "nothing new: {begun:?}");
     assert!(world.processes().is_empty(), "{:?}", world.processes());
+    assert_eq!(world.count("SELECT COUNT(*) FROM runs"), 1, "nothing new");
     assert_eq!(world.count("SELECT COUNT(*) FROM runs WHERE state <> 'ended'"), 0);
     world.drain = false;
     world.start();
-    done(&mut world, &item);
-    assert_eq!(world.begun().iter().filter(|e| e.agent == "developer").count(), 1, "paid once");
+    for item in [&item, &other] {
+        done(&mut world, item);
+        let paid = world.begun().iter().filter(|e| e.item == *item && e.agent == "developer").count();
+        assert_eq!(paid, 1, "{item} is paid once");
+    }
     world.nothing_is_left();
 }
 

@@ -35,5 +35,6 @@ mod scenarios;
 mod scripted;
 mod soak;
 mod spending;
+mod unit;
 mod words;
 mod world;

@@ -1,6 +1,6 @@
 //! What is promised of a run's surroundings (B-RUN): its prompt, its checkout, its commits, the person's own repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -175,5 +175,81 @@ fn b_run_2_a_prompt_as_an_argument_arrives_whole_and_standard_input_is_empty() {
         by("src/left.txt"),
         "signalbox developer <developer@signalbox.invalid>, signalbox developer"
     );
+    world.nothing_is_left();
+}
+
+/// What the service may hand on of its own environment without being asked; names that begin with `LC_` besides.
+const HANDED_ON: [&str; 8] = ["PATH", "LANG", "LANGUAGE", "TERM", "TZ", "USER", "LOGNAME", "SHELL"];
+
+/// What a run is given by the service itself.
+const GIVEN: [&str; 10] = [
+    "HOME",
+    "TMPDIR",
+    "SIGNALBOX_RUN",
+    "SIGNALBOX_RUN_DIR",
+    "SIGNALBOX_CONTEXT",
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_TERMINAL_PROMPT",
+];
+
+/// The environment that an agent began with, in a service with secrets in its own; `home` as the rules have it.
+fn environment_of_an_agent(home: &str) -> (World, BTreeMap<String, String>) {
+    let mut set: toml::Table =
+        toml::from_str("\"retry.attempts\" = 1\n\"agents.developer.env\" = [\"MEANT_FOR_AGENTS\"]").expect("settings");
+    set.insert("agents.developer.home".to_owned(), home.into());
+    let run = ["bash", "-c", "exec cp /proc/self/environ \"${PWD%%/data/checkouts/*}/environment\""];
+    set.insert("agents.developer.run".to_owned(), run.to_vec().into());
+    let mut world = World::new(&Setup { set, ..Setup::default() });
+    let own = |name: &str| world.path(name).display().to_string();
+    let names = [
+        ("MEANT_FOR_AGENTS", "yes"),
+        ("KEPT_BACK", "no"),
+        ("FORGE_TOKEN", "no"),
+        ("GIT_DIR", "no"),
+    ];
+    let env = names.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
+    world.env = env
+        .chain([("HOME".to_owned(), own("home")), ("TMPDIR".to_owned(), own(""))])
+        .collect();
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_for(&item, "the end of its run", |seen| seen["runs"][0]["outcome"].is_string());
+    let text = fs::read_to_string(world.path("environment")).expect("an environment");
+    let pairs = text.split_terminator('\0').filter_map(|pair| pair.split_once('='));
+    let found = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    (world, found)
+}
+
+/// B-RUN 3: nothing of the service's environment but the allow-list, and a HOME and a TMPDIR of the run's own.
+#[test]
+fn b_run_3_an_agent_finds_the_allow_list_and_a_home_of_its_own() {
+    let (mut world, found) = environment_of_an_agent("fresh");
+    let handed_on = std::env::vars().map(|(name, _)| name);
+    let handed_on = handed_on.filter(|name| HANDED_ON.contains(&name.as_str()) || name.starts_with("LC_"));
+    let mut expected: BTreeSet<String> = handed_on.chain(GIVEN.map(str::to_owned)).collect();
+    expected.insert("MEANT_FOR_AGENTS".to_owned());
+    // The shell that started the copy adds these.
+    let added = ["PWD", "OLDPWD", "SHLVL", "_"];
+    let names: BTreeSet<String> = found.keys().filter(|name| !added.contains(&name.as_str())).cloned().collect();
+    assert_eq!(names, expected);
+    assert_eq!(found["MEANT_FOR_AGENTS"], "yes");
+    let own = fs::canonicalize(world.data().join("runs/1")).expect("the run's folder");
+    for (name, folder) in [("HOME", "home"), ("TMPDIR", "tmp")] {
+        assert_eq!(Path::new(&found[name]), own.join(folder), "{name}");
+    }
+    world.nothing_is_left();
+}
+
+/// B-RUN 3: where the rules share the service's HOME, that alone is shared.
+#[test]
+fn b_run_3_a_shared_home_is_the_services_and_nothing_else_is() {
+    let (mut world, found) = environment_of_an_agent("service");
+    assert_eq!(Path::new(&found["HOME"]), world.path("home"));
+    let own = fs::canonicalize(world.data().join("runs/1")).expect("the run's folder");
+    assert_eq!(Path::new(&found["TMPDIR"]), own.join("tmp"));
+    assert!(!found.contains_key("KEPT_BACK") && !found.contains_key("FORGE_TOKEN"), "{found:?}");
     world.nothing_is_left();
 }

@@ -101,6 +101,34 @@ fn b_run_5_a_day_budget_holds_back_every_task_of_the_project() {
 }
 
 #[test]
+fn b_run_5_dollars_of_a_day_hold_back_the_project() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"budget.day.max_cost_usd\" = 0.01");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "BUDGET");
+    let held = blocker(&seen, "BUDGET");
+    let told = "have cost $0.01 today (UTC), and may cost $0.01 a day";
+    assert!(held["text"].as_str().is_some_and(|t| t.contains(told)), "{held}");
+    assert_eq!(world.begun().len(), 1, "one run was paid for");
+}
+
+/// Where the rules say nothing of money: a run that cost more than one usually may is not followed by another.
+#[test]
+fn b_run_5_by_default_a_dear_run_is_the_last_one() {
+    let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"done","total_cost_usd":20.5}"#;
+    let script = format!("echo more >> src/greeting.txt; echo '{result}'");
+    let run = toml::Value::from(vec!["bash".to_owned(), "-c".to_owned(), script]);
+    let mut world = world("", &format!("\"agents.developer.run\" = {run}"));
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "BUDGET");
+    let held = blocker(&seen, "BUDGET");
+    let told = format!("run 1 of {item} cost $20.50, and one run may cost $20.00");
+    assert_eq!(held["text"], told, "{held}");
+    assert!(world.begun().is_empty(), "no reviewer began");
+}
+
+#[test]
 fn b_run_5_without_budgets_nothing_is_held_back() {
     let set = "\"budget.enabled\" = false\n\"budget.task.max_cost_usd\" = 0.01\n\"budget.day.max_runs\" = 1";
     let mut world = world("[developer]\ndo = [\"ok\"]", set);

@@ -33,6 +33,15 @@ id!(
     /// A run's row id, monotonic and never reused: the fencing token of every effect of a run.
     RunId
 );
+
+impl RunId {
+    /// The name of the run's log, below the data directory.
+    #[must_use]
+    pub fn log(self) -> String {
+        format!("runs/{self}.log")
+    }
+}
+
 id!(
     /// A repository's row id.
     RepoId

@@ -1,7 +1,7 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
 use crate::engine::breaker::believed;
-use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunRef, RunReport, SlotState};
+use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunId, RunRef, RunReport, SlotState};
 use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns, Ruleset};
 
 use super::draft::{Draft, Say, clip};
@@ -11,6 +11,8 @@ use super::{edges, look};
 /// Usage limits that a job may meet on no budget. Each costs a run that came to nothing: an agent that
 /// names one whatever it is asked would be paid for ever. Twenty of five hours are more than four days of one job.
 const LIMITS: u8 = 20;
+/// Characters of a failure that every text shows: further on, the log's name may be cut off.
+const NAMED_WITHIN: usize = 100;
 
 /// A run ended and was settled.
 pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
@@ -237,6 +239,7 @@ fn give_up(draft: &mut Draft<'_>, report: &RunReport) {
 
 /// The same, for a reason of its own.
 fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
+    let detail = with_log(report.run, detail);
     let outcome = Name::new(report.end.outcome());
     draft.because(format!(
         "run {} of {} ended {outcome}, and its tries are spent",
@@ -281,6 +284,15 @@ fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
             );
         }
     }
+}
+
+/// Why a run failed, with its log's name, which most ends do not have. It stands in front: texts cut what is long at its end.
+fn with_log(run: RunId, detail: String) -> String {
+    let log = run.log();
+    if detail.chars().take(NAMED_WITHIN).collect::<String>().contains(&log) {
+        return detail;
+    }
+    format!("run {run} (log {log}): {detail}")
 }
 
 /// The round left unwritten what the gate reads: the failure of the agent that was to write it.

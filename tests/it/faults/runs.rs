@@ -352,3 +352,26 @@ fn b_run_5_what_killed_and_lost_runs_cost_is_counted() {
     assert_eq!((&cost["cost_usd"], &cost["lines"][0]["runs"]), (&json!(0.02), &json!(2)), "{cost}");
     world.nothing_is_left();
 }
+
+/// ★ SIGSTOP in the running service: a shim that was told to end its run and is stopped is made to go on, and the STOP comes to its end.
+#[test]
+fn a_shim_that_is_stopped_in_the_middle_of_a_stop_is_made_to_go_on() {
+    let mut world = world("[developer]\ndo = [\"deaf\"]", "\"agents.*.grace\" = \"8s\"");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    assert!(answer.ok(), "{answer:?}");
+    // It has the order, and its agent does not hear of it for as long as the grace lasts.
+    let taken = world.data().join("runs/1/kill.taken");
+    world.until("the order", || taken.exists());
+    let shim = i32::try_from(world.count("SELECT pid FROM runs WHERE id = 1")).expect("a pid");
+    kill(Pid::from_raw(shim), Signal::SIGSTOP).expect("stopped");
+    world.wait_mode(&format!("{item}~1"), "cancelled");
+    assert!(
+        world.log().contains("its shim does nothing: it is made to go on"),
+        "{}",
+        world.tail()
+    );
+    world.nothing_is_left();
+}

@@ -85,6 +85,8 @@ pub struct World {
     pub crash_once: bool,
     /// Whether the service is to wait for its runs when it is told to end.
     pub drain: bool,
+    /// What the service finds in its environment besides.
+    pub env: Vec<(String, String)>,
     /// The program that is started as the service; the one under test where it says nothing.
     pub exe: Option<PathBuf>,
     /// Where the service's log goes; `service.log` of the world where it says nothing.
@@ -112,6 +114,7 @@ impl World {
             crash: None,
             crash_once: false,
             drain: false,
+            env: Vec::new(),
             exe: None,
             log_to: None,
             starts: 0,
@@ -242,6 +245,7 @@ impl World {
             .env("SIGNALBOX_FAULT", self.path("fault"))
             .env("SIGNALBOX_HOLD", self.path("hold"))
             .env("SIGNALBOX_CLOCK", self.path("clock"));
+        command.envs(self.env.iter().cloned());
         command.env("RUST_LOG", "info").stdout(Stdio::null()).stderr(log);
         self.service = Some(command.spawn().expect("the service starts"));
     }

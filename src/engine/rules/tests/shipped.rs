@@ -2,6 +2,8 @@
 
 use super::super::*;
 use super::{TWO, load, shipped_files, with_projects};
+use crate::engine::breaker::Limits;
+use crate::engine::budget::Budget;
 use crate::engine::model::{FactKey, Millis, Name};
 
 fn good(files: &Files) -> Loaded {
@@ -228,4 +230,47 @@ fn a_hundred_pipelines_are_checked_in_a_second() {
     let begun = std::time::Instant::now();
     assert_eq!(good(&files).rulesets.len(), 100);
     println!("100 pipelines {pipelines:?}; with 100 projects on them {:?}", begun.elapsed());
+}
+
+/// What holds agents back is switched on in every shipped pipeline, with the values of the reference.
+#[test]
+fn b_run_5_b_q_7_b_q_8_what_holds_agents_back_is_on_by_default() {
+    let loaded = good(&shipped_files());
+    for (name, rules) in &loaded.pipelines {
+        let budget = Budget {
+            run_usd: Some(20.0),
+            task_usd: Some(100.0),
+            task_runs: None,
+            day_usd: Some(300.0),
+            day_runs: None,
+        };
+        assert_eq!(rules.budget, budget, "{name}");
+        let limits = Limits {
+            failures: 3,
+            pause: Millis::secs(300),
+        };
+        assert_eq!((rules.breaker, rules.no_progress), (Some(limits), Some(3)), "{name}");
+        let check = Preflight {
+            timeout: Millis::secs(5),
+            cache: Millis::secs(45),
+        };
+        assert_eq!(rules.preflight, Some(check), "{name}");
+        assert!(rules.serial_gate.enabled && rules.freeze.is_some(), "{name}");
+    }
+}
+
+/// Tries, back-off and the time that an agent has, as shipped.
+#[test]
+fn b_q_4_b_run_4_retries_and_times_are_those_of_the_reference() {
+    let loaded = good(&shipped_files());
+    for (name, rules) in &loaded.pipelines {
+        let retry = &rules.retry;
+        assert_eq!((retry.attempts, retry.transient, retry.rescues), (2, 5, 3), "{name}");
+        assert_eq!((retry.base, retry.max), (Millis::secs(10), Millis::secs(600)), "{name}");
+        assert!(!rules.agents.is_empty(), "{name}");
+        for (agent, had) in &rules.agents {
+            assert_eq!((had.timeout, had.grace), (Millis::secs(1800), Millis::secs(20)), "{name}: {agent}");
+            assert!(!had.share_home, "{name}: {agent}");
+        }
+    }
 }

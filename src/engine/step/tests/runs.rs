@@ -16,25 +16,69 @@ fn weather(retry_after: Option<Millis>) -> RunEnd {
     }
 }
 
+/// Every end that uses up a try, with what people are told of it.
+fn failures() -> Vec<(RunEnd, &'static str)> {
+    let permanent = |detail: &str| RunEnd::Permanent { detail: detail.to_owned() };
+    vec![
+        (permanent("exit 1"), "exit 1"),
+        (permanent("it could not be launched: no such file"), "could not be launched"),
+        (RunEnd::NoOutput, "wrote nothing that was due"),
+        (RunEnd::Denied { tools: "Bash".to_owned() }, "tools were refused to it: Bash"),
+        (
+            RunEnd::OutOfScope {
+                paths: vec!["a/long/way/".repeat(40); 20],
+            },
+            "wrote outside its declared paths",
+        ),
+        (RunEnd::Killed(Kill::Deadline), "killed: "),
+        (RunEnd::Killed(Kill::Foreign), "killed: "),
+    ]
+}
+
 #[test]
 fn b_q_4_two_attempts_then_an_alert_that_names_the_log() {
-    for end in [
-        permanent(),
-        RunEnd::NoOutput,
-        RunEnd::OutOfScope {
-            paths: vec!["x".to_owned()],
-        },
-        RunEnd::Killed(Kill::Deadline),
-    ] {
+    for (end, told) in failures() {
         let mut w = World::at("orch", "review");
         w.ends("reviewer", end.clone());
         assert_eq!((w.back_in(), w.mode()), (Some(Millis(0)), Mode::Active), "at once: {end:?}");
         w.ends("reviewer", end.clone());
         assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1), "{end:?}");
-        let said = w.comments().join("\n");
-        assert!(said.contains(&end.detail().replace("runs/4.log", "")[..4]), "{said}");
+        let log = format!("(log runs/{}.log): ", w.run);
+        for said in [w.alarms()[0], w.comments()[0]] {
+            assert!(said.contains(&log) && said.contains(told), "{said}");
+        }
         assert!(w.decisions.iter().any(|d| matches!(d, Decision::CloseJob { ok: false, .. })));
     }
+}
+
+/// Of weather and of runs that are lost, too; and once only where the end names it itself.
+#[test]
+fn b_q_4_the_log_is_named_whatever_budget_is_spent() {
+    let own = |w: &World| RunEnd::Permanent {
+        detail: format!("exit 1 (log runs/{}.log): broken", w.run + 1),
+    };
+    let ends: [(u8, &dyn Fn(&World) -> RunEnd); 3] = [(6, &|_| weather(None)), (4, &|_| RunEnd::Lost), (2, &own)];
+    for (times, end) in ends {
+        let mut w = World::at("orch", "review");
+        for _ in 0..times {
+            let end = end(&w);
+            w.ends("reviewer", end);
+        }
+        let log = format!("runs/{}.log", w.run);
+        assert_eq!((w.alerts(), w.alarms()[0].matches(&log).count()), (1, 1), "{:?}", w.alarms());
+    }
+}
+
+/// An edge for failed work that tells operators names it as well.
+#[test]
+fn b_q_4_the_alert_of_an_edge_names_the_log() {
+    let own =
+        "schema = 1\nextends = \"orch\"\n[stages.review]\non.\"work.failed\" = { to = \"development\", uses = \"rework\", alert = true }\n";
+    let rules = rules_of(&[("pipelines/mine.toml", own)], "mine", "");
+    let mut w = World::on(rules).started().up_to("review");
+    w.ends("reviewer", RunEnd::NoOutput).ends("reviewer", RunEnd::NoOutput);
+    let log = format!("runs/{}.log", w.run);
+    assert!(w.alerts() == 1 && w.alarms()[0].contains(&log), "{:?}", w.alarms());
 }
 
 #[test]
