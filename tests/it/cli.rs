@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::{Setup, World, free};
+use crate::world::{Setup, World, free, skipped};
 
 /// What `serve` said when it refused.
 struct Refusal {
@@ -248,7 +248,7 @@ fn a_full_disk_is_said_to_be_full() {
     let data = world.data();
     fs::create_dir_all(&data).expect("a folder");
     let Some(_mounted) = Tmpfs::mount(&data) else {
-        eprintln!("skipped: a small file system cannot be mounted here");
+        skipped("a small file system cannot be mounted here");
         return;
     };
     fs::write(data.join("filler"), vec![0_u8; 60 * 1024]).expect("written");

@@ -204,6 +204,10 @@ fn the_command_line_refuses_what_is_no_money_and_another_tasks_run() {
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 1);
     let other = world.new_task("Another");
+    // Before it is a task it is called as its issue is.
+    world.wait_for(&other, "that it waits", |seen| {
+        seen["blockers"].as_array().is_some_and(|b| !b.is_empty())
+    });
     let refused = |args: &[&str]| {
         let out = say(&world, args);
         assert!(!out.status.success(), "{args:?}");

@@ -12,7 +12,7 @@ use signalbox::engine::model::RunId;
 use signalbox::shell::process::{Containment, Outcome, RunSpec, Supervisor};
 
 use super::{begun, done, ends, world};
-use crate::world::{World, blocked, end_of};
+use crate::world::{World, blocked, end_of, skipped};
 
 /// A task from its issue to its merge while commits fail from the `nth` on, until that is noticed;
 /// its end, and whether the fault was met at all.
@@ -246,7 +246,7 @@ impl Small {
         match nix::mount::mount(Some("none"), at, Some("tmpfs"), flags, Some("size=48m")) {
             Ok(()) => Some(Self(at.to_owned())),
             Err(error) => {
-                eprintln!("skipped: a small file system cannot be mounted here: {error}");
+                skipped(&format!("a small file system cannot be mounted here: {error}"));
                 None
             }
         }

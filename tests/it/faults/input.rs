@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{begun, done, ends, world};
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, skipped};
 
 /// A template that is right on paper and fails with the values of this run.
 #[test]
@@ -65,7 +65,7 @@ fn an_agent_in_a_namespace_does_not_reach_its_shim() {
     );
     world.start();
     if world.ask("/health").body["containment"] != "pidns" {
-        eprintln!("skipped: there are no namespaces here");
+        skipped("there are no namespaces here");
         return;
     }
     let item = world.new_task("Add a greeting");

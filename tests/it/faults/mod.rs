@@ -1,14 +1,15 @@
 //! What the disk, the clock, the database, processes and their words can do to a service that nobody watches.
 //!
 //! The ★ cases of the reliability reference, and where each is tried. `unit:` is
-//! `cargo test --lib`, all else `cargo test --test it`; what takes long is ignored by default and
-//! run with `-- --ignored --nocapture`.
+//! `cargo test --lib`, `sim:` `cargo test --test sim`, all else `cargo test --test it`; what takes long is ignored by
+//! default and run with `-- --ignored --nocapture`. What this host does not let be tried is skipped with a word, and
+//! fails where `SIGNALBOX_NO_SKIP` is set.
 //!
 //! | ★ | where |
 //! |---|---|
 //! | `kill -9` at every named step | `crash::*`, `crash::every_step_in_a_loop` (ignored), `faults::database::a_migration_is_killed_before_each_step` |
 //! | random kills with a seed; only the shim, the agent, its child | `chaos::chaos_no_run_is_lost_doubled_or_left_running` (ignored) |
-//! | stale completion, SIGSTOP past the deadline, rescue, SIGCONT | `process::odd::a_stopped_shim_*`, unit: `store::tests::runs::a_late_ending_*`, `faults::processes::a_pid_that_was_used_again_and_the_end_of_a_run_that_was_replaced_*` |
+//! | stale completion, SIGSTOP past the deadline, rescue, SIGCONT | `process::odd::a_stopped_shim_*`, `faults::runs::a_shim_that_is_stopped_*`, unit: `store::tests::runs::a_late_ending_*`, `faults::processes::a_pid_that_was_used_again_and_the_end_of_a_run_that_was_replaced_*` |
 //! | hung agent that still prints | `process::odd::an_agent_that_prints_for_ever_*` |
 //! | restart with N live agents, one ended in the gap | `kill::five_runs_*`, `kill::a_run_that_ended_while_*`, `chaos::chaos_two_hundred_runs_are_adopted` (ignored) |
 //! | drain, second signal, upgrade | `kill::a_service_that_drains_*`, `kill::a_second_signal_*`, `faults::processes::an_upgrade_*` |
@@ -35,6 +36,12 @@
 //! | runs without a follower, no restart (B-Q 10) | unit: `run::tests::b_q_10_*` |
 //! | repository missing at a launch (B-Q 6) | `queue::b_q_6_*` |
 //! | what an exited run left cannot be taken over | `faults::settling::*` |
+//! | a large database is damaged, or read whole beside the service | `damage::*` |
+//! | usage limit with a known end, in the running service | `breaker::b_q_4_a_usage_limit_*` |
+//! | the queue against an in-memory model | unit: `store::tests::model` |
+//! | run, schedule and adapters through lives from a seed; broken twins | sim: `lives::*` |
+//! | nothing that is due is slept through, whatever comes between two acts of the loop | sim: `wake::*` |
+//! | many tasks one after the other: memory, open files, log, zombies | `soak::*` (ignored) |
 //! | bad input | `faults::input::*`, `breaker::b_q_6_*`, `breaker::b_q_7_*`, `hostile::*`, `process::odd::*` |
 
 mod clock;

@@ -41,6 +41,15 @@ const TEST: &str = "#!/bin/sh\nset -eu\nif grep -rl BROKEN src; then echo 'it is
 /// The last address that was given away.
 static GIVEN: AtomicU16 = AtomicU16::new(0);
 
+/// Says why a test cannot be tried on this host; where `SIGNALBOX_NO_SKIP` is set, that is a failure.
+pub fn skipped(why: &str) {
+    assert!(
+        std::env::var_os("SIGNALBOX_NO_SKIP").is_none_or(|set| set.is_empty()),
+        "{why}, and with SIGNALBOX_NO_SKIP set nothing is skipped"
+    );
+    eprintln!("skipped: {why}");
+}
+
 /// An address that nobody listens on, for a service that is started, and started again, later: none that the system gives
 /// away by itself meanwhile, and each once.
 pub fn free() -> SocketAddr {
