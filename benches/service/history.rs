@@ -1,4 +1,4 @@
-//! P9 and P11: start and answers with a long history, at 1×, 10× and 100× of a small one.
+//! P9 and P11, and how P2, P8 and P10 grow: with a long history, at 1×, 10× and 100× of a small one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,7 +8,10 @@ use rusqlite::{Connection, Transaction};
 use crate::figures::Times;
 use crate::raw::exponent;
 use crate::world::World;
-use crate::{Outcome, number, town};
+use crate::{Outcome, number, runs, town};
+
+/// Tasks started, and stopped, with each length of the history.
+const ROUNDS: u64 = 10;
 
 /// P9: start to ready with so many rows of history and so many live runs to adopt.
 pub fn adopt() -> Outcome<()> {
@@ -80,6 +83,69 @@ pub fn answers() -> Outcome<()> {
         println!("P11: {path} grows with the history to the power of {:.2}", exponent(&costs));
     }
     Ok(())
+}
+
+/// P2, P8 and P10 as the history grows: starts of runs, standing by, and stops.
+pub fn growth() -> Outcome<()> {
+    let whole = number("SIGNALBOX_BENCH_HISTORY", 100_000);
+    let (mut world, stamps) = runs::stamped()?;
+    world.start();
+    let first = town::tasks(&world, 1).remove(0);
+    world.wait_mode(&first, "done");
+    let (mut have, mut costs): (u64, BTreeMap<&str, Vec<f64>>) = (0, BTreeMap::new());
+    for history in [whole / 100, whole / 10, whole] {
+        world.stop();
+        lengthen(&world, have, history)?;
+        have = history;
+        town::play(&world, "")?;
+        world.start();
+        std::thread::sleep(Duration::from_secs(1));
+        let service = runs::pid_of(&world, " serve")?;
+        let used = runs::measured(service, Duration::from_secs(3))?;
+        let memory = runs::rss(service)?;
+        println!("P8: idle service, {history:>8} rows of history   {memory:>8.1} MB  {used:>6.2} % of a core");
+        let newest = begun(&world, &stamps)?.keys().max().copied().unwrap_or(0);
+        for _ in 0..ROUNDS {
+            let item = town::tasks(&world, 1).remove(0);
+            world.wait_mode(&item, "done");
+        }
+        let started = begun(&world, &stamps)?.into_iter().filter(|(run, _)| *run > newest);
+        let started = Times::of(started.map(|(_, took)| took).collect());
+        started.show(&format!("P2: later runs, {history} rows of history"), "");
+        let stopped = Times::of(stops(&mut world)?);
+        stopped.show(&format!("P10: stop → ended on record, {history} rows"), "");
+        let found = [
+            ("P2", started.quantile(0.5).as_secs_f64()),
+            ("P8", memory),
+            ("P10", stopped.quantile(0.5).as_secs_f64()),
+        ];
+        found.into_iter().for_each(|(what, cost)| costs.entry(what).or_default().push(cost));
+    }
+    for (what, costs) in costs {
+        println!("{what}: grows with the history to the power of {:.2}", exponent(&costs));
+    }
+    Ok(())
+}
+
+fn begun(world: &World, stamps: &std::path::Path) -> Outcome<BTreeMap<i64, Duration>> {
+    runs::begun(world, stamps, false)
+}
+
+/// From the word to stop to the end of the run on record, of cooperative agents.
+fn stops(world: &mut World) -> Outcome<Vec<Duration>> {
+    town::play(world, "[developer]\ndo = ['hang']")?;
+    let mut took = Vec::new();
+    for _ in 0..ROUNDS {
+        let item = town::tasks(world, 1).remove(0);
+        world.wait_agent(&item, "developer", 1);
+        let open = "SELECT COUNT(*) FROM runs WHERE state <> 'ended'";
+        let began = Instant::now();
+        world.post(&format!("/api/tasks/{item}/stop"), &serde_json::json!({}))?;
+        world.until("its end", || world.count(open) == 0);
+        took.push(began.elapsed());
+        world.wait_mode(&item, "cancelled");
+    }
+    Ok(took)
 }
 
 /// Lays more history down, behind the service's back: events, steps, jobs and ended runs like those

@@ -33,12 +33,13 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 type Measure = fn() -> Outcome<()>;
 
 /// What is measured, by the name that chooses it.
-const ALL: [(&str, Measure); 5] = [
+const ALL: [(&str, Measure); 6] = [
     ("deliveries", deliveries::accepted),
     ("start", runs::start),
     ("idle", runs::idle),
     ("adopt", history::adopt),
     ("answers", history::answers),
+    ("growth", history::growth),
 ];
 
 fn main() -> Outcome<()> {

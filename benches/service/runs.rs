@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,11 +22,10 @@ pub fn stamp(file: &str, command: &[String]) -> Outcome<()> {
     Err(Command::new(program).args(args).exec().into())
 }
 
-/// P2: job committed as ready, to agent executing.
-pub fn start() -> Outcome<()> {
-    let count = number("SIGNALBOX_BENCH_RUNS", 50);
+/// A world whose agents note when they began to execute, in this file.
+pub fn stamped() -> Outcome<(World, PathBuf)> {
     let me = std::env::current_exe()?;
-    let mut world = town::many("", "\"gates.local_tests.command.run\" = ['true']");
+    let world = town::many("", "\"gates.local_tests.command.run\" = ['true']");
     let (stamps, script) = (world.path("stamps"), world.path("script.toml"));
     let agent = [
         &me.display().to_string(),
@@ -42,6 +42,38 @@ pub fn start() -> Outcome<()> {
     let set = project["set"].as_table_mut().ok_or("no overrides")?;
     set.insert("agents.*.run".to_owned(), agent.map(toml::Value::from).to_vec().into());
     fs::write(&path, config.to_string())?;
+    Ok((world, stamps))
+}
+
+/// How long each first attempt of an agent took from its job's being ready to its executing, by run: of tasks' first runs, or of
+/// their others.
+pub fn begun(world: &World, stamps: &Path, first: bool) -> Outcome<BTreeMap<i64, Duration>> {
+    let text = fs::read_to_string(stamps)?;
+    let began: BTreeMap<i64, u128> = text
+        .lines()
+        .filter_map(|l| l.split_once(' '))
+        .filter_map(|(run, at)| Some((run.parse().ok()?, at.parse().ok()?)))
+        .collect();
+    let compare = if first { "=" } else { "<>" };
+    let rows = rows(
+        world,
+        &format!(
+            "SELECT r.id, j.created_at FROM runs r JOIN jobs j ON j.id = r.job \
+             WHERE r.kind = 'agent' AND j.attempts = 1 AND r.slot {compare} 'developer'"
+        ),
+    )?;
+    let times = rows.iter().filter_map(|(run, ready)| {
+        let at = u64::try_from(began.get(run)? / 1000).ok()?;
+        let took = at.saturating_sub(u64::try_from(*ready).ok()? * 1000);
+        Some((*run, Duration::from_micros(took)))
+    });
+    Ok(times.collect())
+}
+
+/// P2: job committed as ready, to agent executing.
+pub fn start() -> Outcome<()> {
+    let count = number("SIGNALBOX_BENCH_RUNS", 50);
+    let (mut world, stamps) = stamped()?;
     world.start();
     // One after the other: how soon a job runs, not how long many wait for two cores.
     for _ in 0..count {
@@ -49,26 +81,9 @@ pub fn start() -> Outcome<()> {
         world.wait_mode(&item, "done");
     }
     world.stop();
-    let text = fs::read_to_string(&stamps)?;
-    let began: BTreeMap<i64, u128> = text
-        .lines()
-        .filter_map(|l| l.split_once(' '))
-        .filter_map(|(run, at)| Some((run.parse().ok()?, at.parse().ok()?)))
-        .collect();
     for (what, first) in [("P2: a task's first run (with its checkout)", true), ("P2: its later runs", false)] {
-        let compare = if first { "=" } else { "<>" };
-        let rows = rows(
-            &world,
-            &format!(
-                "SELECT r.id, j.created_at FROM runs r JOIN jobs j ON j.id = r.job \
-             WHERE r.kind = 'agent' AND j.attempts = 1 AND r.slot {compare} 'developer'"
-            ),
-        )?;
-        let times = rows.iter().filter_map(|(run, ready)| {
-            let at = u64::try_from(began.get(run)? / 1000).ok()?;
-            Some(Duration::from_micros(at.saturating_sub(u64::try_from(*ready).ok()? * 1000)))
-        });
-        Times::of(times.collect()).show(what, "goal p50 ≤ 10 ms, p99 ≤ 50 ms");
+        let times = begun(&world, &stamps, first)?.into_values().collect();
+        Times::of(times).show(what, "goal p50 ≤ 10 ms, p99 ≤ 50 ms");
     }
     Ok(())
 }
@@ -120,12 +135,12 @@ fn all(world: &World, word: &str) -> Vec<i32> {
     found.filter(|(_, line)| line.contains(word)).map(|(pid, _)| pid).collect()
 }
 
-fn pid_of(world: &World, word: &str) -> Outcome<i32> {
+pub fn pid_of(world: &World, word: &str) -> Outcome<i32> {
     all(world, word).first().copied().ok_or_else(|| format!("no process {word}").into())
 }
 
 /// Resident memory, MB.
-fn rss(pid: i32) -> Outcome<f64> {
+pub fn rss(pid: i32) -> Outcome<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).ok_or("no VmRSS")?;
     Ok(line.split_whitespace().nth(1).ok_or("no size")?.parse::<f64>()? / 1024.0)
@@ -140,7 +155,7 @@ fn own(pid: i32) -> Outcome<f64> {
 }
 
 /// Percent of a core that a process used over `span`.
-fn measured(pid: i32, span: Duration) -> Outcome<f64> {
+pub fn measured(pid: i32, span: Duration) -> Outcome<f64> {
     let ticks = || -> Outcome<f64> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let fields: Vec<&str> = stat.rsplit_once(") ").ok_or("no stat")?.1.split(' ').collect();

@@ -14,6 +14,29 @@ fn a_lost_answer_is_read_back() {
     assert_eq!(site.gitea.merges_asked().len(), 1);
 }
 
+/// ★ I8: the service is killed around its merge, its push and what it says there: found on the server, and not done again.
+#[test]
+fn what_the_server_has_is_not_done_again_after_a_kill() {
+    for (point, nth) in [("before-end", 1), ("effect", 3), ("intent", 1), ("merged", 1), ("acted", 1)] {
+        let mut site = Site::new(Version::V1_25, "local");
+        site.world.crash = Some(format!("{point}:{nth}"));
+        site.world.crash_once = true;
+        let (item, branch) = site.at_deploy();
+        let pull = site.gitea.open_pull(&branch);
+        site.confirm(&item);
+        let seen = site.world.wait_mode(&item, "done");
+        assert_eq!(site.world.starts, 2, "it dies once at {point}");
+        assert_eq!(seen["change"]["state"], "merged", "{point}");
+        assert_eq!(site.gitea.pulls(&branch), [(pull, false, true)], "{point}: one request");
+        assert_eq!(site.gitea.merges_asked().len(), 1, "{point}: one merge");
+        for agent in ["developer", "reviewer", "tester"] {
+            let begun = site.world.begun().iter().filter(|e| e.agent == agent).count();
+            assert_eq!(begun, 1, "{point}: {agent} is paid once");
+        }
+        site.nothing_is_left();
+    }
+}
+
 /// The server breaks before it does anything: nothing is merged, it is looked at again and merged then.
 #[test]
 fn a_server_that_breaks_is_asked_again() {

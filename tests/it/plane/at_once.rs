@@ -57,6 +57,28 @@ fn the_same_delivery_fifty_times_at_once_and_after_a_restart_is_one_event() {
     assert_eq!(ground.stage("ORCH-001"), "deploy");
 }
 
+/// ★ I8: what was said and shown on the board, and not written down before the service died, is found there and not done again.
+#[test]
+fn what_the_board_has_is_not_done_again_after_a_kill() {
+    let played = |nth: Option<u32>| {
+        let mut ground = Ground::laid_out("orch", "");
+        ground.world.crash = nth.map(|nth| format!("effect:{nth}"));
+        ground.world.crash_once = true;
+        ground.world.start();
+        let issue = ground.started("Add a greeting");
+        ground.world.wait_blocker("ORCH-001", "APPROVAL_WAIT");
+        ground.still();
+        assert_eq!(ground.world.starts, 1 + u32::from(nth.is_some()), "it dies once at effect {nth:?}");
+        assert_eq!(ground.runs("analyst"), 1, "effect {nth:?}: paid once");
+        (ground.plane.comments(&issue).len(), ground.plane.moves(&issue))
+    };
+    let plain = played(None);
+    assert!(plain.0 >= 2, "{plain:?}");
+    for nth in 1..=3 {
+        assert_eq!(played(Some(nth)), plain, "dead at effect {nth}");
+    }
+}
+
 /// ★ A STOP in the same moment as an approval is told: whichever is first, the stop is carried out and nothing follows it.
 #[test]
 fn a_stop_and_an_approval_in_the_same_moment_end_in_the_stop() {
