@@ -74,6 +74,19 @@ fn small() -> World {
     )
 }
 
+/// Developers are at work until they are let go on, three of them at the same time.
+fn held() -> World {
+    world(
+        "[developer]\ndo = [\"held\"]",
+        "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 3",
+    )
+}
+
+/// Agents that are at work.
+fn agents(world: &World) -> usize {
+    world.processes().iter().filter(|(_, l)| l.contains("scripted-agent")).count()
+}
+
 #[test]
 fn a_commit_that_fails_costs_nothing_wherever_it_comes() {
     let mut world = small();
@@ -112,10 +125,7 @@ fn the_disk_is_full_at_every_write_of_a_task() {
 /// Agents go on, the shim keeps what they came to, a restart changes nothing; everyone is told.
 #[test]
 fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
-    let mut world = world(
-        "[developer]\ndo = [\"held\"]",
-        "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 3",
-    );
+    let mut world = held();
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_agent(&item, "developer", 1);
@@ -146,7 +156,6 @@ fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
         shown.starts_with("Nothing is started: ") && shown.contains("free some space"),
         "{shown}"
     );
-    let agents = |world: &World| world.processes().iter().filter(|(_, l)| l.contains("scripted-agent")).count();
     assert!(agents(&world) >= 3, "{:?}", world.processes());
     world.let_go();
     world.until("the end of the agents", || {
@@ -172,10 +181,7 @@ fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
 #[test]
 fn a_stop_ends_the_agents_while_the_database_cannot_be_written() {
     for fault in ["full:1", "full:2"] {
-        let mut world = world(
-            "[developer]\ndo = [\"held\"]",
-            "\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 3",
-        );
+        let mut world = held();
         world.start();
         let item = world.new_task("Add a greeting");
         world.wait_agent(&item, "developer", 1);
@@ -188,7 +194,6 @@ fn a_stop_ends_the_agents_while_the_database_cannot_be_written() {
             let help = answer.body["help"].as_str().unwrap_or_default();
             assert!(help.contains(&format!("the agents of {item} are ended all the same")), "{answer:?}");
         }
-        let agents = |world: &World| world.processes().iter().filter(|(_, l)| l.contains("scripted-agent")).count();
         world.until("the end of its agent", || agents(&world) == 1);
         assert_eq!(world.ask("/health").status, 503, "it is ended before anything can be recorded");
         let status = world.get("/status");
@@ -301,9 +306,7 @@ fn a_real_disk_without_room_is_got_over_when_there_is_room_again() {
     });
     world.until("degraded", || world.ask("/health").status == 503);
     world.let_go();
-    world.until("the end of the agent", || {
-        !world.processes().iter().any(|(_, l)| l.contains("scripted-agent"))
-    });
+    world.until("the end of the agent", || agents(&world) == 0);
     assert!(!world.data().join("runs/1/exit.json").exists(), "there is no room for it");
     assert!(world.processes().iter().any(|(_, l)| l.contains("run-shim")), "its shim keeps it");
     disk.free();
@@ -326,7 +329,7 @@ fn a_real_disk_without_room_is_got_over_when_there_is_room_again() {
 /// An agent that fills the disk is ended by a stop, and the stop is complete once there is room.
 #[test]
 fn a_stop_ends_an_agent_on_a_real_disk_without_room() {
-    let mut world = world("[developer]\ndo = [\"held\"]", "\"serial_gate.enabled\" = false");
+    let mut world = held();
     let mounted = Small::mount(&world.data());
     let Some(disk) = &mounted else { return };
     world.start();
@@ -334,9 +337,7 @@ fn a_stop_ends_an_agent_on_a_real_disk_without_room() {
     world.wait_agent(&item, "developer", 1);
     disk.fill();
     world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
-    world.until("the end of its agent", || {
-        !world.processes().iter().any(|(_, l)| l.contains("scripted-agent"))
-    });
+    world.until("the end of its agent", || agents(&world) == 0);
     disk.free();
     world.wait_mode(&item, "cancelled");
     assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
