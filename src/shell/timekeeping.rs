@@ -18,7 +18,8 @@ pub async fn begin(service: &Service) -> Result<(), StoreError> {
     let same = known.filter(|(before, _)| !boot.is_empty() && *before == boot);
     let by = same.map_or(Millis(0), |(_, before)| Millis(ahead.saturating_sub(before)));
     if by.0.saturating_abs() > clock::JUMP.0 {
-        service.store.shift(by, &boot, ahead).await?;
+        let from = Millis(clock::now().0.saturating_sub(by.0));
+        service.store.shift(by, from, &boot, ahead).await?;
         told(by);
         return Ok(());
     }
@@ -31,7 +32,8 @@ pub async fn begin(service: &Service) -> Result<(), StoreError> {
 /// The database; then it is not followed yet, and nothing has moved.
 pub async fn keep(service: &Service) -> Result<(), StoreError> {
     let Some(by) = clock::moved() else { return Ok(()) };
-    service.store.shift(by, &boot_id(), clock::ahead().saturating_add(by.0)).await?;
+    let ahead = clock::ahead().saturating_add(by.0);
+    service.store.shift(by, clock::now(), &boot_id(), ahead).await?;
     clock::follow(by);
     told(by);
     Ok(())

@@ -42,6 +42,9 @@ pub(super) fn vanished(dir: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Option<KillOrder> {
+    if let Some(order) = KillOrder::of_link(path) {
+        return Some(order);
+    }
     match files::read_small(path) {
         Ok(bytes) => Some(KillOrder::parse(&bytes)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
@@ -66,6 +69,11 @@ mod tests {
                 grace_ms: None
             })
         );
+        assert_eq!(look(dir.path()), Told::Nothing);
+        // Where there is no room for a file.
+        KillOrder::link(dir.path().join(names::KILL).as_path(), Kill::Stop)?;
+        let told = look(dir.path());
+        assert!(matches!(told, Told::End(order) if order.why == Kill::Stop && order.grace_ms.is_none()));
         assert_eq!(look(dir.path()), Told::Nothing);
         // A pipe that nobody writes to is an order like any other, and nothing to wait for.
         nix::unistd::mkfifo(&dir.path().join(names::KILL), nix::sys::stat::Mode::S_IRWXU)?;

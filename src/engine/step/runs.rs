@@ -36,7 +36,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, report: &RunReport) {
         RunEnd::NoRoom { detail } => weather(draft, report, detail, None, Millis(0)),
         RunEnd::Limited { detail, until } => limited(draft, report, detail, *until),
         RunEnd::Lost => lost(draft, report),
-        RunEnd::Killed(Kill::Stop | Kill::Superseded) => draft.because("it was killed by our own order"),
+        RunEnd::Killed(why @ (Kill::Stop | Kill::Superseded)) => forgotten(draft, report, *why),
         RunEnd::NoOutput
         | RunEnd::Denied { .. }
         | RunEnd::Ignored { .. }
@@ -253,8 +253,8 @@ fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
     }
     let text = format!("{} (run {})", report.slot, report.run);
     let answer = Answer {
-        detail: detail.clone(),
-        text: text.clone(),
+        detail,
+        text,
         ..Answer::new(&Name::new("work"), Outcome::Other(outcome.clone()))
     };
     let edge = draft
@@ -263,27 +263,47 @@ fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
     let key = Name::from(format!("work.{outcome}"));
     match edge {
         Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),
-        None => {
-            let say = Say {
-                outcome: &key,
-                detail: &detail,
-                text: &text,
-                ..Say::default()
-            };
-            draft.alert("run_failed", say);
-            edges::follow(
-                draft,
-                &Edge {
-                    stay: true,
-                    escalate: true,
-                    comment: Some(Name::new("run_failed")),
-                    ..Edge::default()
-                },
-                &key,
-                &answer,
-            );
-        }
+        None => park(draft, &key, &answer),
     }
+}
+
+/// It was ended by an order of ours, and nothing on record asked for one: a stop that could not be recorded was lost with the
+/// service, or somebody wrote the order. Who wanted an end does not want it paid for again, and nobody else begins it.
+fn forgotten(draft: &mut Draft<'_>, report: &RunReport, why: Kill) {
+    let detail = format!(
+        "its run was ended by an order ({}) that is not on record, so it is not run again by itself: stop the task for good, or retry it",
+        why.label()
+    );
+    let detail = with_log(report.run, detail);
+    let outcome = Name::new(report.end.outcome());
+    draft.because(format!("run {} of {}: {detail}", report.run, report.slot));
+    close(draft, &report.slot, false);
+    draft.task.control.slots.entry(report.slot.clone()).or_default().state = SlotState::Failed(outcome.clone());
+    draft.task.ledger.failure = Some(detail.clone());
+    let answer = Answer {
+        detail,
+        text: format!("{} (run {})", report.slot, report.run),
+        ..Answer::new(&Name::new("work"), Outcome::Other(outcome.clone()))
+    };
+    park(draft, &Name::from(format!("work.{outcome}")), &answer);
+}
+
+/// Nothing goes on before a person has looked.
+fn park(draft: &mut Draft<'_>, key: &Name, answer: &Answer) {
+    let say = Say {
+        outcome: key,
+        detail: &answer.detail,
+        text: &answer.text,
+        ..Say::default()
+    };
+    draft.alert("run_failed", say);
+    let edge = Edge {
+        stay: true,
+        escalate: true,
+        comment: Some(Name::new("run_failed")),
+        ..Edge::default()
+    };
+    edges::follow(draft, &edge, key, answer);
 }
 
 /// Why a run failed, with its log's name, which most ends do not have. It stands in front: texts cut what is long at its end.

@@ -146,6 +146,26 @@ impl KillOrder {
     }
 }
 
+impl KillOrder {
+    /// Gives an order as the target of a symbolic link, which needs no room on a full disk. It has the run's own grace.
+    ///
+    /// # Errors
+    /// When the link cannot be made; one that is there already is an order as well.
+    pub(crate) fn link(path: &Path, why: Kill) -> io::Result<()> {
+        let word = serde_json::to_string(&why)?;
+        match std::os::unix::fs::symlink(word, path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
+    }
+
+    /// The order that a link at this place gives, if it is one.
+    pub(crate) fn of_link(path: &Path) -> Option<Self> {
+        let word = std::fs::read_link(path).ok()?;
+        Some(Self::parse(word.as_os_str().as_encoded_bytes()))
+    }
+}
+
 /// Who decides about a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -156,7 +156,8 @@ impl Supervisor {
             why,
             grace_ms: grace.map(|g| i64::try_from(g.as_millis()).unwrap_or(i64::MAX)),
         };
-        if let Err(error) = files::write_json(&dir.join(names::KILL), &order) {
+        let path = dir.join(names::KILL);
+        if let Err(error) = files::write_json(&path, &order).or_else(|_| KillOrder::link(&path, why)) {
             // Ending it matters more than the reason on record.
             tracing::warn!(dir = %dir.display(), %error, "cannot write the reason of a stop; the run will show a foreign signal");
         }

@@ -49,14 +49,14 @@ impl Store {
         self.write(move |conn| save(conn, &boot, ahead)).await
     }
 
-    /// The wall clock was set: all that is due is due that much later, by a clock that says that much more.
+    /// The wall clock, which said `from`, was set: all that is due is due that much later, by a clock that says that much more.
     ///
     /// # Errors
     /// As all of the store; then nothing has moved.
-    pub async fn shift(&self, by: Millis, boot: &str, ahead: i64) -> Result<()> {
+    pub async fn shift(&self, by: Millis, from: Millis, boot: &str, ahead: i64) -> Result<()> {
         let boot = boot.to_owned();
         self.write(move |conn| {
-            spending::shifted(conn, by)?;
+            spending::shifted(conn, by, from)?;
             for sql in DUE {
                 exec(conn, sql, [by.0])?;
             }

@@ -321,17 +321,27 @@ fn on(conn: &Connection, day: i64, projects: &BTreeSet<Name>) -> Result<BTreeMap
     Ok(sums)
 }
 
-/// The wall clock is about to be set by so much: runs that have not ended were claimed that much later, on another day perhaps.
-pub(super) fn shifted(conn: &Connection, by: Millis) -> Result<()> {
+/// The wall clock, which says `from`, is about to be set by so much: runs that have not ended were claimed that much later, on
+/// another day perhaps; and what was spent on a day is not there to be spent again when that day is another one by the clock.
+pub(super) fn shifted(conn: &Connection, by: Millis, from: Millis) -> Result<()> {
     let sql = "SELECT t.project, r.claimed_at FROM runs r JOIN tasks t ON t.id = r.task \
                WHERE r.state IN ('starting', 'running') AND r.kind = 'agent'";
     let open = list(conn, sql, [], |row| {
         let f = Fields::new(row, "runs", "project");
         Ok((f.name("project")?, f.time("claimed_at")?))
     })?;
-    for (project, claimed) in open {
-        uncount(conn, &project, claimed)?;
-        count(conn, &project, claimed.plus(by))?;
+    for (project, claimed) in &open {
+        uncount(conn, project, *claimed)?;
+    }
+    let (was, is) = (day(from), day(from.plus(by)));
+    // Forward it may as well be that the machine stood still until now: a new day has its own budget.
+    if is < was {
+        let sql = "INSERT INTO spent_days (project, day, runs, usd) SELECT project, ?2, runs, usd FROM spent_days WHERE day = ?1 \
+                   ON CONFLICT (project, day) DO UPDATE SET runs = MAX(runs, excluded.runs), usd = MAX(usd, excluded.usd)";
+        exec(conn, sql, [was, is])?;
+    }
+    for (project, claimed) in &open {
+        count(conn, project, claimed.plus(by))?;
     }
     Ok(())
 }

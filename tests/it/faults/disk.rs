@@ -211,6 +211,39 @@ fn a_stop_ends_the_agents_while_the_database_cannot_be_written() {
     }
 }
 
+/// A stop that could not be recorded is lost with the service: what its agent did is not paid for again before somebody has said
+/// what is wanted, and the task says so.
+#[test]
+fn a_stop_that_was_lost_with_the_service_leaves_nothing_stuck() {
+    for again in ["stop", "retry"] {
+        let mut world = held();
+        world.start();
+        let item = world.new_task("Add a greeting");
+        world.wait_agent(&item, "developer", 1);
+        world.fault("full:1");
+        let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+        assert_eq!(answer.status, 503, "{answer:?}");
+        world.until("the end of its agent", || agents(&world) == 0);
+        world.kill();
+        world.fault("");
+        world.let_go();
+        world.start();
+        let seen = world.wait_blocker(&item, "ESCALATED");
+        let said = "was ended by an order (the task was stopped) that is not on record";
+        assert!(seen.to_string().contains(said), "{seen}");
+        assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
+        let answer = world.post(&format!("/api/tasks/{item}/{again}"), &json!({})).expect("an answer");
+        assert!(answer.ok(), "{answer:?}");
+        if again == "stop" {
+            world.wait_mode(&item, "cancelled");
+        } else {
+            done(&mut world, &item);
+        }
+        assert_eq!(begun(&world, &item, "developer"), if again == "stop" { 1 } else { 2 });
+        world.nothing_is_left();
+    }
+}
+
 /// ★ Another program reads for as long as it likes, and holds the database against writers for longer than is waited.
 #[test]
 fn another_program_that_holds_the_database_is_waited_for() {
@@ -326,24 +359,37 @@ fn a_real_disk_without_room_is_got_over_when_there_is_room_again() {
     drop(mounted);
 }
 
-/// An agent that fills the disk is ended by a stop, and the stop is complete once there is room.
+/// An agent that fills the disk is ended by a stop, and the stop is complete once there is room. Why it ended is on record though
+/// there was no room for a file that says so; lost with the service, the stop is not taken for a failure that wants another try.
 #[test]
 fn a_stop_ends_an_agent_on_a_real_disk_without_room() {
-    let mut world = held();
-    let mounted = Small::mount(&world.data());
-    let Some(disk) = &mounted else { return };
-    world.start();
-    let item = world.new_task("Add a greeting");
-    world.wait_agent(&item, "developer", 1);
-    disk.fill();
-    world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
-    world.until("the end of its agent", || agents(&world) == 0);
-    disk.free();
-    world.wait_mode(&item, "cancelled");
-    assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
-    world.nothing_is_left();
-    drop(world);
-    drop(mounted);
+    for lost in [false, true] {
+        let mut world = held();
+        let mounted = Small::mount(&world.data());
+        let Some(disk) = &mounted else { return };
+        world.start();
+        let item = world.new_task("Add a greeting");
+        world.wait_agent(&item, "developer", 1);
+        disk.fill();
+        world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+        world.until("the end of its agent", || agents(&world) == 0);
+        if lost {
+            world.kill();
+        }
+        disk.free();
+        if lost {
+            world.start();
+            world.wait_blocker(&item, "ESCALATED");
+            let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+            assert!(answer.ok(), "{answer:?}");
+        }
+        let seen = world.wait_mode(&item, "cancelled");
+        assert_eq!(seen["runs"][0]["detail"], "killed: the task was stopped", "{seen}");
+        assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
+        world.nothing_is_left();
+        drop(world);
+        drop(mounted);
+    }
 }
 
 /// ★ What an agent prints at its end while the disk is full is in its log before its exit is on record; where that is too much, the

@@ -231,11 +231,19 @@ fn an_edge_for_failed_work_is_taken_when_tries_are_spent() {
     }
 }
 
+/// An end that we ordered and have no record of: a stop that was lost. It is neither tried again nor forgotten.
 #[test]
-fn killed_by_our_own_order_is_nobodys_failure() {
+fn b_stop_1_an_end_by_an_order_that_is_not_on_record_waits_for_a_person() {
+    for why in [Kill::Stop, Kill::Superseded] {
+        let mut w = World::at("orch", "review");
+        w.ends("reviewer", RunEnd::Killed(why));
+        assert_eq!((w.back_in(), w.mode(), w.alerts()), (None, Mode::Escalated, 1));
+        let log = format!("(log runs/{}.log): ", w.run);
+        for said in [w.alarms()[0], w.comments()[0]] {
+            assert!(said.contains(&log) && said.contains("that is not on record"), "{said}");
+        }
+    }
     let mut w = World::at("orch", "review");
-    w.ends("reviewer", RunEnd::Killed(Kill::Superseded));
-    assert!(w.decisions.is_empty());
     w.ends("reviewer", RunEnd::Killed(Kill::Foreign));
     assert_eq!(w.back_in(), Some(Millis(0)), "a kill from outside uses up a try");
 }

@@ -52,7 +52,7 @@ async fn b_q_8_a_probe_that_is_being_settled_is_one_when_the_clock_is_set() {
         );
         let probe = claimed(&world, &tasks[1], true, at(60_020)).await.unwrap();
         world.store.run_exited(probe.id, serde_json::json!({}), at(60_030)).await.unwrap();
-        world.store.shift(Millis(by), "boot", by).await.unwrap();
+        world.store.shift(Millis(by), at(60_030), "boot", by).await.unwrap();
         let kept = world.store.run(probe.id).await.unwrap().unwrap().claimed_at;
         assert_eq!(kept, probe.claimed_at, "its commits are made with it");
         let now = at(60_040 + by.max(0));

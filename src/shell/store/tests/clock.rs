@@ -21,7 +21,7 @@ async fn what_is_due_is_due_as_long_from_now_whichever_way_the_clock_was_set() {
         let due = world.store.next_due().await.unwrap().unwrap();
         assert_eq!(world.store.clock().await.unwrap(), None);
         world.store.save_clock("boot", 7).await.unwrap();
-        world.store.shift(Millis(by), "boot", 7 + by).await.unwrap();
+        world.store.shift(Millis(by), T0, "boot", 7 + by).await.unwrap();
         assert_eq!(world.store.clock().await.unwrap(), Some(("boot".to_owned(), 7 + by)));
         assert_eq!(world.store.timers(waits.id).await.unwrap(), [("look".into(), at(60_000 + by))]);
         assert_eq!(world.store.next_due().await.unwrap().unwrap(), due.plus(Millis(by)));

@@ -200,7 +200,7 @@ async fn a_board_is_known_since_it_was_first_followed() {
     assert_eq!(follow(&world, "b1", 15).await, Millis(5));
     assert_eq!(heard(&world, &shop).await, Some(Millis(9)));
     // The clock by which that was written down was wrong.
-    world.store.shift(Millis(-3), "boot", 0).await.unwrap();
+    world.store.shift(Millis(-3), T0, "boot", 0).await.unwrap();
     assert_eq!(follow(&world, "b1", 15).await, Millis(2));
 }
 

@@ -154,10 +154,32 @@ async fn b_run_5_runs_at_work_move_to_their_day_when_the_clock_is_set() {
     let runs = async || (today(&world, T0).await.runs, today(&world, T0.plus(DAY)).await.runs);
     end(&world, &second, 0.0, at(20)).await;
     assert_eq!(runs().await, (2, 0));
-    world.store.shift(DAY, "boot", 0).await.unwrap();
+    world.store.shift(DAY, at(20), "boot", 0).await.unwrap();
     assert_eq!(runs().await, (1, 1), "what has ended stays where it is");
     assert!(world.store.put_back(first.id, "git is away", None, at(30).plus(DAY)).await.unwrap());
     assert_eq!(runs().await, (1, 0), "and what was not launched is taken from where it is counted");
+}
+
+/// A clock that is set back onto an earlier day brings no second budget, whatever that day had cost by itself.
+#[tokio::test]
+async fn b_run_5_a_day_is_spent_once_when_the_clock_is_set_back() {
+    for (before, after) in [(0.25, 2.0), (3.0, 3.0)] {
+        let world = World::new().await;
+        let (one, two, three) = (world.task("i1", 1).await, world.task("i2", 2).await, world.task("i3", 3).await);
+        let (first, second, open) = (world.running(&one).await, world.running(&two).await, world.running(&three).await);
+        end(&world, &first, before, at(20)).await;
+        end(&world, &second, 2.0, at(20).plus(DAY)).await;
+        world.decide(&one, vec![Decision::Enqueue(spec(2, "developer"))]).await;
+        let back = Millis(-DAY.0);
+        world.store.shift(back, at(30).plus(DAY), "boot", 0).await.unwrap();
+        assert_eq!(today(&world, at(30)).await.usd, after, "{before}");
+        assert_eq!(today(&world, at(30).plus(DAY)).await.usd, 2.0, "what it was when it comes");
+        world.store.shift(DAY, at(40), "boot", 0).await.unwrap();
+        assert_eq!(today(&world, at(40).plus(DAY)).await.usd, 2.0, "put right");
+        let claimed = world.store.run(open.id).await.unwrap().unwrap().claimed_at;
+        assert_eq!(claimed, open.claimed_at);
+        assert_eq!(today(&world, at(40)).await.runs, 3, "no run is counted twice");
+    }
 }
 
 /// What a look found to be free may be taken when it is claimed: the claim itself holds the bounds, by the day of its own moment.
