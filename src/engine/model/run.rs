@@ -34,6 +34,18 @@ pub struct Usage {
     pub cost_usd: f64,
 }
 
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(more.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(more.output_tokens),
+            cost_usd: self.cost_usd + more.cost_usd,
+        }
+    }
+}
+
 /// What was written down before claims were looked at may be anything.
 fn dollars<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let told = f64::deserialize(from)?;

@@ -1,7 +1,9 @@
 //! Runs that ended: success, retries with budgets of their own, failure.
 
 use crate::engine::breaker::believed;
-use crate::engine::model::{At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunId, RunRef, RunReport, SlotState};
+use crate::engine::model::{
+    At, CommandResult, Decision, FactKey, Kill, Millis, Mode, Name, RunEnd, RunId, RunRef, RunReport, SlotState, lasting,
+};
 use crate::engine::rules::{Edge, FilesClause, GateKind, Patterns, Ruleset};
 
 use super::draft::{Draft, Say, clip};
@@ -11,6 +13,8 @@ use super::{edges, look};
 /// Usage limits that a job may meet on no budget. Each costs a run that came to nothing: an agent that
 /// names one whatever it is asked would be paid for ever. Twenty of five hours are more than four days of one job.
 const LIMITS: u8 = 20;
+/// Characters of a command that people are shown with its deadline.
+const PROGRAM_SHOWN: usize = 60;
 /// Characters of a failure that every text shows: further on, the log's name may be cut off.
 const NAMED_WITHIN: usize = 100;
 
@@ -177,7 +181,7 @@ fn lost(draft: &mut Draft<'_>, report: &RunReport) {
 
 /// A try is used up.
 fn failed(draft: &mut Draft<'_>, report: &RunReport) {
-    let mut detail = report.end.detail();
+    let mut detail = overtime(draft.rules, report).unwrap_or_else(|| report.end.detail());
     // One that leaves everything as it was says nothing of what is wrong with it: the try before it does.
     let before = draft.task.ledger.failure.take();
     if let (RunEnd::NoOutput | RunEnd::Ignored { .. }, Some(before)) = (&report.end, before)
@@ -189,6 +193,22 @@ fn failed(draft: &mut Draft<'_>, report: &RunReport) {
     if !another_try(draft, &report.slot, &detail) {
         give_up_for(draft, report, detail);
     }
+}
+
+/// Of a run that took too long: what command of a gate it was, how long it may take, and which key of the rules says so.
+fn overtime(rules: &Ruleset, report: &RunReport) -> Option<String> {
+    if report.end != RunEnd::Killed(Kill::Deadline) {
+        return None;
+    }
+    let slot = &report.slot;
+    let (what, timeout, table) = match rules.gates.get(slot).map(|gate| &gate.kind) {
+        Some(GateKind::Command { run, timeout, .. }) => (format!("`{}`", clip(&run.join(" "), PROGRAM_SHOWN)), *timeout, "gates"),
+        _ => ("it".to_owned(), rules.agents.get(slot)?.timeout, "agents"),
+    };
+    let allowed = lasting(timeout);
+    Some(format!(
+        "killed: its deadline passed: {what} may take {allowed} (`{table}.{slot}.timeout`)"
+    ))
 }
 
 /// Uses up a try of a slot; queues it again and returns true while there is one left.

@@ -30,7 +30,10 @@ fn failures() -> Vec<(RunEnd, &'static str)> {
             },
             "wrote outside its declared paths",
         ),
-        (RunEnd::Killed(Kill::Deadline), "killed: "),
+        (
+            RunEnd::Killed(Kill::Deadline),
+            "its deadline passed: it may take 30 min (`agents.reviewer.timeout`)",
+        ),
         (RunEnd::Killed(Kill::Foreign), "killed: "),
     ]
 }
@@ -256,6 +259,18 @@ fn a_second_end_of_the_same_job_changes_nothing() {
     w.ends("reviewer", permanent());
     assert_eq!(w.task, before);
     assert!(w.why().contains("nobody waits"), "{}", w.why());
+}
+
+#[test]
+fn b_run_3_a_command_that_takes_too_long_is_named_with_its_bound() {
+    let mut w = World::at("orch", "development");
+    w.writes("developer", &[]);
+    w.ends("local_tests", RunEnd::Killed(Kill::Deadline));
+    assert!(
+        w.why().contains("` may take ") && w.why().contains(" (`gates.local_tests.timeout`)"),
+        "{}",
+        w.why()
+    );
 }
 
 #[test]

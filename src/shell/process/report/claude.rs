@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Ending, Failure, Kind, Parser, Report, count, denied, limits, money, name, plain, word};
+use super::{Counted, Ending, Failure, Kind, Parser, Report, count, denied, limits, money, name, plain, word};
 use crate::engine::model::{AgentNotes, Millis, Usage};
 
 /// What its lines have come to.
 #[derive(Default)]
 pub(super) struct Claude {
     report: Report,
+    counted: Counted,
     /// A usage limit that the service has told of and not taken back: when it ends, if known.
     rejected: Option<Option<Millis>>,
     /// Nothing of the model came after that: it is what the agent ended of, should it give no result.
@@ -73,7 +74,7 @@ impl Claude {
         } else {
             Ending::Failure(self.failure(doc, subtype, status))
         });
-        self.report.usage = usage(doc);
+        self.report.usage = self.counted.take(name(doc, "session_id"), usage(doc));
         let notes = &mut self.report.notes;
         notes.turns = u32::try_from(count(doc, "num_turns")).unwrap_or(u32::MAX);
         notes.millis = count(doc, "duration_ms");

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Ending, Failure, Parser, Report, count, denied, limits, name, plain, word};
+use super::{Counted, Ending, Failure, Parser, Report, count, denied, limits, name, plain, word};
 use crate::engine::model::Usage;
 
 /// What its lines have come to.
 #[derive(Default)]
 pub(super) struct Codex {
     report: Report,
+    counted: Counted,
     seen: bool,
 }
 
@@ -24,11 +25,12 @@ impl Parser for Codex {
             "turn.completed" => {
                 notes.turns = notes.turns.saturating_add(1);
                 if let Some(usage) = doc.get("usage") {
-                    self.report.usage = Usage {
+                    let used = Usage {
                         input_tokens: count(usage, "input_tokens"),
                         output_tokens: count(usage, "output_tokens"),
                         cost_usd: 0.0,
                     };
+                    self.report.usage = self.counted.take(notes.session.clone(), used);
                     notes.cached_tokens = count(usage, "cached_input_tokens");
                 }
                 Some(Ending::Success)

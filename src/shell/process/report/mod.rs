@@ -91,6 +91,31 @@ trait Parser {
     fn report(&self) -> Report;
 }
 
+/// What the processes came to that wrote one log after the other: each counts by itself, from nothing and ever upwards.
+#[derive(Default)]
+struct Counted {
+    before: Usage,
+    last: Usage,
+    of: Option<String>,
+}
+
+impl Counted {
+    /// Counts what a process has used up so far, that names its session so; gives the sum.
+    fn take(&mut self, of: Option<String>, used: Usage) -> Usage {
+        // Such a claim is told as it is, and counts for nothing.
+        if !plausible(used.cost_usd) {
+            return used;
+        }
+        let fell =
+            used.cost_usd < self.last.cost_usd || used.output_tokens < self.last.output_tokens && used.cost_usd <= self.last.cost_usd;
+        if fell || self.of.is_some() && of.is_some() && self.of != of {
+            self.before = self.before.plus(self.last);
+        }
+        (self.last, self.of) = (used, of.or_else(|| self.of.take()));
+        self.before.plus(used)
+    }
+}
+
 /// Reads documents as they come.
 struct Reader {
     parsers: Vec<Box<dyn Parser>>,
@@ -165,6 +190,14 @@ pub fn of(text: &[u8], output: Output) -> Report {
 fn finish(mut reader: Reader, lines: Lines) -> Report {
     let cut = lines.finish(&mut |doc| reader.take(doc));
     let mut report = reader.parsers.get(reader.last).map(|p| p.report()).unwrap_or_default();
+    // One that called another, whose output it passed on, has cost what both did.
+    let others = reader.parsers.iter().enumerate().filter(|(i, _)| *i != reader.last);
+    for used in others
+        .map(|(_, parser)| parser.report().usage)
+        .filter(|used| plausible(used.cost_usd))
+    {
+        report.usage = report.usage.plus(used);
+    }
     // What was cut off after it may have said otherwise.
     if cut && report.ending == Some(Ending::Success) {
         report.ending = None;

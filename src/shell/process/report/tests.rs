@@ -277,6 +277,39 @@ fn b_q_5_a_code_in_another_word_or_in_the_models_own_words_is_no_weather() {
     );
 }
 
+/// B-RUN 5: a command may start an agent more than once, and each counts from nothing; one that goes on counts on.
+#[test]
+fn b_run_5_what_several_agents_of_one_log_cost_is_summed() {
+    let result = |session: &str, usd: &str, tokens: u32| {
+        format!(
+            "{{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"done\",\"session_id\":\"{session}\",\
+             \"total_cost_usd\":{usd},\"usage\":{{\"output_tokens\":{tokens}}}}}\n"
+        )
+    };
+    let codex = |thread: &str, tokens: u32| {
+        format!(
+            "{{\"type\":\"thread.started\",\"thread_id\":\"{thread}\"}}\n\
+             {{\"type\":\"turn.completed\",\"usage\":{{\"input_tokens\":10,\"output_tokens\":{tokens}}}}}\n"
+        )
+    };
+    for (logs, usd, tokens) in [
+        (vec![result("a", "0.5", 7), result("a", "0.75", 9)], 0.75, 9),
+        (vec![result("a", "0.5", 7), result("b", "0.75", 9)], 1.25, 16),
+        (vec![result("a", "0.5", 7), result("a", "0.25", 9)], 0.75, 16),
+        (vec![result("a", "0.5", 7), result("a", "0", 0)], 0.5, 7),
+        (vec![result("a", "0.5", 7), result("b", "0.25", 9), result("b", "0.5", 11)], 1.0, 18),
+        (vec![result("a", "0.5", 7), result("b", "-3", 9)], 0.0, 9),
+        (vec![codex("t", 3), codex("t", 5)], 0.0, 5),
+        (vec![codex("t", 3), codex("u", 5)], 0.0, 8),
+        (vec![codex("t", 3), result("a", "0.5", 7)], 0.5, 10),
+        (vec![result("a", "0.5", 7), codex("t", 3)], 0.5, 10),
+    ] {
+        let log = logs.concat();
+        let usage = of(log.as_bytes(), Output::Auto).usage;
+        assert_eq!((usage.cost_usd, usage.output_tokens), (usd, tokens), "{log}");
+    }
+}
+
 #[test]
 fn b_q_4_a_limit_in_milliseconds_is_understood() {
     let at = NOW.plus(Millis::secs(7200));
