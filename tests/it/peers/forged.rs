@@ -116,8 +116,8 @@ fn a_webhook_is_answered_while_nobody_can_be_asked() {
         took.push(begun.elapsed());
     }
     // The machine may be busy now and then; none waits for the servers.
-    assert!(took.iter().min().is_some_and(|t| *t < Duration::from_millis(500)), "{took:?}");
-    assert!(took.iter().all(|t| *t < Duration::from_secs(5)), "{took:?}");
+    assert!(took.iter().min().is_some_and(|t| *t < Duration::from_secs(2)), "{took:?}");
+    assert!(took.iter().all(|t| *t < Duration::from_secs(12)), "{took:?}");
     assert_eq!(town.world.show("ORCH-001")["task"]["stage"], "analysis");
     town.plane.mend();
     town.gitea.up();
