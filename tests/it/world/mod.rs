@@ -434,8 +434,8 @@ impl World {
 
     /// What the agents themselves recorded, outside the service.
     pub fn ledger(&self) -> Vec<Entry> {
-        let text = fs::read_to_string(self.path("ledger")).unwrap_or_default();
-        text.lines()
+        whole_lines(&self.path("ledger"))
+            .lines()
             .map(|line| serde_json::from_str(line).expect("a line of the ledger"))
             .collect()
     }
@@ -541,6 +541,13 @@ impl Drop for World {
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// What others have written to a file so far, up to the last line that is complete.
+pub fn whole_lines(path: &Path) -> String {
+    let mut bytes = fs::read(path).unwrap_or_default();
+    bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1));
+    String::from_utf8(bytes).expect("text")
 }
 
 /// What matters of a task, for the message of a failure.
