@@ -7,6 +7,7 @@ use signalbox::engine::model::Kill;
 use signalbox::shell::process::{Alive, Containment, Evidence, Exit, Outcome, RunSpec, Supervisor, start_time};
 
 use super::{EXE, World, pids, signal, until};
+use crate::world::copied;
 
 /// The levels that this host has; `tagged` is always among them.
 async fn levels() -> Vec<Containment> {
@@ -235,7 +236,7 @@ async fn runs_go_on_when_the_program_is_replaced() {
     for level in levels().await {
         let world = World::new();
         let exe = world.path("signalbox");
-        fs::copy(EXE, &exe).expect("a copy");
+        copied(EXE, &exe);
         let held = Held {
             supervisor: Supervisor::new(exe.clone(), level),
             world,
