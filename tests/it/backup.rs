@@ -53,6 +53,7 @@ fn a_copy_may_be_named_by_its_name_alone() {
     let (mut world, _, _) = backed_up();
     world.let_go();
     world.stop();
+    world.until("the end of the agents", || world.processes().is_empty());
     let here = world.path("here");
     fs::create_dir(&here).expect("a folder");
     for args in [["backup", "bk1"], ["restore", "bk1"]] {
@@ -71,6 +72,8 @@ fn lose(world: &mut World) {
     for (pid, _) in world.processes() {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
+    // One that is dying still writes.
+    world.until("the end of everything", || world.processes().is_empty());
     fs::remove_dir_all(world.data()).expect("the data directory");
 }
 

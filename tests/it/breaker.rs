@@ -1,13 +1,12 @@
 //! What an agent's command holds back: its breaker (B-Q 8) and its preflight (B-Q 7).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use signalbox::scripted::Phase;
 
-use crate::world::{EXE, Setup, World};
+use crate::world::{EXE, Setup, World, copied, executable};
 
 fn world(agents: &str, set: &str) -> World {
     let mut set: toml::Table = toml::from_str(set).expect("settings");
@@ -130,8 +129,7 @@ fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
             "#!/bin/sh\nif [ \"$1\" = --version ]; then echo asked >> {}; {version}; fi\nexec {EXE} \"$@\"\n",
             world.path("asked").display()
         );
-        fs::write(world.path("agent.new"), text).expect("a script");
-        fs::set_permissions(world.path("agent.new"), fs::Permissions::from_mode(0o755)).expect("mode");
+        executable(&world.path("agent.new"), &text);
         fs::rename(world.path("agent.new"), &program).expect("in place");
     };
     script("exit 4");
@@ -143,8 +141,7 @@ fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
     assert_eq!(seen["runs"].as_array().map(Vec::len), Some(0), "nothing was claimed");
     assert!(world.begun().is_empty(), "no token was spent");
     let text = format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nexec {EXE} \"$@\"\n");
-    fs::write(world.path("agent.new"), text).expect("a script");
-    fs::set_permissions(world.path("agent.new"), fs::Permissions::from_mode(0o755)).expect("mode");
+    executable(&world.path("agent.new"), &text);
     fs::rename(world.path("agent.new"), world.path("agent")).expect("in place");
     let seen = world.wait_blocker(&item, "APPROVAL_WAIT");
     let jobs = seen["jobs"].as_array().expect("jobs");
@@ -233,10 +230,9 @@ fn b_q_7_a_task_with_older_rules_is_told_how_it_gets_the_command_of_the_newer() 
 fn b_q_7_a_service_that_ends_or_dies_leaves_no_question_behind() {
     let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.timeout\" = \"1m\"");
     let (program, sleeper) = (world.path("agent"), world.path("sleeper"));
-    fs::copy("/bin/sleep", &sleeper).expect("a program");
+    copied("/bin/sleep", &sleeper);
     let text = format!("#!/bin/sh\nenv -i setsid -f {0} 991\nexec {0} 992\n", sleeper.display());
-    fs::write(&program, text).expect("a script");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+    executable(&program, &text);
     let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
     let (exe, own) = (format!("\"{EXE}\", \"scripted-agent\""), format!("\"{}\"", program.display()));
     assert!(config.contains(&exe), "{config}");

@@ -1,14 +1,13 @@
 //! A secret that an agent prints in every form it knows is found nowhere afterwards.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use crate::world::{EXE, Setup, World};
+use crate::world::{EXE, Setup, World, executable};
 
 /// With something for every escape, and nothing that a shell would obey between single quotes.
 const CANARY: &str = "cAnArY/4d1\"f?0+9&b\\7c~e2=a8";
@@ -86,8 +85,7 @@ fn world() -> World {
         vec!["sh".to_owned(), agent.display().to_string()].into(),
     );
     let wrapper = world.path("service.sh");
-    fs::write(&wrapper, format!("#!/bin/sh\nCANARY_KEY='{CANARY}' exec '{EXE}' \"$@\"\n")).expect("a wrapper");
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("mode");
+    executable(&wrapper, &format!("#!/bin/sh\nCANARY_KEY='{CANARY}' exec '{EXE}' \"$@\"\n"));
     let config = fs::read_to_string(world.path("signalbox.toml")).expect("the configuration");
     let mut config: toml::Table = toml::from_str(&config).expect("the configuration");
     let kept = config["projects"]["it"]["set"].as_table_mut().expect("settings");

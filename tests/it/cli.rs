@@ -1,11 +1,10 @@
 //! Bad input at the start: one clear sentence with the remedy, the right exit code, nothing half-written.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::world::{Setup, World, free, skipped};
+use crate::world::{Setup, World, executable, free, skipped};
 
 /// What `serve` said when it refused.
 struct Refusal {
@@ -127,18 +126,13 @@ fn an_old_git_is_told_from_a_new_one() {
     let world = world();
     let bin = world.path("bin");
     fs::create_dir(&bin).expect("a folder");
-    script(&bin.join("git"), "#!/bin/sh\necho 'git version 2.30.2'\n");
+    executable(&bin.join("git"), "#!/bin/sh\necho 'git version 2.30.2'\n");
     let mut command = world.command(&["serve", "--no-proof"]);
     command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
     let refusal = refused(command);
     refusal.says(1, &["2.30", "git"]);
     refusal.in_one_sentence();
     nothing_written(&world);
-}
-
-fn script(path: &Path, text: &str) {
-    fs::write(path, text).expect("written");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
 }
 
 #[test]

@@ -1,14 +1,31 @@
 //! The pipeline `docs`, end to end: two reviewers side by side, a day to cool down.
 
+use std::time::{Duration, Instant};
+
 use signalbox::engine::model::{At, Body, Millis, Name, Phase, SlotState, Task};
 
 use super::house::House;
+use crate::world::LONG;
 
-/// The reviewer of style asks for changes once. Where both are to be seen at work together they take their time, for one
-/// may begin long after the other.
+/// The reviewer of style asks for changes once. Where both are to be seen at work together they are held the second time,
+/// for one may begin long after the other.
 fn one_change(at_a_time: u32) -> String {
-    let ms = if at_a_time > 1 { 2500 } else { 50 };
-    format!("[agents.style]\ndo = [\"changes\", \"slow:{ms}\"]\n[agents.accuracy]\ndo = [\"slow:{ms}\"]\n")
+    let last = if at_a_time > 1 { "held" } else { "slow:50" };
+    format!("[agents.style]\ndo = [\"changes\", \"{last}\"]\n[agents.accuracy]\ndo = [\"slow:50\", \"{last}\"]\n")
+}
+
+/// Lets the reviewers go, once both have begun for the second time.
+async fn let_go(house: &House) {
+    let begun = Instant::now();
+    let again = |who: &str| {
+        let ledger = house.ledger().into_iter();
+        ledger.filter(|(agent, phase, _)| agent == who && phase == "start").count() == 2
+    };
+    while !(again("style") && again("accuracy")) {
+        assert!(begun.elapsed() < LONG, "not both are at work: {:?}", house.ledger());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    house.write("go", "");
 }
 
 fn done(task: &Task) -> bool {
@@ -44,6 +61,9 @@ async fn all_the_way(at_a_time: u32) -> House {
     let house = house(at_a_time, "3s", &one_change(at_a_time));
     let running = house.start().await;
     let item = running.new_task("Say how to begin").await;
+    if at_a_time > 1 {
+        let_go(&house).await;
+    }
     let task = running.until(&item, "cooling down", cooling).await;
     assert_eq!(task.control.counters["rework"], 1, "one of two asked for changes, once");
     assert!(task.ledger.passed.contains_key("review"));

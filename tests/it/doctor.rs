@@ -11,7 +11,7 @@ use crate::world::gitea::{Gitea, SECRET as GITEA_SECRET, TOKEN as GITEA_TOKEN, V
 use crate::world::plane::STATES;
 use crate::world::plane::{ANALYST, KEY, PROJECT, Plane, SECRET, WORKSPACE};
 use crate::world::telegram::{TOKEN as BOT_TOKEN, Telegram};
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, executable};
 
 const URL: &str = "http://127.0.0.1:8500";
 const HOOK: &str = "http://127.0.0.1:8500/webhook/gitea";
@@ -266,12 +266,10 @@ async fn it_tells_the_level_of_containment_and_why_it_is_no_better() {
 /// What the service says of a program, the doctor says as well: both ask it in the same way.
 #[test]
 fn b_q_7_a_program_is_asked_as_the_service_asks_it() {
-    use std::os::unix::fs::PermissionsExt;
     let clinic = |version: &str, more: &str| {
         let clinic = Clinic::with(Version::V1_25, &format!("\"agents.developer.run\" = [\"./agent\"]\n{more}"), "");
         let agent = clinic.world.path("agent");
-        std::fs::write(&agent, format!("#!/bin/sh\n{version}\n")).expect("a script");
-        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).expect("mode");
+        executable(&agent, &format!("#!/bin/sh\n{version}\n"));
         clinic
     };
     let told = |said: Said| {
@@ -285,8 +283,8 @@ fn b_q_7_a_program_is_asked_as_the_service_asks_it() {
         fails.contains("agent --version` ends with exit status: 4; it says: not like this"),
         "{fails}"
     );
-    let hangs = told(clinic("exec sleep 600", "\"preflight.timeout\" = \"1s\"").doctor(&["--json"]));
-    assert!(hangs.contains("agent --version` does not end within 1 s"), "{hangs}");
+    let hangs = told(clinic("exec sleep 600", "\"preflight.timeout\" = \"5s\"").doctor(&["--json"]));
+    assert!(hangs.contains("agent --version` does not end within 5 s"), "{hangs}");
     let said = clinic("exit 4", "\"preflight.enabled\" = false").doctor(&["--json"]);
     assert_eq!((said.code, said.counting()), (0, vec![]), "{}", said.whole());
 }

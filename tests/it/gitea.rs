@@ -320,7 +320,9 @@ fn a_stop_deletes_the_branch_only_where_the_service_left_it() {
     site.act(&third, "stop", &json!({}));
     site.world.wait_mode(&third, "cancelled");
     assert!(site.gitea.branch(&branch).is_some(), "what the forge protects is left alone");
-    assert!(site.world.show(&third).to_string().contains("protected on the forge") || site.world.log().contains("protected on the forge"));
+    let world = &site.world;
+    // The log says it a moment after the end can be seen.
+    world.until("why it is left alone", || world.log().contains("protected on the forge"));
 
     let fourth = site.world.new_task("Add a fourth");
     site.world.wait_blocker(&fourth, "APPROVAL_WAIT");

@@ -16,6 +16,8 @@ use signalbox::shell::store::StepRow;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::world::whole_lines;
+
 pub const EXE: &str = env!("CARGO_BIN_EXE_signalbox");
 /// Longest wait for anything.
 const LONG: Duration = Duration::from_secs(300);
@@ -99,7 +101,7 @@ impl House {
 
     /// The agents' own record: agent, phase, visit, in the order in which it was written.
     pub fn ledger(&self) -> Vec<(String, String, u64)> {
-        let text = fs::read_to_string(self.path("script.toml.ledger")).unwrap_or_default();
+        let text = whole_lines(&self.path("script.toml.ledger"));
         let line = |l: &str| {
             let v: serde_json::Value = serde_json::from_str(l).expect("a line of the ledger");
             let word = |k: &str| v[k].as_str().unwrap_or_default().to_owned();

@@ -576,8 +576,9 @@ fn peers_that_are_down_are_named_and_the_rest_is_told() {
     clinic.gitea.down();
     clinic.plane.fault(Fault::always(Kind::Slow(Duration::from_secs(60))));
     let begun = Instant::now();
-    let said = clinic.doctor(&["--json", "--timeout", "1"]);
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let said = clinic.doctor(&["--json", "--timeout", "5"]);
+    // Less than its slow peer takes; the others have time enough.
+    assert!(begun.elapsed() < Duration::from_secs(55), "{:?}", begun.elapsed());
     let found: Vec<(String, String)> = said.counting().into_iter().map(|(level, check, _)| (level, check)).collect();
     let problem = |check: &str| ("problem".to_owned(), check.to_owned());
     assert_eq!(found, [problem("tracker.reach"), problem("forge.reach")], "{}", said.whole());

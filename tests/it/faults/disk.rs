@@ -12,7 +12,7 @@ use signalbox::engine::model::RunId;
 use signalbox::shell::process::{Containment, Outcome, RunSpec, Supervisor};
 
 use super::{begun, done, ends, world};
-use crate::world::{World, blocked, end_of, skipped};
+use crate::world::{World, blocked, end_of, executable, skipped};
 
 /// A task from its issue to its merge while commits fail from the `nth` on, until that is noticed;
 /// its end, and whether the fault was met at all.
@@ -548,8 +548,7 @@ fn a_service_raises_its_file_size_limit_and_tells_of_a_low_one() {
         "#!/bin/sh\nulimit -S -f 4000\nulimit -H -f 1000000\nexec {} \"$@\"\n",
         crate::world::EXE
     );
-    fs::write(&wrapper, text).expect("a script");
-    fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    executable(&wrapper, &text);
     world.exe = Some(wrapper);
     world.start();
     let limits = fs::read_to_string(format!("/proc/{}/limits", world.pid().expect("a service"))).expect("its limits");

@@ -61,7 +61,7 @@ fn an_agent_that_kills_its_shim_is_ended_and_rescued() {
 fn an_agent_in_a_namespace_does_not_reach_its_shim() {
     let mut world = world(
         "[developer]\ndo = [\"kill_parent\", \"ok\"]",
-        "\"agents.developer.timeout\" = \"4s\"\n\"agents.*.grace\" = \"100ms\"",
+        "\"agents.developer.timeout\" = \"12s\"\n\"agents.*.grace\" = \"100ms\"",
     );
     world.start();
     if world.ask("/health").body["containment"] != "pidns" {

@@ -70,7 +70,7 @@ fn world(agents: &str, more: &str) -> World {
 }
 
 /// Brings the task to its end.
-fn done(world: &mut World, item: &str) -> Json {
+pub fn done(world: &mut World, item: &str) -> Json {
     loop {
         let seen = world.wait_for(item, "an end or a question", |seen| {
             blocked(seen, "APPROVAL_WAIT") || seen["task"]["mode"] == "done"

@@ -1,12 +1,11 @@
 //! Services that die of a job, programs that are replaced, runs that are not what they seem.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value as Json, json};
 
 use super::{begun, done, ends, world};
-use crate::world::EXE;
+use crate::world::{EXE, copied};
 
 /// ★ I4: three rescues, then it is parked as poison, told once; others are not held up, and a person may try again.
 #[test]
@@ -82,8 +81,7 @@ fn an_upgrade_in_place_leaves_runs_alone_and_the_new_program_adopts_them() {
     fs::create_dir_all(world.path("bin")).expect("a folder");
     let install = || {
         let fresh = program.with_extension("new");
-        fs::copy(EXE, &fresh).expect("a copy");
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("mode");
+        copied(EXE, &fresh);
         fs::rename(&fresh, &program).expect("in place");
     };
     install();

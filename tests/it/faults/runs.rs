@@ -1,7 +1,7 @@
 //! Runs whose start, end or withdrawal comes at the worst moment.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::chown;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde_json::{Value as Json, json};
 
 use super::{begun, done, ends, world};
-use crate::world::World;
+use crate::world::{World, executable};
 
 /// Ends the service and everything that it started, as a power cut does.
 fn all_gone(world: &mut World) {
@@ -196,8 +196,7 @@ fn confined(world: &World) -> Option<PathBuf> {
     }
     let (path, exe) = (world.path("confined"), env!("CARGO_BIN_EXE_signalbox"));
     let text = format!("#!/bin/sh\nexec setpriv --bounding-set=-dac_override,-dac_read_search {exe} \"$@\"\n");
-    fs::write(&path, text).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    executable(&path, &text);
     Some(path)
 }
 

@@ -282,6 +282,9 @@ fn a_push_is_noticed_by_its_webhook() {
     site.world.wait_for(&item, "another look at their code", |s| {
         s["task"]["counters"]["rebase"]["used"] == 1
     });
+    // What a delivery came to is told after its event is recorded, which may be decided before that.
+    site.world.until("what was told", || site.gitea.all_sent());
+    site.understood();
     assert!(site.world.log().contains("a push on the forge"), "the webhook was first");
     site.world.wait_blocker(&item, "APPROVAL_WAIT");
     assert!(site.world.begun().len() > runs, "it was reviewed again");

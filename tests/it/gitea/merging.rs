@@ -118,12 +118,11 @@ fn a_conflict_goes_back_with_the_names_of_the_files() {
     site.confirm(&item);
     site.world
         .wait_for(&item, "a round", |s| s["task"]["counters"]["rework"]["used"].as_u64() > Some(0));
-    let log = site.world.log();
-    assert!(
-        log.lines().any(|l| l.contains("conflict") && l.contains(&file)),
-        "{}",
-        site.world.tail()
-    );
+    // What was decided is told a moment after it can be seen.
+    let world = &site.world;
+    world.until("the names of the files", || {
+        world.log().lines().any(|l| l.contains("conflict") && l.contains(&file))
+    });
     assert!(site.gitea.merges_asked().is_empty(), "what conflicts is not even asked for");
     assert!(site.gitea.branch(&branch).is_some());
 }

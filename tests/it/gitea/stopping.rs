@@ -59,7 +59,9 @@ fn b_stop_4_a_stop_tells_of_a_merge_that_came_about_all_the_same() {
     site.gitea.mends();
     site.world.wait_mode(&format!("{item}~1"), "cancelled");
     let told = "its change was merged all the same, as ";
-    assert!(site.world.log().contains(told), "{}", site.world.tail());
+    let world = &site.world;
+    // The log says it a moment after the end can be seen.
+    world.until("that it is told", || world.log().contains(told));
     let alerts = site.world.count(&format!(
         "SELECT COUNT(*) FROM outbox WHERE kind = 'alert' AND effect LIKE '%{told}%'"
     ));

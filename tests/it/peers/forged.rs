@@ -116,13 +116,16 @@ fn a_webhook_is_answered_while_nobody_can_be_asked() {
         took.push(begun.elapsed());
     }
     // The machine may be busy now and then; none waits for the servers.
-    assert!(took.iter().min().is_some_and(|t| *t < Duration::from_millis(500)), "{took:?}");
-    assert!(took.iter().all(|t| *t < Duration::from_secs(5)), "{took:?}");
+    assert!(took.iter().min().is_some_and(|t| *t < Duration::from_secs(2)), "{took:?}");
+    assert!(took.iter().all(|t| *t < Duration::from_secs(12)), "{took:?}");
     assert_eq!(town.world.show("ORCH-001")["task"]["stage"], "analysis");
     town.plane.mend();
     town.gitea.up();
     town.world
         .wait_for("ORCH-001", "architecture", |seen| seen["task"]["stage"] == "architecture");
+    // What a delivery came to is told after its event is recorded, which may be decided before that.
+    let pending = "SELECT COUNT(*) FROM deliveries WHERE state = 'pending'";
+    town.world.until("all of them understood", || town.world.count(pending) == 0);
     let approvals = town.world.log().matches("moved to \"Approved\": the signal `approve`").count();
     assert_eq!(approvals, 1, "five deliveries, one signal:\n{}", town.world.tail());
 }

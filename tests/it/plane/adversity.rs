@@ -123,9 +123,7 @@ fn a_stop_that_we_wrote_over_in_the_same_moment_still_stops() {
 fn a_stop_that_we_wrote_over_and_nobody_told_of_still_stops() {
     let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
     let issue = ground.asked("Add a greeting");
-    ground
-        .plane
-        .fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_millis(1500))));
+    ground.plane.fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_secs(5))));
     ground.act("ORCH-001", "approve");
     ground
         .plane
@@ -142,9 +140,7 @@ fn a_stop_that_we_wrote_over_still_stops_when_the_history_tells_of_it_late() {
     let mut ground = Ground::new("orch", "[architect]\ndo = ['held']");
     let issue = ground.asked("Add a greeting");
     ground.plane.history_late(Duration::from_millis(1200));
-    ground
-        .plane
-        .fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_millis(1500))));
+    ground.plane.fault(Fault::once("PATCH", "", Kind::Slow(Duration::from_secs(5))));
     ground.act("ORCH-001", "approve");
     ground
         .plane

@@ -7,6 +7,7 @@ use signalbox::shell::process::locate;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::world::{copied, executable};
 
 /// Programs to be asked, in a folder of their own.
 struct Bin {
@@ -16,7 +17,7 @@ struct Bin {
 impl Bin {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        fs::copy("/bin/sleep", dir.path().join("sleeper")).expect("a program");
+        copied("/bin/sleep", &dir.path().join("sleeper"));
         Self { dir }
     }
 
@@ -26,7 +27,7 @@ impl Bin {
 
     fn script(&self, name: &str, text: &str, mode: u32) {
         let text = text.replace("SLEEPER", &self.path("sleeper").display().to_string());
-        fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).expect("a script");
+        executable(&self.path(name), &format!("#!/bin/sh\n{text}\n"));
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).expect("mode");
     }
 

@@ -12,7 +12,7 @@ pub mod telegram;
 mod transcript;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -434,8 +434,8 @@ impl World {
 
     /// What the agents themselves recorded, outside the service.
     pub fn ledger(&self) -> Vec<Entry> {
-        let text = fs::read_to_string(self.path("ledger")).unwrap_or_default();
-        text.lines()
+        whole_lines(&self.path("ledger"))
+            .lines()
             .map(|line| serde_json::from_str(line).expect("a line of the ledger"))
             .collect()
     }
@@ -541,6 +541,34 @@ impl Drop for World {
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// Writes a script that is executed soon. A child writes it: what this process has open for writing may be open in whatever
+/// another test starts just then, and cannot be executed so long.
+pub fn executable(path: &Path, text: &str) {
+    let mut child = Command::new("sh")
+        .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh");
+    let mut input = child.stdin.take().expect("its input");
+    input.write_all(text.as_bytes()).expect("written");
+    drop(input);
+    assert!(child.wait().expect("sh").success(), "{}", path.display());
+}
+
+/// Copies a program that is executed soon; as above.
+pub fn copied(from: &str, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(status.success(), "{}", to.display());
+}
+
+/// What others have written to a file so far, up to the last line that is complete.
+pub fn whole_lines(path: &Path) -> String {
+    let mut bytes = fs::read(path).unwrap_or_default();
+    bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1));
+    String::from_utf8(bytes).expect("text")
 }
 
 /// What matters of a task, for the message of a failure.

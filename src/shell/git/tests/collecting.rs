@@ -1,11 +1,10 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::engine::model::RunId;
 
 use super::super::{Collected, Git, GitError, Remote, Vault, Work};
-use super::{AT, BRANCH, FOLDER, World, accepted, broken, sh, who, write};
+use super::{AT, BRANCH, FOLDER, World, accepted, broken, executable, sh, who, write};
 
 fn agent_commits(world: &World, path: &str, text: &str) -> String {
     write(&world.checkout(), path, text);
@@ -227,8 +226,7 @@ async fn a_git_that_is_killed_costs_no_work() {
             real.program().display(),
             marker = marker.display(),
         );
-        std::fs::write(&script, text).unwrap();
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&script, &text);
         let _ = std::fs::remove_file(&marker);
         let remote = Remote::new(world.path("remote.git").to_str().unwrap(), "main", None).unwrap();
         let git = Git::at_path(&script).await.unwrap();

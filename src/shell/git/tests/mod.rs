@@ -1,7 +1,8 @@
 //! The git layer against the real git, in temporary directories.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -51,6 +52,21 @@ pub(super) fn write(dir: &Path, path: &str, text: &str) {
     let file = dir.join(path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();
+}
+
+/// Writes a script that is executed soon. A child writes it: what this process has open for writing may be open in whatever
+/// another test starts just then, and cannot be executed so long.
+pub(super) fn executable(path: &Path, text: &str) {
+    let mut child = Command::new("sh")
+        .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success(), "{}", path.display());
 }
 
 /// A remote, a person's clone of it, a vault over it, and a place for a checkout.

@@ -1,15 +1,14 @@
 //! Everything by which a repository can make git execute something.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::World;
+use super::{World, executable};
 
 /// A program that leaves a marker when it is executed.
 pub(super) fn trap(world: &World) -> (PathBuf, PathBuf) {
     let (marker, program) = (world.path("EXECUTED"), world.path("trap.sh"));
-    std::fs::write(&program, format!("#!/bin/sh\necho \"$0 $*\" >> {}\ncat\n", marker.display())).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&program, &format!("#!/bin/sh\necho \"$0 $*\" >> {}\ncat\n", marker.display()));
     (program, marker)
 }
 

@@ -1,5 +1,5 @@
 use super::super::{Deleted, Expected, Push, TaskBranch, Vault};
-use super::{AT, World, sh, task_branch, who, write};
+use super::{AT, World, executable, sh, task_branch, who, write};
 
 async fn commit(vault: &Vault, parent: &str, text: &str) -> String {
     let files = [("src/p.txt".to_owned(), text.as_bytes().to_vec())];
@@ -105,8 +105,7 @@ async fn a_remote_that_refuses_is_quoted() {
     let world = World::new().await;
     let (vault, branch) = (&world.vault, task_branch());
     let hook = world.path("remote.git/hooks/pre-receive");
-    std::fs::write(&hook, "#!/bin/sh\necho protected by policy 7 >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&hook, "#!/bin/sh\necho protected by policy 7 >&2\nexit 1\n");
     let one = commit(vault, &vault.base().await.unwrap(), "1").await;
     let Push::Refused { why } = vault.push(&one, &branch, &Expected::Absent).await.unwrap() else {
         panic!("the hook refuses")

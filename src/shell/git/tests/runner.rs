@@ -1,14 +1,13 @@
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::super::{Auth, Git, GitError, Remote};
+use super::executable;
 
 /// A program that stands in for git.
 fn script(dir: &Path, text: &str) -> PathBuf {
     let file = dir.join("git");
-    std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&file, &format!("#!/bin/sh\n{text}\n"));
     file
 }
 

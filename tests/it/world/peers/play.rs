@@ -9,7 +9,7 @@ use super::super::{LONG, Scenario, Step, play::reached};
 use super::Town;
 
 /// After so long without news whoever is at work is not expected to end by itself.
-const HANGS: Duration = Duration::from_secs(20);
+const HANGS: Duration = Duration::from_secs(90);
 
 /// Plays all steps.
 pub fn play(town: &mut Town, scenario: &Scenario) {
