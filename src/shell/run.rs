@@ -153,6 +153,11 @@ impl Looks {
 
     /// One look at what may be due, unless the database is out of order: then only at orders to end a run.
     async fn look(&mut self, service: &Arc<Service>) -> Result<(), StoreError> {
+        // Whoever holds the database holds up a recording for seconds, and the agents would be at work meanwhile.
+        if !service.stopping.is_empty() {
+            // Where even reading fails it is told of below.
+            let _ = stopping::carry_out(service).await;
+        }
         // Before anything else is taken up again: nobody is to begin for a task that was stopped meanwhile.
         stopping::record(service).await;
         if let Err(error) = degraded::mend(service, &mut self.trouble).await {

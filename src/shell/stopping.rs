@@ -2,7 +2,7 @@
 //! fills it ends in no other way. What follows a stop waits until it can be recorded.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::model::{Blocker, Code, Event, Kill, Seq, TaskId, Who};
 use crate::shell::process::Alive;
@@ -23,6 +23,16 @@ impl Stopping {
     pub fn keep(&self, task: TaskId, stop: NewEvent) {
         self.kept().entry(task).or_insert(stop);
     }
+
+    /// It is on record after all.
+    pub fn recorded(&self, task: TaskId) {
+        self.kept().remove(&task);
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.kept().is_empty()
+    }
 }
 
 /// Records the stops that could not be, if they can be by now.
@@ -35,7 +45,7 @@ pub async fn record(service: &Service) {
             Err(error) => tracing::error!(%error, task = %task, "a stop that waited for the database could not be recorded"),
             Ok(_) => tracing::info!(task = %task, "a stop that waited for the database is recorded"),
         }
-        service.stopping.kept().remove(&task);
+        service.stopping.recorded(task);
     }
 }
 
@@ -43,7 +53,7 @@ pub async fn record(service: &Service) {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn carry_out(service: &Arc<Service>) -> Result<(), StoreError> {
+pub async fn carry_out(service: &Service) -> Result<(), StoreError> {
     let mut open = service.store.open_runs().await?;
     open.retain(|run| run.state != RunState::Exited);
     for (task, target, stop) in asked(service).await? {

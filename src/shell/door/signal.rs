@@ -1,14 +1,20 @@
 //! Signals and retries from the command line and the API.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, StopState, Task, TaskId};
 use crate::engine::step::irreversible;
 use crate::shell::service::Service;
+use crate::shell::stopping;
 use crate::shell::store::{NewEvent, StoreError};
 
 use super::possible::{Possible, possible};
 use super::{Done, DoorError, Found, check_text, require};
+
+/// How long a stop waits to be recorded before its agents are ended all the same.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why an older task of an issue cannot be started: another has taken its place.
 pub(crate) fn replaced(label: &str, living: &str) -> DoorError {
@@ -128,11 +134,15 @@ impl Service {
         let by = if settled { String::new() } else { actor.label() };
         let key = format!("act {act} {by} #{} v{}", task.id, task.version);
         let event = self.event(found, body, actor, Some(key));
-        let recorded = self.store.record(event.clone()).await;
+        let recorded = if act == "stop" {
+            self.stopped(task.id, &event).await
+        } else {
+            self.store.record(event.clone()).await
+        };
         if let Err(error @ StoreError::Degraded { .. }) = &recorded
             && act == "stop"
         {
-            return Err(self.kept(found, task.id, event, error));
+            return Err(self.kept(found, task.id, event, error).await);
         }
         let mut seq = recorded?;
         if seq.is_none() {
@@ -159,9 +169,31 @@ impl Service {
         Ok(done(found, words, seq))
     }
 
+    /// Records a stop. Where that takes its time, as another program holds the database, agents are ended meanwhile.
+    async fn stopped(&self, task: TaskId, stop: &NewEvent) -> Result<Option<Seq>, StoreError> {
+        let mut recording = std::pin::pin!(self.store.record(stop.clone()));
+        if let Ok(recorded) = tokio::time::timeout(PATIENCE, &mut recording).await {
+            return recorded;
+        }
+        self.stopping.keep(task, stop.clone());
+        self.carried_out().await;
+        let recorded = recording.await;
+        if recorded.is_ok() {
+            self.stopping.recorded(task);
+        }
+        recorded
+    }
+
+    async fn carried_out(&self) {
+        if let Err(error) = stopping::carry_out(self).await {
+            tracing::error!(%error, "which agents a stop ends could not be looked up; it is tried again");
+        }
+    }
+
     /// A stop does not wait for the disk: what needs none is done.
-    fn kept(&self, found: &Found, task: TaskId, stop: NewEvent, error: &StoreError) -> DoorError {
+    async fn kept(&self, found: &Found, task: TaskId, stop: NewEvent, error: &StoreError) -> DoorError {
         self.stopping.keep(task, stop);
+        self.carried_out().await;
         self.wake();
         let label = &found.label;
         DoorError::Kept {

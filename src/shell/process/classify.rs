@@ -94,7 +94,8 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
             let until = report::usage_limit(last(noise)).flatten();
             limited(exit, until, last(noise), detail)
         }
-        (None, _) if weather(noise) => RunEnd::Transient {
+        // One that ended well without its result may be told in words what it has done: a service speaks at the very end.
+        (None, _) if weather(noise) && (exit.code != Some(0) || report::of_service(last_line(noise))) => RunEnd::Transient {
             detail,
             retry_after: retry_after(noise, exit.ended_at),
         },
@@ -116,9 +117,9 @@ fn wants_result(report: &Report, output: Output) -> bool {
 /// result of its own; arguments as those of [`classify`]. Further up such words may be of its work.
 #[must_use]
 pub fn limited_at_last(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: Output) -> Option<RunEnd> {
-    let line = tail?.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let line = last_line(tail?);
     // Documents are read as such.
-    if report.ending.is_some() || line.starts_with(['{', '[']) {
+    if report.ending.is_some() || line.is_empty() || line.starts_with(['{', '[']) {
         return None;
     }
     let until = report::usage_limit(line)?;
@@ -140,6 +141,11 @@ fn limited(exit: &Exit, until: Option<Millis>, text: &str, detail: String) -> Ru
 fn last(text: &str) -> &str {
     let from = text.trim_end().rmatch_indices('\n').nth(SHOWN_LINES - 1);
     from.map_or(text, |(at, _)| &text[at + 1..])
+}
+
+/// The last line that says anything.
+fn last_line(text: &str) -> &str {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 /// What was written beside documents: standard error, mostly. Documents hold the model's own

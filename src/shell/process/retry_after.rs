@@ -7,7 +7,7 @@ use regex::Regex;
 use super::report::epoch;
 use crate::engine::model::Millis;
 
-/// `Retry-After: 12`, `"retry_after": 12.5`, `"retryAfterMs": 250`, and the three forms of an HTTP date:
+/// `Retry-After: 12`, `"retry_after": 12.5`, `"retryAfterMs": 250`, `"retryDelay": "8s"`, and the three forms of an HTTP date:
 /// `Wed, 21 Oct 2026 07:28:00 GMT`, `Wednesday, 21-Oct-26 07:28:00 GMT`, `Wed Oct 21 07:28:00 2026`.
 static RETRY_AFTER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let day = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
@@ -15,7 +15,7 @@ static RETRY_AFTER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let older = format!(r"{day}[a-z]*, \d{{1,2}}-\w{{3}}-\d{{2}} \d{{2}}:\d{{2}}:\d{{2}} (?:GMT|UTC)");
     let plain = format!(r"{day} \w{{3}} {{1,2}}\d{{1,2}} \d{{2}}:\d{{2}}:\d{{2}} \d{{4}}");
     Regex::new(&format!(
-        r#"(?i)retry[-_ ]?after(?:[-_]?(ms|millis|milliseconds))?["']?\s*[:=]?\s*["']?(?:({fixed}|{older}|{plain})|(\d+(?:\.\d+)?)\s*(ms|milliseconds|m|min|minutes)?\b)"#
+        r#"(?i)retry[-_ ]?(?:after|delay)(?:[-_]?(ms|millis|milliseconds))?["']?\s*[:=]?\s*["']?(?:({fixed}|{older}|{plain})|(\d+(?:\.\d+)?(?:e\d+)?)\s*(ms|milliseconds|m|min|minutes|s|secs?|seconds)?\b)"#
     ))
     .ok()
 });
@@ -46,8 +46,8 @@ pub(super) fn retry_after(text: &str, now: Millis) -> Option<Millis> {
     // A unit behind the number is nearer to it than the key's.
     let unit = match found.get(4).or(found.get(1)).map(|u| u.as_str().to_ascii_lowercase()).as_deref() {
         Some("ms" | "millis" | "milliseconds") => 1.0,
-        Some(_) => 60_000.0,
-        None => 1000.0,
+        Some("m" | "min" | "minutes") => 60_000.0,
+        _ => 1000.0,
     };
     // A float that is too large becomes the largest integer; absurd, but the engine caps it.
     #[allow(clippy::cast_possible_truncation)]
@@ -127,6 +127,11 @@ mod tests {
             ("HTTP 429\nRetry-After: 12\n", Some(12_000)),
             (r#"{"retry_after": 1.5}"#, Some(1_500)),
             ("retry after 2 minutes", Some(120_000)),
+            (
+                r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"8s"}"#,
+                Some(8_000),
+            ),
+            ("Retry-After: 1e9", Some(1_000_000_000_000)),
             ("retry-after: 250 ms", Some(250)),
             ("Retry-After: 7\n… Retry-After: 9", Some(9_000)),
             ("Retry-After: Wed, 21 Oct 2026 07:28:00 GMT", Some(60_000)),

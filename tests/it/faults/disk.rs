@@ -273,6 +273,28 @@ fn another_program_that_holds_the_database_is_waited_for() {
     world.nothing_is_left();
 }
 
+/// ★ A stop does not wait for another program that holds the database: the agents are ended before it is answered, and the stop is
+/// complete once the database is let go.
+#[test]
+fn a_stop_does_not_wait_for_another_program_that_holds_the_database() {
+    let mut world = held();
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    let other = rusqlite::Connection::open(world.data().join("signalbox.db")).expect("the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("held");
+    let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
+    // It was given before the recording was given up; who takes it, and when, is the shim's.
+    let ordered = ["kill", "kill.taken"].map(|name| world.data().join("runs/1").join(name).exists());
+    assert!(ordered.contains(&true), "its agent is told to end before the stop is answered");
+    world.until("the end of its agent", || agents(&world) == 0);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    other.execute_batch("ROLLBACK").expect("let go");
+    world.wait_mode(&item, "cancelled");
+    assert_eq!(begun(&world, &item, "developer"), 1, "nobody began again");
+    world.nothing_is_left();
+}
+
 /// A file system of its own; unmounted when dropped.
 struct Small(PathBuf);
 

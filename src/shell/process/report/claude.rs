@@ -60,7 +60,7 @@ impl Claude {
     }
 
     fn limit(&mut self, info: &Value) {
-        let until = info.get("resetsAt").and_then(Value::as_i64).map(limits::epoch);
+        let until = info.get("resetsAt").and_then(limits::moment);
         self.rejected = (word(info, "status") == "rejected" && !info["isUsingOverage"].as_bool().unwrap_or(false)).then_some(until);
         self.stopped = self.rejected.is_some();
     }

@@ -1,5 +1,8 @@
 //! JSON documents between the lines of a log.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Value;
 
 /// Longest line that is looked at: results carry what was refused, and that may be whole files.
@@ -12,6 +15,9 @@ const TRIES: usize = 50;
 const PRECEDED_TRIES: usize = 4;
 /// How a result mostly begins that other output precedes on its line.
 const RESULT: &str = r#"{"type":"result""#;
+
+/// What a terminal takes for a change of colours, and the like.
+static COLOURS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b\[[0-9;:?]*[ -/]*[@-~]").ok());
 
 /// Takes a log in pieces and hands out its documents. What they are given to answers whether they
 /// said how the run stands.
@@ -32,7 +38,7 @@ impl Lines {
         let mut rest = bytes;
         while let Some(at) = rest.iter().position(|b| *b == b'\n') {
             self.extend(&rest[..at]);
-            self.line_ends(take);
+            self.line_ends(true, take);
             rest = &rest[at + 1..];
         }
         self.extend(rest);
@@ -51,16 +57,16 @@ impl Lines {
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    fn line_ends(&mut self, take: &mut dyn FnMut(&Value) -> bool) {
+    fn line_ends(&mut self, ended: bool, take: &mut dyn FnMut(&Value) -> bool) {
         let bytes = std::mem::take(&mut self.line);
         let whole = !std::mem::take(&mut self.too_long);
-        let text = String::from_utf8_lossy(&bytes);
+        let text = plain(&bytes);
         let text = text.trim();
         let document = text.starts_with(['{', '[']);
         let read = match serde_json::from_str::<Value>(text) {
             Ok(Value::Array(items)) if whole && document => Some(items),
             Ok(doc @ Value::Object(_)) if whole => Some(vec![doc]),
-            _ => preceded(text, document).map(|doc| vec![doc]),
+            _ => preceded(text, document),
         };
         match read {
             Some(docs) => {
@@ -68,7 +74,7 @@ impl Lines {
                     self.hand(doc, take);
                 }
             }
-            None => self.cut |= document,
+            None => self.cut |= document && (!ended || like_a_document(text)),
         }
     }
 
@@ -82,7 +88,7 @@ impl Lines {
     /// The log is over. Returns whether something was cut off after the last word.
     pub(super) fn finish(mut self, take: &mut dyn FnMut(&Value) -> bool) -> bool {
         if !self.line.is_empty() {
-            self.line_ends(take);
+            self.line_ends(false, take);
         }
         if !self.spoke {
             self.spread(take);
@@ -90,32 +96,59 @@ impl Lines {
         self.cut
     }
 
-    /// A last document spread over lines.
+    /// A last document spread over lines, or a list of them.
     fn spread(&mut self, take: &mut dyn FnMut(&Value) -> bool) {
-        let text = String::from_utf8_lossy(&self.end).into_owned();
-        let first = text.starts_with('{').then_some(0);
-        let begins = text.rmatch_indices("\n{").map(|(at, _)| at + 1).take(TRIES).chain(first);
-        for at in begins {
-            if let Some(doc) = first_object(&text[at..]) {
+        let text = plain(&self.end);
+        let first = text.starts_with(['{', '[']).then_some(0);
+        let inner = text
+            .rmatch_indices(['{', '['])
+            .filter(|(at, _)| *at > 0 && text.as_bytes()[at - 1] == b'\n')
+            .map(|(at, _)| at);
+        for at in inner.take(TRIES).chain(first) {
+            for doc in first_document(&text[at..]) {
                 self.hand(&doc, take);
-                if self.spoke {
-                    return;
-                }
+            }
+            if self.spoke {
+                return;
             }
         }
     }
 }
 
-/// A document that other output precedes on its line. What begins like a document itself and cannot
-/// be read was cut off: of the documents inside it, only a result says something about the run.
-fn preceded(text: &str, cut_off: bool) -> Option<Value> {
-    let result = text.rfind(RESULT).and_then(|at| rest_of_line(&text[at..]));
-    let any = || {
-        text.match_indices("{\"")
-            .take(PRECEDED_TRIES)
-            .find_map(|(at, _)| rest_of_line(&text[at..]))
-    };
-    result.or_else(|| if cut_off { None } else { any() })
+/// The text of a line, without colours.
+fn plain(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    match COLOURS.as_ref().filter(|_| text.contains('\x1b')) {
+        Some(colours) => colours.replace_all(&text, "").into_owned(),
+        None => text.into_owned(),
+    }
+}
+
+/// Whether a whole line that cannot be read may have been a document: `[wrapper] done` and `{oops` are none.
+fn like_a_document(text: &str) -> bool {
+    match text.strip_prefix('[') {
+        Some(behind) => matches!(behind.trim_start().chars().next(), None | Some('{')),
+        None => text == "{" || text.contains("\":"),
+    }
+}
+
+/// Documents beside other output on their line. What begins like a document itself and cannot be read to its end was cut
+/// off: of the documents inside it, only a result says something about the run.
+fn preceded(text: &str, document: bool) -> Option<Vec<Value>> {
+    if let Some(result) = text.rfind(RESULT).and_then(|at| first_object(&text[at..])) {
+        return Some(vec![result]);
+    }
+    if document {
+        return Some(leading(text)).filter(|docs| !docs.is_empty());
+    }
+    let mut begins = text.match_indices("{\"").take(PRECEDED_TRIES);
+    begins.find_map(|(at, _)| rest_of_line(&text[at..])).map(|doc| vec![doc])
+}
+
+/// The whole documents at the beginning of a line; what another stream wrote may stand behind them.
+fn leading(text: &str) -> Vec<Value> {
+    let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    stream.map_while(Result::ok).take_while(Value::is_object).collect()
 }
 
 /// The document that makes up the rest of a line; an array it ends may be closed behind it.
@@ -129,4 +162,13 @@ fn rest_of_line(text: &str) -> Option<Value> {
 fn first_object(text: &str) -> Option<Value> {
     let doc = serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok()?;
     doc.is_object().then_some(doc)
+}
+
+/// The documents of the value that a text begins with.
+fn first_document(text: &str) -> Vec<Value> {
+    match serde_json::Deserializer::from_str(text).into_iter::<Value>().next() {
+        Some(Ok(Value::Array(items))) => items,
+        Some(Ok(doc @ Value::Object(_))) => vec![doc],
+        _ => Vec::new(),
+    }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::log;
 use crate::engine::model::{AgentNotes, Millis, Usage, plausible};
 use crate::engine::rules::Output;
-pub(super) use limits::{epoch, until, usage_limit};
+pub(super) use limits::{epoch, of_service, until, usage_limit};
 use lines::Lines;
 
 /// Bytes of a log read at once.
@@ -122,6 +122,8 @@ struct Reader {
     named: bool,
     /// Who said last how the run stands.
     last: usize,
+    /// A service's error that was passed on as it is, with nothing of the agent's own after it.
+    error: Option<Failure>,
 }
 
 impl Reader {
@@ -143,6 +145,7 @@ impl Reader {
             parsers,
             named: output != Output::Auto,
             last: 0,
+            error: None,
         }
     }
 
@@ -153,6 +156,11 @@ impl Reader {
                 self.last = i;
                 spoke = true;
             }
+        }
+        if spoke {
+            self.error = None;
+        } else if self.named {
+            self.error = limits::passed_on(doc).or_else(|| self.error.take());
         }
         spoke
     }
@@ -197,6 +205,9 @@ fn finish(mut reader: Reader, lines: Lines) -> Report {
         .filter(|used| plausible(used.cost_usd))
     {
         report.usage = report.usage.plus(used);
+    }
+    if report.ending.is_none() && report.stopped.is_none() {
+        report.ending = reader.error.map(Ending::Failure);
     }
     // What was cut off after it may have said otherwise.
     if cut && report.ending == Some(Ending::Success) {

@@ -128,6 +128,14 @@ fn usage_limits_end_at_a_time() {
         ("usage limit. Try again in 1h30m.", Some(5400)),
         ("You have hit your usage limit. resets 15:45 (UTC)", Some(3 * 3600 + 45 * 60)),
         ("resets 0:30 (UTC)", Some(12 * 3600 + 1800)),
+        (
+            "You've hit your weekly limit · resets Nov 26, 9am (UTC)",
+            Some(245 * 86_400 + 21 * 3600),
+        ),
+        ("try again at Mar 26th, 2026 3:45 PM (UTC).", Some(86_400 + 3 * 3600 + 45 * 60)),
+        ("resets Mar 25, 9am (UTC)", Some(-3 * 3600)),
+        ("resets Feb 30, 9am (UTC)", None),
+        ("resets Jan 2 at 9:30 (UTC)", Some(282 * 86_400 + 21 * 3600 + 1800)),
         ("resets 24:00 (UTC)", None),
         ("resets 15 (UTC)", None),
         ("resets 13pm (UTC)", None),
@@ -277,6 +285,163 @@ fn b_q_5_a_code_in_another_word_or_in_the_models_own_words_is_no_weather() {
     );
 }
 
+/// What stands beside and behind a result takes nothing of it: wrappers, loggers, another stream, colours.
+#[test]
+fn a_result_is_read_whatever_stands_around_it() {
+    let stream = String::from_utf8_lossy(&fixture("claude_stream.jsonl")).trim_end().to_owned();
+    let cost = of(stream.as_bytes(), Output::Claude).usage;
+    for behind in [
+        "[wrapper] done\n",
+        "[WARN]",
+        "[WARN] {\"level\":\"info\"} bye\n",
+        "[2026-11-23T01:30:00Z] INFO bye\n",
+        "[1/3] lint\n",
+        "{oops\n",
+        "WARN bye",
+    ] {
+        // An unfinished last line that begins like a document may be one.
+        let line = format!("{stream}\n{}\n", behind.trim_end());
+        let report = of(line.as_bytes(), Output::Claude);
+        assert_eq!((report.ending, report.usage), (Some(Ending::Success), cost), "{behind}");
+    }
+    for glued in [
+        format!("{stream}npm notice\n"),
+        format!("{stream}(node:42) Warning\n"),
+        format!("{stream}[x]"),
+    ] {
+        let report = of(glued.as_bytes(), Output::Claude);
+        assert_eq!(
+            (report.ending, report.usage),
+            (Some(Ending::Success), cost),
+            "{}",
+            &glued[glued.len() - 40..]
+        );
+    }
+    let coloured = stream
+        .lines()
+        .map(|line| format!("\u{1b}[1;32m{line}\u{1b}[0m\n"))
+        .collect::<String>();
+    assert_eq!(of(coloured.as_bytes(), Output::Claude).usage, cost);
+    let docs: Vec<serde_json::Value> = stream.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
+    let pretty = serde_json::to_string_pretty(&docs).expect("json");
+    for log in [pretty.clone(), format!("npm notice\n{pretty}\n[wrapper] done\n")] {
+        let report = of(log.as_bytes(), Output::Claude);
+        assert_eq!((report.ending, report.usage), (Some(Ending::Success), cost), "{log}");
+    }
+    // What was a document and cannot be read may have said otherwise.
+    for spoilt in ["{\"type\":\"assist\n", "{\n", "[{\"type\"\n", "{\"type\":\"assist", "[WARN"] {
+        assert_eq!(
+            of(format!("{stream}\n{spoilt}").as_bytes(), Output::Claude).ending,
+            None,
+            "{spoilt}"
+        );
+    }
+}
+
+/// B-Q 4: what agents say, as their own result, of a service or a network that fails for a while.
+#[test]
+fn b_q_4_the_words_of_agents_for_a_service_that_fails_are_weather() {
+    let claude = |text: &str| {
+        let doc = serde_json::json!({"type": "result", "subtype": "success", "is_error": true, "result": text});
+        both(1, doc.to_string().as_bytes(), Output::Claude).outcome()
+    };
+    for text in [
+        "API Error: 500 {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"Internal server error\"}}",
+        "API Error: 502 Bad Gateway",
+        "API Error: 520 <html>",
+        "API Error: Connection error.",
+        "API Error: Connection lost. The response above may be incomplete.",
+        "API Error: TypeError: fetch failed",
+        "API Error: Server is temporarily limiting requests (not your usage limit)",
+        "API Error: Rate limit reached",
+        "API Error: Repeated 529 Overloaded errors",
+        "Request timed out",
+    ] {
+        assert_eq!(claude(text), "transient", "{text}");
+    }
+    for work in [
+        "500 tests fail",
+        "The connection error of the client is mended, its test is not",
+        "Prompt is too long",
+    ] {
+        assert_eq!(claude(work), "failed", "{work}");
+    }
+    for text in [
+        "stream disconnected",
+        "stream disconnected before completion: error sending request for url (https://api.example.com/v1/responses)",
+        "stream disconnected before completion: idle timeout waiting for SSE",
+        "unexpected status 500 Internal Server Error: {}",
+        "unexpected status 503 Service Unavailable",
+        "Connection failed: error sending request: dns error",
+        "We're currently experiencing high demand, which may cause temporary errors.",
+        "Selected model is at capacity. Please try a different model.",
+    ] {
+        let doc = serde_json::json!({"type": "turn.failed", "error": {"message": text}});
+        assert_eq!(both(1, doc.to_string().as_bytes(), Output::Codex).outcome(), "transient", "{text}");
+    }
+    // The service's own document, passed on without a result.
+    for (doc, output, outcome) in [
+        (
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#,
+            Output::Claude,
+            "transient",
+        ),
+        (
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+            Output::Claude,
+            "transient",
+        ),
+        (
+            r#"{"error":{"code":429,"message":"slow down"},"retry_after":6}"#,
+            Output::Claude,
+            "transient",
+        ),
+        (
+            r#"{"error":{"code":429,"message":"slow down"},"retry_after":6}"#,
+            Output::OpenCode,
+            "transient",
+        ),
+        (
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such model"}}"#,
+            Output::Claude,
+            "failed",
+        ),
+    ] {
+        let end = both(1, format!("at work\n{doc}\n").as_bytes(), output);
+        assert_eq!(end.outcome(), outcome, "{doc}: {end:?}");
+        if doc.contains("retry_after") {
+            assert!(
+                matches!(
+                    end,
+                    RunEnd::Transient {
+                        retry_after: Some(Millis(6000)),
+                        ..
+                    }
+                ),
+                "{end:?}"
+            );
+        }
+        // Its own result, and whatever it does after that, counts for more.
+        let went_on = [format!("{doc}\n").as_bytes(), &fixture("claude_stream.jsonl")].concat();
+        assert_eq!(of(&went_on, Output::Claude).ending, Some(Ending::Success));
+    }
+}
+
+/// B-Q 5: one that ends well and gives no result tells of its work in words; those of a service stand at the very end.
+#[test]
+fn b_q_5_words_of_one_that_ended_well_without_a_result_are_no_weather() {
+    for (text, outcome) in [
+        (
+            "Done. I added handling for HTTP 429 Too Many Requests (rate limit) to client.rs; all tests pass.\n",
+            "failed",
+        ),
+        ("API Error: 529 overloaded\nI tried again, and it is done\n", "failed"),
+        ("at work\nAPI Error: 529 overloaded\n\n", "transient"),
+    ] {
+        assert_eq!(end(Some(0), text.as_bytes(), Output::Claude).outcome(), outcome, "{text}");
+    }
+}
+
 /// B-RUN 5: a command may start an agent more than once, and each counts from nothing; one that goes on counts on.
 #[test]
 fn b_run_5_what_several_agents_of_one_log_cost_is_summed() {
@@ -419,7 +584,10 @@ fn other_agents() {
     assert_eq!(codex.notes.session.as_deref(), Some("0199a213-81c0-7800-8aa1-bbab2a035a53"));
     assert_eq!(both(0, &fixture("codex_exec_stream.jsonl"), Output::Codex), RunEnd::Ok);
     let end = both(1, &fixture("codex_exec_failed_tail.jsonl"), Output::Codex);
-    assert!(end.outcome() == "failed" && end.detail().contains("stream disconnected"), "{end:?}");
+    assert!(
+        end.outcome() == "transient" && end.detail().contains("stream disconnected"),
+        "{end:?}"
+    );
     let limit = br#"{"type":"turn.failed","error":{"message":"You've hit your usage limit. Try again in 3 hours 12 minutes."}}"#;
     let until = NOW.plus(Millis::secs(3 * 3600 + 720));
     assert!(matches!(both(1, limit, Output::Codex), RunEnd::Limited { until: at, .. } if at == until));
