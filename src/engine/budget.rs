@@ -128,7 +128,9 @@ impl Spent {
         if let (Some(max), Some((run, cost))) = (budget.run_usd, self.dearest)
             && cost > max
         {
-            let text = format!("run {run} of {item} cost ${cost:.2}, and one run may cost ${max:.2}");
+            // To the cent both may look the same.
+            let digits = if format!("{cost:.2}") == format!("{max:.2}") { 4 } else { 2 };
+            let text = format!("run {run} of {item} cost ${cost:.digits$}, and one run may cost ${max:.digits$}");
             add(text, allow(&format!("--usd {more}"), "budget.run.max_cost_usd"));
         }
         if let Some(max) = bound {
@@ -217,6 +219,13 @@ mod tests {
                     ..Budget::default()
                 },
                 "run 3 of ORCH-001 cost $9.00, and one run may cost $8.99",
+            ),
+            (
+                Budget {
+                    run_usd: Some(8.9988),
+                    ..Budget::default()
+                },
+                "run 3 of ORCH-001 cost $9.0000, and one run may cost $8.9988",
             ),
             (
                 Budget {

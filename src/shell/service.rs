@@ -512,10 +512,16 @@ impl Service {
         known.unwrap_or_else(|| format!("#{task}"))
     }
 
+    /// The folder of all runs.
+    #[must_use]
+    pub fn runs_dir(&self) -> PathBuf {
+        self.data.join("runs")
+    }
+
     /// A run's folder.
     #[must_use]
     pub fn run_dir(&self, run: RunId) -> PathBuf {
-        self.data.join("runs").join(run.to_string())
+        self.runs_dir().join(run.to_string())
     }
 
     /// Where a run's work is taken over: not in the run's folder, which its agent knows and can spoil.

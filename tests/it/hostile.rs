@@ -106,3 +106,31 @@ fn pipes_in_the_place_of_a_log_hold_up_nobody() {
     world.wait_mode(&item, "cancelled");
     world.stop();
 }
+
+/// An agent reaches the service's socket, as it has the service's user: it may look, and does not decide about its own work.
+#[test]
+fn an_agent_does_not_approve() {
+    let mut world = World::new(&Setup::default());
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    let agent = |act: &str| {
+        let mut command = world.command(&[act, &item]);
+        let out = command
+            .env("SIGNALBOX_RUN_DIR", world.data().join("runs/1"))
+            .output()
+            .expect("an answer");
+        (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    assert!(agent("why").0, "it may look");
+    for act in ["approve", "retry", "stop"] {
+        let (taken, said) = agent(act);
+        assert!(!taken && said.contains("this comes from a process of run 1"), "{act}: {said}");
+    }
+    let seen = world.show(&item);
+    assert_eq!(seen["task"]["mode"], "active", "{seen}");
+    let approved = world.command(&["approve", &item]).output().expect("an answer");
+    assert!(approved.status.success(), "{approved:?}");
+    world.wait_mode(&item, "done");
+    world.nothing_is_left();
+}

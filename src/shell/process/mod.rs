@@ -34,6 +34,7 @@ mod start;
 mod supervisor;
 mod sweep;
 mod wait;
+mod whose;
 
 pub use crate::engine::model::Containment;
 pub use classify::{TAIL, classify, limited_at_last, tail};
@@ -50,3 +51,4 @@ pub use preflight::{locate, resolve};
 pub use rundir::{Exit, KillOrder, Owner, RUN_DIR_VAR, RunSpec, ShimRecord};
 pub(crate) use rundir::{names, own, tag};
 pub use supervisor::Supervisor;
+pub use whose::run_of;

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::engine::model::{Actor, Via};
 use crate::engine::rules::Api;
 use crate::shell::door::{Door, person};
+use crate::shell::process::run_of;
 use crate::shell::secret::Secret;
 
 use super::ServeError;
@@ -32,6 +33,8 @@ pub enum Peer {
     Socket {
         /// Their uid, as the kernel says; none when it does not.
         uid: Option<u32>,
+        /// The process, as we see it; none when it is of no namespace of ours.
+        pid: Option<i32>,
     },
     /// Someone at an address.
     Tcp(SocketAddr),
@@ -45,8 +48,10 @@ impl Connected<IncomingStream<'_, TcpListener>> for Peer {
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let cred = stream.io().peer_cred().ok();
         Self::Socket {
-            uid: stream.io().peer_cred().ok().map(|cred| cred.uid()),
+            uid: cred.map(|cred| cred.uid()),
+            pid: cred.and_then(|cred| cred.pid()).filter(|pid| *pid > 0),
         }
     }
 }
@@ -92,7 +97,8 @@ pub(super) fn token(api: &Api, dir: &Path) -> Result<Option<Token>, ServeError> 
 
 /// Lets in only who may read; whoever may act is asked for by [`Caller`].
 pub(super) async fn gate(State(web): State<Web>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    match admit(&web, peer, request.method(), request.headers(), request.uri().host()) {
+    let admitted = admit(&web, peer, request.method(), request.headers(), request.uri().host());
+    match admitted.and_then(|caller| no_agent(&web, peer, &request).map(|()| caller)) {
         Ok(caller) => {
             let mut request = request;
             request.extensions_mut().insert(caller);
@@ -122,8 +128,8 @@ fn admit(web: &Web, peer: Peer, method: &Method, headers: &HeaderMap, in_uri: Op
     let config = web.service.config();
     let people = &config.people;
     let address = match peer {
-        Peer::Socket { uid: Some(uid) } => return Ok(Caller(person(people, Door::Socket { uid }))),
-        Peer::Socket { uid: None } => {
+        Peer::Socket { uid: Some(uid), .. } => return Ok(Caller(person(people, Door::Socket { uid }))),
+        Peer::Socket { uid: None, .. } => {
             return Err(ApiError::unauthorized(
                 "the kernel does not say who asks",
                 "use the HTTP address with a token",
@@ -157,6 +163,27 @@ fn admit(web: &Web, peer: Peer, method: &Method, headers: &HeaderMap, in_uri: Op
             roles: Vec::new(),
         })),
     }
+}
+
+/// Agents are under the service's own user and reach its socket: what people decide is not decided by the one it is about.
+fn no_agent(web: &Web, peer: Peer, request: &Request) -> Result<(), ApiError> {
+    let Peer::Socket { pid: Some(pid), .. } = peer else { return Ok(()) };
+    if !writes(request.method()) || !decides(request.uri().path()) {
+        return Ok(());
+    }
+    match run_of(pid, &web.service.runs_dir()) {
+        None => Ok(()),
+        Some(run) => Err(ApiError::agent(&run)),
+    }
+}
+
+/// Whether a person is asked for that: what moves a task, lifts a bound or lets the repository go on.
+fn decides(path: &str) -> bool {
+    let act = path
+        .strip_prefix("/api/tasks/")
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(_, act)| act);
+    act.is_some_and(|act| !matches!(act, "check" | "depend")) || matches!(path, "/serial-gate/unfreeze" | "/api/breakers/close")
 }
 
 fn writes(method: &Method) -> bool {
@@ -216,6 +243,27 @@ mod tests {
         assert!(token.is("0123456789abcdef") && !token.is("0123456789abcdeF") && !token.is("0123456789abcde") && !token.is(""));
         assert!(!format!("{token:?}").contains("0123"));
         assert!(Token::new("short").is_err());
+    }
+
+    #[test]
+    fn what_people_decide_is_told_from_the_rest() {
+        for path in [
+            "/api/tasks/A-1/approve",
+            "/api/tasks/A-1/allow",
+            "/serial-gate/unfreeze",
+            "/api/breakers/close",
+        ] {
+            assert!(decides(path), "{path}");
+        }
+        for path in [
+            "/api/tasks",
+            "/api/tasks/A-1/check",
+            "/api/tasks/A-1/depend",
+            "/serial-gate/freeze",
+            "/api/reload",
+        ] {
+            assert!(!decides(path), "{path}");
+        }
     }
 
     #[test]

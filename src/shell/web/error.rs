@@ -39,6 +39,13 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error, Some(help.to_owned()))
     }
 
+    /// A process of a run asks for what people decide.
+    pub fn agent(run: &str) -> Self {
+        let error = format!("this comes from a process of run {run}: agents and commands of gates do not decide about tasks");
+        let help = "a person says it, from a shell of their own".to_owned();
+        Self::new(StatusCode::FORBIDDEN, "agent", error, Some(help))
+    }
+
     pub fn misdirected() -> Self {
         let help = "names besides `listen` are configured with [api] hosts".to_owned();
         Self::new(

@@ -57,6 +57,7 @@ impl Site {
 fn mine() -> Peer {
     Peer::Socket {
         uid: Some(nix::unistd::geteuid().as_raw()),
+        pid: i32::try_from(std::process::id()).ok(),
     }
 }
 
