@@ -109,9 +109,6 @@ pub(super) fn after(conn: &Connection, run: &RunRow, end: &RunEnd, cause: Seq, n
     if breaker != before {
         save(conn, &command, &breaker)?;
     }
-    if before.limited(now).is_some() && breaker.limited(now).is_none() {
-        release(conn, &command, now)?;
-    }
     if let Some(text) = told {
         let target = inbox::of_task(conn, run.task)?.ok_or(StoreError::Gone)?;
         let key = format!("breaker-{}", run.id);
