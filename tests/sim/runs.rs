@@ -1,7 +1,7 @@
 //! The model's runs, and what their ends cost.
 
-use signalbox::engine::model::{Actor, Body, JobId, JobKind, Millis, RunEnd, RunId, RunReport, Said, Seq, Usage};
-use signalbox::shell::store::{Effect, JobRow, JobState, ProcessId, RunRow, RunState, StoreError, day};
+use signalbox::engine::model::{Actor, Body, JobKind, Millis, RunEnd, RunId, RunReport, Said, Seq, Usage};
+use signalbox::shell::store::{Effect, JobState, ProcessId, RunRow, RunState, StoreError, day};
 
 use super::model::{Model, Result, index};
 
