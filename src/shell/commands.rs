@@ -267,7 +267,9 @@ pub async fn ask_anew(service: &Service, task: &Task, rules: &Ruleset, slot: &Na
     let Some(program) = project.resolve_program(agent.run.clone()).into_iter().next() else {
         return Ok(Asked::Good);
     };
-    let answer = ask(service, &program, &agent.env, check).await;
+    // An orderly end waits for it, as for any other look.
+    let asking = ask(service, &program, &agent.env, check);
+    let answer = service.commands.looks.track_future(asking).await;
     if service.commands.ending.is_cancelled() {
         return Ok(Asked::Ending);
     }
