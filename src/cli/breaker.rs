@@ -103,7 +103,8 @@ fn one(name: &str, view: &CommandView, now: Millis, out: &mut String) {
             when(&view.since),
             trial(view.probing)
         ),
-        "closed" if view.limited_until.is_some() => format!("closed{streak}"),
+        // The breaker lets it through, the limit does not.
+        "closed" if view.limited_until.is_some() => format!("{BAD}limited{BAD:#}{streak}"),
         "closed" => format!("{GOOD}closed{GOOD:#}: it is used{streak}"),
         other => format!("{}{streak}", out::safe(other)),
     };
@@ -197,7 +198,7 @@ mod tests {
         };
         assert_eq!(
             shown(&[("codex", limited), ("gemini", command("closed", 1))]),
-            "codex: closed\n  usage limit reached 1 min ago: nothing is started with it; it ends in 2 h 00 min\n  \
+            "codex: limited\n  usage limit reached 1 min ago: nothing is started with it; it ends in 2 h 00 min\n  \
              use it at once: signalbox breaker close codex\ngemini: closed: it is used, 1 failure by weather\n"
         );
         assert!(shown(&[]).starts_with("No breaker is known"));

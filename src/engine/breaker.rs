@@ -151,7 +151,9 @@ impl Breaker {
     pub fn after(&mut self, command: &str, end: &RunEnd, run: RunId, limits: Option<Limits>, now: Millis) -> Option<String> {
         match end {
             RunEnd::Ok | RunEnd::OutOfScope { .. } => {
-                self.limit = None;
+                // Nothing is claimed while a limit is in force: a run that works then had begun before the limit was met, and
+                // says nothing about it.
+                self.limit.take_if(|limit| limit.until <= now);
                 limits.and_then(|_| self.worked(command))
             }
             // A limit that is over already holds nothing back: it is weather like any other.

@@ -39,6 +39,8 @@ pub struct WaitingJob {
     pub since: Millis,
     /// Why it was put back into the queue, where it was.
     pub why: Option<String>,
+    /// The command whose usage limit its last run met, where it waits for the end of that: it may be another by now.
+    pub limited: Option<String>,
 }
 
 /// A run that has not ended.
@@ -197,12 +199,11 @@ fn blockers(queue: &Queue<'_>, room: &Room, open: &Open<'_>, job: &WaitingJob, t
         // What put the job back is the newer of the two.
         let why = job.why.clone().or_else(|| task.ledger.failure.clone()).unwrap_or_default();
         let wait = lasting(job.available_at.since(now));
-        found.push(blocker(
-            Code::Backoff,
-            format!("{} is tried again in {wait}: {why}", job.slot),
-            job.since,
-            Who::Itself,
-        ));
+        let text = format!("{} is tried again in {wait}: {why}", job.slot);
+        found.push(Blocker {
+            clear: job.limited.as_deref().and_then(command::close),
+            ..blocker(Code::Backoff, text, job.since, Who::Itself)
+        });
     }
     if let Some(command) = queue.commands.get(&job.id) {
         command::blockers(command, &room.probes, job, task, now, &mut found);

@@ -215,19 +215,7 @@ pub fn look(service: &Arc<Service>, known: &Known) {
     let service = Arc::clone(service);
     let looks = service.commands.looks.clone();
     looks.spawn(async move {
-        // A HOME that no agent has: asking for a version leaves nothing behind in one.
-        let home = service.data.join("preflight");
-        let answer = match tokio::fs::create_dir_all(&home).await {
-            Ok(()) => {
-                let env = environment(&names, &home, service.agent_env.clone());
-                let limit = Duration::from_millis(check.timeout.0.unsigned_abs());
-                service
-                    .supervisor
-                    .preflight(&program, &env, &home, limit, &service.commands.ending)
-                    .await
-            }
-            Err(error) => Err(format!("{} cannot be made: {error}", home.display())),
-        };
+        let answer = ask(&service, &program, &names, check).await;
         if service.commands.ending.is_cancelled() {
             return;
         }
@@ -238,6 +226,59 @@ pub fn look(service: &Arc<Service>, known: &Known) {
         drop(held);
         service.wake();
     });
+}
+
+/// Asks the program for its version now, whatever is remembered of it.
+async fn ask(service: &Service, program: &str, names: &[String], check: rules::Preflight) -> Result<(), String> {
+    // A HOME that no agent has: asking for a version leaves nothing behind in one.
+    let home = service.data.join("preflight");
+    tokio::fs::create_dir_all(&home)
+        .await
+        .map_err(|error| format!("{} cannot be made: {error}", home.display()))?;
+    let env = environment(names, &home, service.agent_env.clone());
+    let limit = Duration::from_millis(check.timeout.0.unsigned_abs());
+    service
+        .supervisor
+        .preflight(program, &env, &home, limit, &service.commands.ending)
+        .await
+}
+
+/// What asking a program says with which a run could not be started.
+pub enum Asked {
+    /// It cannot be used: that is remembered and told, and nothing more is started with it until it can.
+    Bad(String),
+    /// It answers well, or the rules ask no program: what went wrong is the run's own.
+    Good,
+    /// The service ends, and nobody knows.
+    Ending,
+}
+
+/// Asks the agent's program, with which a run of the task could not be started, past a good answer that is remembered: the
+/// program may have gone, or become another, since it was given.
+///
+/// # Errors
+/// As all of the store: nothing could be told then.
+pub async fn ask_anew(service: &Service, task: &Task, rules: &Ruleset, slot: &Name) -> Result<Asked, StoreError> {
+    let project = service.project_of(task);
+    let found = rules.preflight.zip(rules.agents.get(slot)).zip(project);
+    let Some(((check, agent), project)) = found else {
+        return Ok(Asked::Good);
+    };
+    let Some(program) = project.resolve_program(agent.run.clone()).into_iter().next() else {
+        return Ok(Asked::Good);
+    };
+    // An orderly end waits for it, as for any other look.
+    let asking = ask(service, &program, &agent.env, check);
+    let answer = service.commands.looks.track_future(asking).await;
+    if service.commands.ending.is_cancelled() {
+        return Ok(Asked::Ending);
+    }
+    let Err(why) = &answer else { return Ok(Asked::Good) };
+    let why = why.clone();
+    // Before it is told: whoever looks at the queue meanwhile claims nothing more.
+    service.commands.note(&program, check.cache, answer.clone(), clock::now());
+    tell(service, &program, task.id, false, &answer).await?;
+    Ok(Asked::Bad(why))
 }
 
 #[cfg(test)]

@@ -243,7 +243,10 @@ async fn verdicts(service: &Service, view: &QueueView) -> Judged {
             rules.insert(task.rules.clone(), service.rules_of(task).await);
         }
     }
-    let waiting: Vec<WaitingJob> = in_order(service, view).into_iter().map(waiting).collect();
+    let waiting: Vec<WaitingJob> = in_order(service, view)
+        .into_iter()
+        .map(|job| waiting(job, view.limited.get(&job.id)))
+        .collect();
     let open: Vec<OpenRun> = view
         .open_runs
         .iter()
@@ -300,7 +303,7 @@ fn ordered(rows: &[JobRow], priority: impl Fn(&Name) -> i32) -> Vec<&JobRow> {
     rows
 }
 
-fn waiting(job: &JobRow) -> WaitingJob {
+fn waiting(job: &JobRow, limited: Option<&String>) -> WaitingJob {
     WaitingJob {
         id: job.id,
         task: job.task,
@@ -309,6 +312,7 @@ fn waiting(job: &JobRow) -> WaitingJob {
         available_at: job.available_at,
         since: job.created_at,
         why: job.why.clone(),
+        limited: limited.cloned(),
     }
 }
 

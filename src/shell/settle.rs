@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::engine::model::{AgentNotes, Head, JobKind, RunEnd, RunId, RunReport, Seq, Task, Usage};
+use crate::engine::model::{AgentNotes, Head, JobKind, Millis, RunEnd, RunId, RunReport, Seq, Task, Usage};
 use crate::engine::rules::{Output, Ruleset};
+use crate::shell::commands::{self, Asked};
 use crate::shell::git::{Collected, Expected, Identity, Joined, Push, Work};
 use crate::shell::launch::LaunchError;
 use crate::shell::mask::Mask;
 use crate::shell::process::report::{self, Report};
 use crate::shell::process::{Exit, Outcome, TAIL, classify, files, judged, limited_at_last, tail};
 use crate::shell::service::{Project, Service};
-use crate::shell::store::{OutboxRow, RunRow, RunState, StoreError};
+use crate::shell::store::{NOT_LAUNCHED, OutboxRow, RunRow, RunState, StoreError};
 use crate::shell::{clock, crash, left, secret, unsettled};
 
 /// Most paths kept in a report.
@@ -209,6 +210,12 @@ async fn settled(service: &Arc<Service>, effect: i64, run: &RunRow) -> Result<()
         task: &task,
         run,
     };
+    if let Some(why) = settling.never_started(&exit).await? {
+        service.forget_run_files(run).await;
+        service.store.put_back(id, &why, Some(Millis(0)), clock::now()).await?;
+        service.store.effect_done(effect, None, clock::now()).await?;
+        return Ok(());
+    }
     let report = settling.report(&exit).await?;
     crash::point("before-end");
     end(service, run, report.end.clone(), Some(report), effect).await?;
@@ -236,6 +243,25 @@ struct Settling<'a> {
 }
 
 impl Settling<'_> {
+    /// Why an agent's job goes back into the queue and nothing is used up: its command could not be started, and cannot be
+    /// used now that it is asked again. One that answers well all the same has failed: it would be started for ever.
+    async fn never_started(&self, exit: &Exit) -> Result<Option<String>, LaunchError> {
+        let Some(error) = exit.launch_error.as_ref().filter(|_| self.run.kind == JobKind::Agent) else {
+            return Ok(None);
+        };
+        match commands::ask_anew(self.service, self.task, self.rules, &self.run.slot).await? {
+            Asked::Good => Ok(None),
+            Asked::Ending => Err(LaunchError::Refused(format!(
+                "the service ended before the command was asked again: {error}"
+            ))),
+            Asked::Bad(why) => {
+                let why = Mask::new(secret::known()).text(&format!("{NOT_LAUNCHED}{error}; asked again: {why}"));
+                tracing::warn!(run = %self.run.id, slot = %self.run.slot, "put back into the queue: {why}");
+                Ok(Some(why))
+            }
+        }
+    }
+
     async fn report(&self, exit: &Exit) -> Result<RunReport, LaunchError> {
         let log = self.service.log_path(self.run.id);
         let path = log.clone();
@@ -535,7 +561,6 @@ fn last_lines(text: &str, count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::model::Millis;
 
     #[test]
     fn b_q_4_a_limit_at_last_and_refused_tools_explain_a_run_only_that_wrote_nothing() {

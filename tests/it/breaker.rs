@@ -155,6 +155,72 @@ fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
     world.nothing_is_left();
 }
 
+/// The answer that is remembered says nothing of a program that is gone since: what could not be started goes back into the
+/// queue, nothing is used up, and the task waits as if the program had never been there.
+#[test]
+fn b_q_7_a_program_that_goes_while_its_answer_is_remembered_uses_up_no_try() {
+    // Remembered until the service is started anew.
+    let mut world = world(
+        "[developer]\ndo = [\"ok\"]",
+        "\"preflight.cache\" = \"10m\"\n\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 3",
+    );
+    let program = world.path("agent");
+    let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
+    let (exe, own) = (
+        format!("\"{EXE}\", \"scripted-agent\""),
+        format!("\"{}\", \"scripted-agent\"", program.display()),
+    );
+    assert!(config.contains(&exe), "{config}");
+    fs::write(world.path("signalbox.toml"), config.replace(&exe, &own)).expect("config");
+    let text = format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nexec {EXE} \"$@\"\n");
+    fs::write(&program, text).expect("a script");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+    world.start();
+    let first = world.new_task("Add a greeting");
+    world.wait_blocker(&first, "APPROVAL_WAIT");
+    fs::rename(&program, world.path("agent.away")).expect("away");
+    let items: Vec<String> = (1..=3).map(|n| world.new_task(&format!("Number {n}"))).collect();
+    for item in &items {
+        let seen = world.wait_for(item, "the missing program", |seen| blocker(seen, "PREFLIGHT")["who"] == "operator");
+        assert!(
+            !blocker(&seen, "ESCALATED").is_object() && !blocker(&seen, "FROZEN").is_object(),
+            "{seen}"
+        );
+        let said = blocker(&seen, "PREFLIGHT");
+        assert!(said["text"].as_str().is_some_and(|t| t.contains("No such file")), "{said}");
+    }
+    let launched = world.count("SELECT COUNT(*) FROM runs WHERE \"end\" LIKE '%could not be launched yet: cannot start%'");
+    assert!((1..=3).contains(&launched), "each once at most: {launched}");
+    assert_eq!(alerts(&world, "cannot be used, and nothing is started"), 1, "told once");
+    world.stop();
+    fs::rename(world.path("agent.away"), &program).expect("back");
+    world.start();
+    for item in &items {
+        let seen = world.wait_blocker(item, "APPROVAL_WAIT");
+        let jobs = seen["jobs"].as_array().expect("jobs");
+        assert!(jobs.iter().all(|j| j["attempts"] == 1), "no try was used up: {jobs:?}");
+    }
+    assert_eq!(alerts(&world, "can be used again"), 1);
+    assert_eq!(alerts(&world, "is parked"), 0, "nobody was called");
+    world.nothing_is_left();
+}
+
+/// Nobody can ask a program of the checkout before there is one: where it cannot be started, that is a failed try, or the run
+/// would be launched for ever.
+#[test]
+fn b_q_7_a_start_that_fails_although_the_preflight_is_good_uses_up_its_tries() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"agents.developer.run\" = [\"no-such/agent\"]");
+    world.start();
+    let item = world.new_task("Add a greeting");
+    let seen = world.wait_blocker(&item, "ESCALATED");
+    let runs = seen["runs"].as_array().expect("runs");
+    assert!(
+        runs.len() == 2 && runs.iter().all(|run| run["outcome"] == "failed"),
+        "two tries: {runs:?}"
+    );
+    world.nothing_is_left();
+}
+
 /// The program is looked for when the run is launched; nobody looked before.
 #[test]
 fn b_q_6_a_command_that_is_not_there_fails_for_good_and_leaves_its_place_to_others() {

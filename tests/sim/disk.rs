@@ -138,8 +138,8 @@ impl Disk {
         let _ = both!(self, Ok(self.is.fire_timers(now)), |s| s.fire_timers(now));
     }
 
-    pub fn shift(&mut self, by: Millis) {
-        let _ = both!(self, self.is.shift(by), |s| s.shift(by, "boot", 0));
+    pub fn shift(&mut self, by: Millis, from: Millis) {
+        let _ = both!(self, self.is.shift(by, from), |s| s.shift(by, from, "boot", 0));
     }
 
     pub fn claim(&mut self, claim: &Claim) -> Result<RunRow> {

@@ -34,6 +34,8 @@ impl Life {
                 available_at: j.available_at,
                 since: j.created_at,
                 why: j.why.clone(),
+                // It is told of, and holds nothing.
+                limited: None,
             })
             .collect();
         let live = is.runs.iter().filter(|r| r.state != RunState::Ended);

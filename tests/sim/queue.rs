@@ -44,7 +44,7 @@ impl Model {
     }
 
     /// As `store/clock.rs`.
-    pub fn shift(&mut self, by: Millis) -> Result<()> {
+    pub fn shift(&mut self, by: Millis, from: Millis) -> Result<()> {
         let moved = |at: &mut Millis| *at = at.plus(by);
         self.inbox.iter_mut().filter(|k| !k.applied).for_each(|k| moved(&mut k.event.at));
         let waiting = |j: &&mut JobRow| matches!(j.state, JobState::Scheduled | JobState::Queued);
@@ -58,11 +58,26 @@ impl Model {
             moved(&mut open.until);
         }
         let working = |r: &&mut RunRow| matches!(r.state, RunState::Starting | RunState::Running);
+        let agents: Vec<Millis> = self
+            .runs
+            .iter_mut()
+            .filter(working)
+            .filter(|r| r.kind == JobKind::Agent)
+            .map(|r| r.claimed_at)
+            .collect();
+        for claimed in &agents {
+            self.days.entry(day(*claimed)).or_default().runs -= 1;
+        }
+        // A clock that is set back to an earlier day brings no second budget.
+        let (was, is) = (day(from), day(from.plus(by)));
+        if let Some(spent) = self.days.get(&was).copied().filter(|_| is < was) {
+            let sum = self.days.entry(is).or_default();
+            (sum.runs, sum.usd) = (sum.runs.max(spent.runs), sum.usd.max(spent.usd));
+        }
+        for claimed in &agents {
+            self.days.entry(day(claimed.plus(by))).or_default().runs += 1;
+        }
         for run in self.runs.iter_mut().filter(working) {
-            if run.kind == JobKind::Agent {
-                self.days.entry(day(run.claimed_at)).or_default().runs -= 1;
-                self.days.entry(day(run.claimed_at.plus(by))).or_default().runs += 1;
-            }
             moved(&mut run.claimed_at);
             run.started_at.iter_mut().for_each(moved);
         }

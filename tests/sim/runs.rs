@@ -1,7 +1,7 @@
 //! The model's runs, and what their ends cost.
 
-use signalbox::engine::model::{Actor, Body, JobId, JobKind, Millis, RunEnd, RunId, RunReport, Said, Seq, Usage};
-use signalbox::shell::store::{Effect, JobRow, JobState, ProcessId, RunRow, RunState, StoreError, day};
+use signalbox::engine::model::{Actor, Body, JobKind, Millis, RunEnd, RunId, RunReport, Said, Seq, Usage};
+use signalbox::shell::store::{Effect, JobState, ProcessId, RunRow, RunState, StoreError, day};
 
 use super::model::{Model, Result, index};
 
@@ -97,28 +97,12 @@ impl Model {
         let before = self.breakers.get(&command).cloned().unwrap_or_default();
         let mut breaker = before.clone();
         let told = breaker.after(&command, end, run.id, limits, now);
-        let lifted = before.limited(now).is_some() && breaker.limited(now).is_none();
         if breaker != before {
             self.breakers.insert(command.clone(), breaker);
-        }
-        if lifted {
-            self.release(&command, now);
         }
         if let Some(text) = told {
             let (key, target) = (format!("breaker-{}", run.id), self.of_task(run.task));
             self.push(&target, Effect::Alert { key, text }, self.job_seq[index(run.job.0)], now);
-        }
-    }
-
-    /// The usage limit of the command is over before its time: nor do those wait for it who met it.
-    fn release(&mut self, command: &str, now: Millis) {
-        let newest = |job: JobId| self.runs.iter().rfind(|r| r.job == job);
-        let met = |run: &RunRow| run.command.as_deref() == Some(command) && matches!(run.end, Some(RunEnd::Limited { .. }));
-        let freed: Vec<JobId> = self.jobs.iter().map(|j| j.id).filter(|id| newest(*id).is_some_and(met)).collect();
-        let waits = |j: &&mut JobRow| freed.contains(&j.id) && j.state == JobState::Scheduled && j.available_at > now;
-        for job in self.jobs.iter_mut().filter(waits) {
-            job.available_at = now;
-            job.why = Some("the usage limit that it waited for was lifted".to_owned());
         }
     }
 

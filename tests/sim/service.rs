@@ -171,7 +171,7 @@ impl Life {
     /// As `timekeeping.rs`: what is due moves along when the wall clock was set, also while nobody looked.
     fn keeps_time(&mut self) {
         if let Some(by) = self.clock.jump(self.offset).filter(|_| self.twin != Twin::TrustsTheClock) {
-            self.disk.shift(by);
+            self.disk.shift(by, self.now());
             self.clock.known(by);
         }
     }

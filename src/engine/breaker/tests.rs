@@ -183,6 +183,25 @@ fn b_q_4_a_usage_limit_counts_without_a_breaker() {
     let seen = breaker.under(None);
     assert!(seen.limited(s(8999)).is_some());
     assert_eq!((seen.stand(s(10)), breaker.under(LIMITS)), (Stand::Closed, breaker.clone()));
-    assert_eq!(breaker.after("claude", &RunEnd::Ok, BEFORE, None, s(20)), None);
-    assert_eq!(breaker.limited(s(20)), None, "whoever worked has no limit");
+}
+
+/// A run that began before the account reached its limit may end well long after: the limit is not over for that.
+#[test]
+fn b_q_4_a_usage_limit_outlasts_the_success_of_a_run_from_before() {
+    let limited = RunEnd::Limited {
+        detail: "resets 15:45".to_owned(),
+        until: s(9000),
+    };
+    let scope = RunEnd::OutOfScope { paths: Vec::new() };
+    for (limits, good) in [(LIMITS, &RunEnd::Ok), (None, &RunEnd::Ok), (LIMITS, &scope)] {
+        let mut breaker = Breaker::default();
+        breaker.after("claude", &limited, RunId(2), limits, s(10));
+        assert_eq!(breaker.after("claude", good, BEFORE, limits, s(17)), None);
+        assert!(breaker.limited(s(8999)).is_some(), "{good:?}");
+        let told = breaker.after("claude", &limited, RunId(3), limits, s(20));
+        assert_eq!(told, None, "whoever meets it besides is no news");
+        // Claimed after its end, as nothing is before.
+        breaker.after("claude", good, PROBE, limits, s(9001));
+        assert_eq!(breaker, Breaker::default(), "{good:?}");
+    }
 }

@@ -311,6 +311,7 @@ impl Court<'_, '_> {
             available_at: NOW,
             since: NOW,
             why: None,
+            limited: None,
         }];
         let repos = [(task.repo, self.expander.frame.repo(local, Lease1::Free))].into();
         let tasks: BTreeMap<_, _> = [(TASK, task)].into_iter().filter(|(_, t)| !t.terminal()).collect();

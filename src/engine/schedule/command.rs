@@ -78,7 +78,8 @@ pub(super) fn unseen(command: &Command, job: &WaitingJob) -> Option<Blocker> {
     (command.preflight == Preflight::Unknown).then(|| blocker(Code::Preflight, text, since, Who::Itself))
 }
 
-fn close(name: &str) -> Option<String> {
+/// What ends a wait for the command before its time.
+pub(super) fn close(name: &str) -> Option<String> {
     Some(format!("{}    # or wait", closing(name)))
 }
 

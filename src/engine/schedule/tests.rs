@@ -75,6 +75,7 @@ impl House {
             available_at: T0,
             since: T0,
             why: None,
+            limited: None,
         });
         self
     }
@@ -237,6 +238,14 @@ fn back_off_says_how_long_and_why() {
     let found = house.verdicts().remove(0).1.remove(0);
     assert_eq!(found.code, Code::Backoff);
     assert!(found.text.contains("in 21 s") && found.text.contains("429"), "{}", found.text);
+    assert_eq!(found.clear, None, "it is over by itself");
+    house.waiting[0].limited = Some("claude".to_owned());
+    let clear = house.verdicts().remove(0).1.remove(0).clear;
+    assert_eq!(
+        clear.as_deref(),
+        Some("signalbox breaker close claude    # or wait"),
+        "whatever command it would run now"
+    );
     house.now = T0.plus(Millis(20_001));
     assert_eq!(house.codes(), [(1, vec![])]);
 }

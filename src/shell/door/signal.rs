@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::engine::model::{Actor, Body, Name, Phase, Role, Seq, Signal, StopState, Task, TaskId};
+use crate::engine::model::{Actor, At, Body, Name, Phase, Role, Seq, Signal, SlotState, StopState, Task, TaskId, Who};
+use crate::engine::rules::Ruleset;
 use crate::engine::step::irreversible;
 use crate::shell::service::Service;
 use crate::shell::stopping;
@@ -47,7 +48,7 @@ impl Service {
         {
             return Err(replaced(&found.label, &living));
         }
-        match possible(rules.as_deref(), task, &found.label, name, actor)? {
+        match self.able(rules.as_deref(), task, &found.label, name, actor).await? {
             Possible::Already(words) => Ok(done(&found, words, None)),
             // Nothing tells a retry from a signal of that name but the event it becomes.
             Possible::Retry(words) => self.retried(&found, task, text, actor, words).await,
@@ -82,10 +83,41 @@ impl Service {
             });
         };
         let rules = self.rules_of(task).await;
-        match possible(rules.as_deref(), task, &found.label, "retry", actor)? {
+        match self.able(rules.as_deref(), task, &found.label, "retry", actor).await? {
             Possible::Retry(words) => self.retried(&found, task, note, actor, words).await,
             Possible::Already(words) | Possible::Signal(_, words) => Err(DoorError::NotNow { why: words, help: None }),
         }
+    }
+
+    /// As [`possible`]; a retry that is refused because agents are to work says what those wait for, where none is at work.
+    async fn able(&self, rules: Option<&Ruleset>, task: &Task, label: &str, act: &str, actor: &Actor) -> Result<Possible, DoorError> {
+        match possible(rules, task, label, act, actor) {
+            Err(refused @ DoorError::NotNow { .. }) if act == "retry" => Err(self.queued(task, label).await?.unwrap_or(refused)),
+            able => able,
+        }
+    }
+
+    /// Why a task is not retried whose agents all wait in the queue: what for, until when, and what brings it forward.
+    async fn queued(&self, task: &Task, label: &str) -> Result<Option<DoorError>, DoorError> {
+        let queued = task.control.slots.values().any(|s| s.state == SlotState::Queued);
+        let waits = task.control.at == At::Work && task.control.stop == StopState::No && queued;
+        if !waits || !self.store.recent_runs(Some(task.id), true, None, 1).await?.is_empty() {
+            return Ok(None);
+        }
+        let blockers = self
+            .blockers(std::slice::from_ref(task))
+            .await?
+            .remove(&task.id)
+            .unwrap_or_default();
+        let Some(first) = blockers.into_iter().next() else {
+            return Ok(None);
+        };
+        let help = first.clear.unwrap_or_else(|| match first.who {
+            Who::Itself => format!("it goes on by itself then: signalbox why {label}"),
+            _ => format!("signalbox why {label}"),
+        });
+        let why = format!("{label} waits at {}: {}; nothing to retry", task.control.stage, first.text);
+        Ok(Some(DoorError::not_now(why, help)))
     }
 
     async fn retried(&self, found: &Found, task: &Task, note: Option<&str>, actor: &Actor, words: String) -> Result<Done, DoorError> {

@@ -113,7 +113,8 @@ impl World {
         self.service.store.task_by_item(&done.item).await.unwrap().unwrap()
     }
 
-    async fn commit(&self, seq: Seq, before: (i64, i64), task: Task, decisions: Vec<Decision>) {
+    /// Commits a step of the task upon the event `seq`; `before` are the versions of task and repository that it was decided on.
+    pub async fn commit(&self, seq: Seq, before: (i64, i64), task: Task, decisions: Vec<Decision>) {
         let repo = self.service.store.repo_by_id(task.repo).await.unwrap();
         let commit = StepCommit {
             seq,

@@ -1,8 +1,9 @@
 //! The queue as the service reads it: its order, and how much of a long one is looked at.
 
 use super::*;
-use crate::engine::model::{ActionIntent, Decision, JobKind, Millis, RunEnd};
-use crate::shell::door::tests::World;
+use crate::engine::model::{ActionIntent, Decision, JobKind, Millis, RunEnd, Slot};
+use crate::shell::door::DoorError;
+use crate::shell::door::tests::{World, everyone};
 use crate::shell::store::JobState;
 
 #[test]
@@ -53,6 +54,15 @@ async fn b_q_2_the_head_of_a_long_queue_starts_first_in_first_out_until_no_place
 
 /// The task's agent meets a usage limit of an hour: nothing more is started with its command.
 async fn limited(world: &World, task: &Task) {
+    let end = RunEnd::Limited {
+        detail: "resets 15:45".to_owned(),
+        until: clock::now().plus(Millis::secs(3600)),
+    };
+    run(world, task, end).await;
+}
+
+/// The task's agent runs, and ends so.
+async fn run(world: &World, task: &Task, end: RunEnd) {
     let view = world.service.store.queue(clock::now()).await.unwrap();
     let known = commands::of_waiting(&world.service, &view, |_| Some(world.service.projects.get("shop").unwrap().rules()));
     let job = view.waiting.iter().find(|job| job.task == task.id).unwrap();
@@ -66,10 +76,6 @@ async fn limited(world: &World, task: &Task) {
         now: clock::now(),
     };
     let run = world.service.store.claim(claim).await.unwrap();
-    let end = RunEnd::Limited {
-        detail: "resets 15:45".to_owned(),
-        until: clock::now().plus(Millis::secs(3600)),
-    };
     assert!(world.service.store.end_run(run.id, end, None, None, clock::now()).await.unwrap());
 }
 
@@ -108,6 +114,74 @@ async fn b_q_4_a_usage_limit_is_told_where_the_breaker_is_switched_off() {
         let codes: Vec<Code> = found[&waits.id].iter().map(|b| b.code).collect();
         assert!(codes.contains(&Code::UsageLimit), "{set}: {codes:?}");
     }
+}
+
+/// The end of the task's run puts its job back for an hour.
+async fn put_back(world: &World, task: &Task, why: &str) -> Task {
+    let store = &world.service.store;
+    let seq = store.pending().await.unwrap().remove(0).seq;
+    let mut task = store.task(task.id).await.unwrap().unwrap();
+    task.control.slots.insert("developer".into(), Slot::default());
+    let before = (task.version, store.repo_by_id(task.repo).await.unwrap().version);
+    let back = Decision::Requeue {
+        visit: 1,
+        slot: "developer".into(),
+        available_at: clock::now().plus(Millis::secs(3600)),
+        why: why.to_owned(),
+    };
+    let id = task.id;
+    world.commit(seq, before, task, vec![back]).await;
+    store.task(id).await.unwrap().unwrap()
+}
+
+/// What `why` says first of the task, and why it is not retried: the reason, and what helps.
+async fn told(world: &World, task: &Task) -> (Blocker, String, String) {
+    let found = blockers(&world.service, std::slice::from_ref(task)).await.unwrap();
+    let first = found[&task.id][0].clone();
+    match world.service.retry(&task.item, None, everyone()).await {
+        Err(DoorError::NotNow { why, help }) => (first, why, help.unwrap_or_default()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// B-Q 4: whoever waits for the end of a usage limit is told what brings it forward, by `why` and where a retry is refused.
+#[tokio::test]
+async fn b_q_4_a_wait_for_the_end_of_a_usage_limit_names_what_ends_it() {
+    let world = World::with("", "\"preflight.enabled\" = false", "").await;
+    let task = world.queued("developer").await;
+    limited(&world, &task).await;
+    let task = put_back(&world, &task, "its limit is reached").await;
+    let (first, why, help) = told(&world, &task).await;
+    let remedy = "signalbox breaker close true    # or wait";
+    assert_eq!((first.code, first.clear.as_deref()), (Code::Backoff, Some(remedy)));
+    assert!(
+        why.starts_with("SHOP-001 waits at development: developer is tried again in "),
+        "{why}"
+    );
+    assert!(why.ends_with(": its limit is reached; nothing to retry"), "{why}");
+    assert_eq!(help, remedy);
+    let (store, now) = (&world.service.store, clock::now());
+    assert_eq!(store.close_breaker("true", now).await.unwrap(), Some(true));
+    assert_eq!(store.promote(now).await.unwrap(), 1, "what it names helps");
+    let found = blockers(&world.service, std::slice::from_ref(&task)).await.unwrap();
+    assert_eq!(found[&task.id], []);
+}
+
+/// B-Q 4: a wait for better weather is over by itself: no agent is at work, and a retry says so.
+#[tokio::test]
+async fn b_q_4_a_retry_of_a_task_that_is_tried_again_later_says_that_it_waits() {
+    let world = World::with("", "\"preflight.enabled\" = false", "").await;
+    let task = world.queued("developer").await;
+    let weather = RunEnd::Transient {
+        detail: "429".to_owned(),
+        retry_after: None,
+    };
+    run(&world, &task, weather).await;
+    let task = put_back(&world, &task, "429").await;
+    let (first, why, help) = told(&world, &task).await;
+    assert_eq!((first.code, first.clear), (Code::Backoff, None));
+    assert!(why.contains("developer is tried again in ") && !why.contains("at work"), "{why}");
+    assert_eq!(help, "it goes on by itself then: signalbox why SHOP-001");
 }
 
 /// An engine action that fails says why, how often, and when it is tried again; operators are called when it goes on so.

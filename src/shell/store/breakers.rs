@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::codec::{Fields, exec, first, list, one};
-use super::{Result, RunRow, Store, StoreError, inbox, outbox};
+use super::codec::{Fields, exec, first, json, list, one};
+use super::{JobRow, JobState, Result, RunRow, Store, StoreError, inbox, outbox};
 use crate::engine::breaker::{Breaker, Limits, Pause, Stand};
 use crate::engine::budget::Budget;
-use crate::engine::model::{Millis, RunEnd, RunId, Seq};
+use crate::engine::model::{JobId, Millis, RunEnd, RunId, Seq};
 use crate::shell::store::Effect;
 
 /// Why a job is tried again whose usage limit is over before its time.
@@ -109,15 +109,29 @@ pub(super) fn after(conn: &Connection, run: &RunRow, end: &RunEnd, cause: Seq, n
     if breaker != before {
         save(conn, &command, &breaker)?;
     }
-    if before.limited(now).is_some() && breaker.limited(now).is_none() {
-        release(conn, &command, now)?;
-    }
     if let Some(text) = told {
         let target = inbox::of_task(conn, run.task)?.ok_or(StoreError::Gone)?;
         let key = format!("breaker-{}", run.id);
         outbox::push(conn, &target, &Effect::Alert { key, text }, cause, now)?;
     }
     Ok(())
+}
+
+/// Of these jobs those that are scheduled because their own last run met a usage limit, each with the command that has it:
+/// whom [`release`] would free.
+pub(super) fn met_limit(conn: &Connection, waiting: &[JobRow]) -> Result<BTreeMap<JobId, String>> {
+    let scheduled: Vec<JobId> = waiting.iter().filter(|j| j.state == JobState::Scheduled).map(|j| j.id).collect();
+    if scheduled.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT j.id AS id, (SELECT CASE WHEN json_extract(r.\"end\", '$.limited') IS NOT NULL THEN r.command END FROM runs r \
+               WHERE r.task = j.task AND r.job = j.id ORDER BY r.id DESC LIMIT 1) AS command \
+               FROM jobs j WHERE j.id IN (SELECT value FROM json_each(?1))";
+    let found = list(conn, sql, [json(&scheduled)?], |row| {
+        let f = Fields::new(row, "jobs", "id");
+        Ok((JobId(f.get("id")?), f.get::<Option<String>>("command")?))
+    })?;
+    Ok(found.into_iter().filter_map(|(job, command)| Some((job, command?))).collect())
 }
 
 /// Lets jobs be claimed at once that wait for the end of the command's usage limit because their own last run met it; how many.

@@ -72,6 +72,7 @@ fn head(conn: &Connection, among: &Among, after: JobId, most: u32, day: i64) -> 
         spent_today: spending::day_of_waiting(conn, &waiting, day)?,
         notices: notices::all(conn)?,
         past: past::of_waiting(conn, &waiting)?,
+        limited: std::collections::BTreeMap::new(),
         waiting,
         running: Vec::new(),
         tasks: tasks::open_among(conn, &named)?,

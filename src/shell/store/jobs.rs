@@ -88,6 +88,7 @@ fn view(conn: &Connection, day: i64) -> Result<QueueView> {
         spent_today: spending::day_of_waiting(conn, &waiting, day)?,
         notices: notices::all(conn)?,
         past: past::of_waiting(conn, &waiting)?,
+        limited: breakers::met_limit(conn, &waiting)?,
         waiting,
         running: list(conn, &format!("{SELECT} WHERE j.state = 'running' ORDER BY j.id"), [], decode)?,
         tasks: tasks::open(conn)?,

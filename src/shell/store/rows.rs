@@ -361,6 +361,8 @@ pub struct QueueView {
     pub notices: Vec<NoticeRow>,
     /// What was tried before for waiting jobs.
     pub past: BTreeMap<JobId, Past>,
+    /// The command whose usage limit a scheduled job's last run met.
+    pub limited: BTreeMap<JobId, String>,
     /// Jobs by state; every state is there.
     pub counts: BTreeMap<String, i64>,
 }

@@ -150,6 +150,7 @@ impl Town {
                 available_at: T0,
                 since: T0,
                 why: None,
+                limited: None,
             }),
             Decision::Withdraw { .. } => {
                 let id = self.tasks[n].id;

@@ -139,13 +139,15 @@ async fn b_q_4_lifting_a_usage_limit_frees_the_jobs_that_met_it() {
     claimed(&world, &one, false, at(20)).await.unwrap();
 }
 
-/// The same where a run that began before the limit ends well: the account works.
+/// A run that began before the limit says nothing about it: whoever waits for its end waits on.
 #[tokio::test]
-async fn b_q_4_a_good_run_ends_a_usage_limit_for_those_who_met_it() {
+async fn b_q_4_a_good_run_from_before_a_usage_limit_frees_nobody() {
     let world = World::new().await;
     let (one, two) = (world.task("i1", 1).await, world.task("i2", 2).await);
     let earlier = claimed(&world, &two, true, at(5)).await.unwrap();
     suspended(&world, &one, at(10)).await;
     ended(&world, &earlier, RunEnd::Ok, at(20)).await;
-    assert_eq!(world.store.promote(at(20)).await.unwrap(), 1);
+    assert_eq!(world.store.promote(at(20)).await.unwrap(), 0);
+    assert_eq!(world.store.breaker_due(at(20)).await.unwrap(), Some(at(HOUR)));
+    assert_eq!(world.store.promote(at(HOUR)).await.unwrap(), 1, "its end does");
 }
