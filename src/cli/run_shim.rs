@@ -14,11 +14,13 @@ mod held;
 mod init;
 mod launch;
 mod log_cap;
+mod merge;
 mod namespace;
 mod orders;
 mod output;
 mod record;
 mod shim;
+mod streams;
 
 use std::ffi::CStr;
 use std::path::Path;

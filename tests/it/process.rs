@@ -5,6 +5,7 @@ mod containing;
 mod killing;
 mod odd;
 mod stopping;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -14,6 +14,7 @@ use super::ground::{self, Ground, Line, ended};
 use super::record::boottime;
 use super::shim::Signals;
 use super::stand_apart;
+use super::streams::Streams;
 use crate::shell::process::procs::{Found, Scope};
 use crate::shell::process::{Alive, Answer, RunSpec, asked, start_time};
 
@@ -57,7 +58,8 @@ async fn ask(me: &Alive, spec: &RunSpec, ground: &Ground) -> Result<Answer, Stri
         shim: Some(me.pid),
         tag: asked(spec),
     };
-    let started = match ground.start(spec, writer.into()) {
+    let output = Streams::both(writer.into()).map_err(failed)?;
+    let started = match ground.start(spec, output) {
         Ok(started) => started,
         Err(why) => return Ok(Answer::refused(why)),
     };

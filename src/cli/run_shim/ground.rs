@@ -2,15 +2,15 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
-
-use tokio::net::unix::pipe::Receiver;
+use std::process::{Command, Stdio};
 
 use super::cascade::{Grasp, Reaper};
 use super::init::Word;
 use super::launch::launch;
 use super::namespace::{self, Refusal};
+use super::streams::Streams;
 use crate::shell::limit;
 use crate::shell::process::cgroup::Leaf;
 use crate::shell::process::procs::Found;
@@ -37,11 +37,9 @@ pub(super) struct Started {
     pub(super) init: Option<Line>,
 }
 
-/// The way between shim and init.
+/// The way between shim and init. Closed, it ends the init.
 pub(super) struct Line {
-    /// Closed, it ends the init.
-    _life: ChildStdin,
-    words: Receiver,
+    words: tokio::net::UnixStream,
     rest: Vec<u8>,
 }
 
@@ -109,7 +107,7 @@ impl Ground {
     ///
     /// # Errors
     /// A sentence for people.
-    pub(super) fn start(&self, spec: &RunSpec, output: OwnedFd) -> Result<Started, String> {
+    pub(super) fn start(&self, spec: &RunSpec, output: Streams) -> Result<Started, String> {
         let alone = |child| Started { child, init: None };
         match self {
             Self::Tagged => launch(spec, output).map(alone),
@@ -122,37 +120,34 @@ impl Ground {
     }
 }
 
-/// Starts the init, which starts the agent. What it is to start, secrets and all, is in no file: it goes through the pipe.
-fn init(run: Option<(&RunSpec, OwnedFd)>) -> Result<Started, String> {
+/// Starts the init, which starts the agent. What it is to start, secrets and all, is in no file: it goes through a socket,
+/// the init's standard input, and so do the init's words: its output is the agent's.
+fn init(run: Option<(&RunSpec, Streams)>) -> Result<Started, String> {
     let failed = |e: io::Error| format!("the init of the run cannot be started: {e}");
     let mut command = Command::new(SELF);
     command.args(["run-shim", "--init"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let (mut words, theirs) = UnixStream::pair().map_err(failed)?;
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
     let mut given = serde_json::to_vec(&run.as_ref().map(|(spec, _)| spec)).map_err(|e| failed(e.into()))?;
     given.push(b'\n');
     if let Some((_, output)) = run {
-        command.stderr(output);
+        command.stdout(output.out).stderr(output.err);
     }
-    let mut child = command.spawn().map_err(failed)?;
-    // With our end of the output.
+    let child = command.spawn().map_err(failed)?;
+    // With our copies of its ends.
     drop(command);
-    let pipes = child.stdin.take().zip(child.stdout.take());
-    let (mut life, mut words) = pipes.ok_or("the init of the run has no pipes")?;
     // One that is gone already says why, or nothing.
-    let _ = life.write_all(&given);
+    let _ = words.write_all(&given);
     match first(&mut words) {
         Some(Word::Started) => {}
         Some(Word::Refused(why)) => return Err(why),
         Some(Word::Ended { .. }) | None => return Err("the init of the run ended without a word".to_owned()),
     }
-    let words = Receiver::from_owned_fd(OwnedFd::from(words)).map_err(failed)?;
+    words.set_nonblocking(true).map_err(failed)?;
+    let words = tokio::net::UnixStream::from_std(words).map_err(failed)?;
     Ok(Started {
         child: child.id().cast_signed(),
-        init: Some(Line {
-            _life: life,
-            words,
-            rest: Vec::new(),
-        }),
+        init: Some(Line { words, rest: Vec::new() }),
     })
 }
 

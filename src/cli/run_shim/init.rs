@@ -1,6 +1,7 @@
 //! The init of a run's PID namespace: starts the agent, tells how it ended, reaps what is left.
 //! When it ends, for whatever reason, the kernel ends everything in the namespace.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::launch::launch;
 use super::namespace;
+use super::streams::Streams;
 use crate::shell::process::RunSpec;
 
 /// What the init tells the shim, a line each.
@@ -77,7 +79,7 @@ fn given() -> io::Result<Option<RunSpec>> {
 fn tie() -> io::Result<()> {
     // The shim has one thread: this is its death and nothing less.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-    // It may have died before that; and its end of this pipe dies with it in any case.
+    // It may have died before that; and its end of the way to us dies with it in any case.
     std::thread::Builder::new().name("lifeline".to_owned()).spawn(|| {
         let mut end = [0];
         while io::stdin().read(&mut end).is_ok_and(|n| n > 0) {}
@@ -91,8 +93,10 @@ fn tie() -> io::Result<()> {
 }
 
 fn begin(spec: &RunSpec) -> Result<i32, String> {
-    // The shim made the run's own pipe this process's standard error.
-    let output = io::stderr().as_fd().try_clone_to_owned();
+    // The shim made the run's own pipes this process's output.
+    let out = io::stdout().as_fd().try_clone_to_owned();
+    let err = io::stderr().as_fd().try_clone_to_owned();
+    let output = out.and_then(|out| Ok(Streams { out, err: err? }));
     launch(spec, output.map_err(|e| format!("its output cannot be taken: {e}"))?)
 }
 
@@ -119,6 +123,7 @@ fn reap(agent: i32) {
 fn tell(word: &Word) {
     let mut line = serde_json::to_vec(word).unwrap_or_default();
     line.push(b'\n');
-    // A shim that is gone hears nothing, and ends this process.
-    let _ = io::stdout().write_all(&line).and_then(|()| io::stdout().flush());
+    // A socket, see `ground::init`. A shim that is gone hears nothing, and ends this process.
+    let way = io::stdin().as_fd().try_clone_to_owned();
+    let _ = way.and_then(|way| File::from(way).write_all(&line));
 }

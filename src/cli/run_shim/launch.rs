@@ -2,18 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use super::streams::Streams;
 use crate::shell::process::RunSpec;
 
-/// Starts the agent in a process group of its own, both streams of its output going to `output`, so that their
-/// order stays. Returns its pid; reaping it is the caller's business.
+/// Starts the agent in a process group of its own, its output going to `output`. Returns its pid; reaping it is the
+/// caller's business.
 ///
 /// # Errors
 /// A sentence for people: what could not be done, and how to mend it.
-pub(super) fn launch(spec: &RunSpec, output: OwnedFd) -> Result<i32, String> {
+pub(super) fn launch(spec: &RunSpec, output: Streams) -> Result<i32, String> {
     let (program, args) = spec
         .program
         .split_first()
@@ -24,16 +24,13 @@ pub(super) fn launch(spec: &RunSpec, output: OwnedFd) -> Result<i32, String> {
             spec.cwd.display()
         ));
     }
-    let other = output
-        .try_clone()
-        .map_err(|e| format!("its output cannot be taken: {e}; are there too many open files?"))?;
     let stdin = match &spec.stdin {
         Some(path) => Stdio::from(File::open(path).map_err(|e| format!("cannot open input {}: {e}", path.display()))?),
         None => Stdio::null(),
     };
     let mut command = Command::new(program);
     command.args(args).current_dir(&spec.cwd).env_clear().envs(&spec.env);
-    command.stdin(stdin).stdout(output).stderr(other).process_group(0);
+    command.stdin(stdin).stdout(output.out).stderr(output.err).process_group(0);
     let child = command.spawn().map_err(|e| refusal(program, spec, &e))?;
     Ok(child.id().cast_signed())
 }
@@ -82,7 +79,8 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let plain = dir.path().join("plain");
         std::fs::write(&plain, "x")?;
-        let error = |spec: RunSpec| launch(&spec, File::open("/dev/null").expect("opened").into()).expect_err("it was started");
+        let nowhere = || Streams::both(File::open("/dev/null").expect("opened").into()).expect("shared");
+        let error = |spec: RunSpec| launch(&spec, nowhere()).expect_err("it was started");
         assert!(error(spec(dir.path(), "no-such-agent")).contains("`no-such-agent`"));
         assert!(error(spec(dir.path(), "no-such-agent")).contains("/nowhere"));
         assert!(error(spec(dir.path(), &plain.to_string_lossy())).contains("chmod +x"));

@@ -13,6 +13,7 @@ use super::log_cap::LogCap;
 use super::orders::{self, Told};
 use super::output::Output;
 use super::record::{Begun, boottime, complete, full, wall, write_exit, write_shim};
+use super::streams::Streams;
 use crate::engine::model::Kill;
 use crate::shell::mask::Mask;
 use crate::shell::process::procs::{Found, Scope, child_of};
@@ -73,16 +74,15 @@ pub(super) async fn run(dir: &Path, me: Alive, mut spec: RunSpec, handover: Hand
         ..Exit::default()
     };
     let mask = handover.mask(&mut spec);
-    let scrub = Mask::clone(&mask);
     drop(handover);
-    let log = match start(&ground, &spec, mask) {
+    let log = match start(&ground, &spec, &mask) {
         Ok((started, output)) => {
-            drop(scrub);
+            drop(mask);
             let shim = Shim::new(dir, me, spec, &ground, started, output);
             shim.watch(&mut signals, &mut exit).await
         }
         Err(error) => {
-            exit.launch_error = Some(scrub.text(&error));
+            exit.launch_error = Some(mask.text(&error));
             None
         }
     };
@@ -99,15 +99,15 @@ pub(super) async fn run(dir: &Path, me: Alive, mut spec: RunSpec, handover: Hand
 }
 
 /// Starts the agent, and takes what it prints.
-fn start(ground: &Ground, spec: &RunSpec, mask: Mask) -> Result<(Started, Output), String> {
+fn start(ground: &Ground, spec: &RunSpec, mask: &Mask) -> Result<(Started, Output), String> {
     let log = LogCap::create(&spec.log, spec.log_max_bytes).map_err(|e| {
         let log = spec.log.display();
         format!("cannot open log {log}: {e}; free disk space or mend its permissions")
     })?;
     let pipe = |e| format!("its output cannot be taken: {e}; are there too many open files?");
-    let (reader, writer) = std::io::pipe().map_err(pipe)?;
-    let output = Output::begin(reader.into(), mask, log).map_err(pipe)?;
-    let started = ground.start(spec, writer.into())?;
+    let (read, write) = Streams::pipes().map_err(pipe)?;
+    let output = Output::begin(read, mask, log).map_err(pipe)?;
+    let started = ground.start(spec, write)?;
     Ok((started, output))
 }
 
