@@ -173,8 +173,7 @@ fn b_q_7_a_program_that_goes_while_its_answer_is_remembered_uses_up_no_try() {
     assert!(config.contains(&exe), "{config}");
     fs::write(world.path("signalbox.toml"), config.replace(&exe, &own)).expect("config");
     let text = format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nexec {EXE} \"$@\"\n");
-    fs::write(&program, text).expect("a script");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+    executable(&program, &text);
     world.start();
     let first = world.new_task("Add a greeting");
     world.wait_blocker(&first, "APPROVAL_WAIT");
