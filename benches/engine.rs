@@ -331,6 +331,7 @@ fn schedule_waiting_jobs(bencher: Bencher<'_, '_>, jobs: i64) {
             available_at: T0,
             since: T0,
             why: None,
+            limited: None,
         });
     }
     let open: Vec<OpenRun> = (0..100)
