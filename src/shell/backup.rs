@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{OpenError, REPLACED, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
+use super::store::{FRESH, OpenError, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
 use super::{clock, folder};
 
 mod old_runs;
 mod sparse;
+mod swap;
 
 pub use super::store::AtWork;
 
@@ -27,6 +28,8 @@ const DATABASE: &str = "signalbox.db";
 const REPOSITORIES: [&str; 2] = ["vaults", "forge"];
 /// Folders that are copied as they are.
 const FOLDERS: [&str; 2] = ["runs", "archive"];
+/// All that is put in place, the database last: what is moved is in this order.
+const PARTS: [&str; 5] = ["archive", "runs", "forge", "vaults", DATABASE];
 /// Version of the layout.
 const LAYOUT: u32 = 1;
 
@@ -173,20 +176,13 @@ fn collect(data: &Path, to: &Path) -> Result<Manifest> {
 /// where `replace` allows it; gives the folder that it was moved to.
 ///
 /// # Errors
-/// What makes it impossible; `data` is as it was then.
+/// What makes it impossible; `data` is as it was then. One that is killed leaves what was there, what is to come, or a mark
+/// beside which no service begins; the next one goes on from there.
 pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Option<PathBuf>)> {
     let manifest = look(from)?;
     fs::create_dir_all(data).map_err(failed(data))?;
     let kept_out = keep_out(data)?;
-    let parts: Vec<&str> = [DATABASE].into_iter().chain(REPOSITORIES).chain(FOLDERS).collect();
-    let companions = ["signalbox.db-wal", "signalbox.db-shm", "signalbox.db-journal", "signalbox.open"];
-    let old: Vec<PathBuf> = companions
-        .iter()
-        .map(|name| data.join(name))
-        .chain(parts.iter().map(|part| data.join(part)))
-        .chain([data.join("checkouts")])
-        .filter(|path| path.symlink_metadata().is_ok())
-        .collect();
+    swap::take_back(data)?;
     if data.join(DATABASE).exists() && !replace {
         return Err(BackupError::Occupied(data.to_owned()));
     }
@@ -195,33 +191,36 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Opt
         let data = data.to_owned();
         return Err(BackupError::AtWork { data, runs });
     }
-    let fresh = data.join(".restoring");
+    let fresh = data.join(FRESH);
     let give_up = || drop(fs::remove_dir_all(&fresh));
     give_up();
+    gather(from, data, &fresh).inspect_err(|_| give_up())?;
+    let aside = swap::carry_out(from, data, lying(data))?;
+    drop(kept_out);
+    Ok((manifest, aside))
+}
+
+/// Copies what is put in place to where it is gathered.
+fn gather(from: &Path, data: &Path, fresh: &Path) -> Result<()> {
     let mut tally = Tally::default();
-    for part in &parts {
-        copy(&from.join(part), &fresh.join(part), &mut tally).inspect_err(|_| give_up())?;
+    for part in PARTS {
+        copy(&from.join(part), &fresh.join(part), &mut tally)?;
     }
     // A copy holds runs that began after its database was copied, too.
-    if let Some(last) = highest_run(data).max(highest_run(&fresh)) {
+    if let Some(last) = highest_run(data).max(highest_run(fresh)) {
         // A number is given once: by it, what comes late from a run of then is told from a run of now.
-        pass_over_runs(&fresh.join(DATABASE), last).inspect_err(|_| give_up())?;
+        pass_over_runs(&fresh.join(DATABASE), last)?;
     }
-    let aside = data.join(format!("{}{}", REPLACED, clock::now().0));
-    if !old.is_empty() {
-        fs::create_dir_all(&aside).map_err(failed(&aside))?;
-    }
-    for path in &old {
-        fs::rename(path, aside.join(path.file_name().unwrap_or_default())).map_err(failed(path))?;
-    }
-    // The database last: until it is there, no service takes the rest for its own.
-    for part in parts.iter().rev().filter(|part| fresh.join(part).exists()) {
-        fs::rename(fresh.join(part), data.join(part)).map_err(failed(&data.join(part)))?;
-    }
-    fs::remove_dir_all(&fresh).map_err(failed(&fresh))?;
-    sync(data)?;
-    drop(kept_out);
-    Ok((manifest, (!old.is_empty()).then_some(aside)))
+    Ok(())
+}
+
+/// Names of what lies in a data directory and is replaced.
+fn lying(data: &Path) -> Vec<String> {
+    let companions = ["signalbox.db-wal", "signalbox.db-shm", "signalbox.db-journal", "signalbox.open"];
+    let all = companions.into_iter().chain(PARTS).chain(["checkouts"]);
+    all.filter(|name| data.join(name).symlink_metadata().is_ok())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads the manifest and looks at the database.

@@ -8,15 +8,18 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock::{Lock, files};
 use super::open::{FILE, ours, refused};
-use super::{OpenError, beside, migrations};
+use super::{OpenError, beside, migrations, restoring};
 use crate::engine::model::RunId;
 
 /// Copies the database of a data directory to `to`, as of one moment; whoever uses it is not disturbed.
 /// Gives the version of its schema.
 ///
 /// # Errors
-/// When there is none, it is not ours, it is damaged, or `to` cannot be written.
+/// When there is none, it is not ours, it is damaged, its restore was cut off, or `to` cannot be written.
 pub fn copy_database(data: &Path, to: &Path) -> Result<i64, OpenError> {
+    if let Some(refused) = restoring::unfinished(data) {
+        return Err(refused);
+    }
     let from = data.join(FILE);
     let source = reading(&from)?;
     ours(&from, &source)?;

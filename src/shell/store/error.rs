@@ -220,6 +220,19 @@ pub enum OpenError {
         /// The data directory.
         data: PathBuf,
     },
+    /// A restore was cut off between its first move and its last.
+    #[error(
+        "a restore of {} was cut off: {lies}. No service starts on it. `{again}` takes it up again, and all is whole then",
+        data.display()
+    )]
+    Restoring {
+        /// The data directory.
+        data: PathBuf,
+        /// What of it lies there.
+        lies: String,
+        /// The command that finishes it.
+        again: String,
+    },
     /// The database is older than runs beside it, and in some of those somebody is at work.
     #[error(
         "{} is older than the runs beside it: {}, and agents are at work in later ones, which nobody would \
