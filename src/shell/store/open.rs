@@ -13,7 +13,7 @@ use super::lock::{Lock, files, unusable};
 use super::place::Place;
 use super::witness::Witness;
 use super::{OpenError, beside, check, migrations, restoring};
-use crate::shell::limit;
+use crate::shell::{folder, limit};
 
 /// The database's name in the data directory.
 pub(super) const FILE: &str = "signalbox.db";
@@ -47,7 +47,7 @@ pub(super) fn open(data: &Path, readers: usize, at_work: beside::Asked<'_>) -> R
         );
         return Err(OpenError::Unsupported { path, why });
     }
-    fs::create_dir_all(data).map_err(|e| unusable(data, &e))?;
+    folder::private(data).map_err(|e| unusable(data, &e))?;
     local(data)?;
     let lock = Lock::take(data)?;
     restored(data)?;
