@@ -190,21 +190,15 @@ pub enum OpenError {
         /// Its kind.
         kind: &'static str,
     },
-    /// Work that was committed is missing from the write-ahead log.
-    #[error(
-        "{}: work that was committed is missing ({why}). Nothing was started. Put a back-up in its place with \
-         `signalbox restore FOLDER --replace`; if you know that another program has closed the database in good order since, or \
-         accept the loss, remove {} and start again",
-        path.display(),
-        mark.display()
-    )]
+    /// Work that was committed is missing from the write-ahead log, or may be.
+    #[error("{}: work that was committed {what}. Nothing was started. {remedy}", path.display())]
     LogMissing {
         /// The log.
         path: PathBuf,
-        /// What is missing.
-        why: String,
-        /// The file that says that the database was in use.
-        mark: PathBuf,
+        /// What is missing, and how surely.
+        what: String,
+        /// What to do, and how to tell what is right.
+        remedy: String,
     },
     /// The database is gone or empty, and runs that it told of are still there.
     #[error(
