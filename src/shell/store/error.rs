@@ -134,6 +134,20 @@ pub enum OpenError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// There is no database any more, under a service that works with it.
+    #[error(
+        "a signalbox{} works with this data directory, and its database {} was moved away or removed: it records nothing meanwhile. Move the \
+         same file back, with its -wal and -shm, and work goes on by itself; or end the service, and put a back-up in its place with \
+         `signalbox restore FOLDER --replace`",
+        holder(*pid),
+        path.display()
+    )]
+    Removed {
+        /// Where it was.
+        path: PathBuf,
+        /// The service's process id, where it could be read.
+        pid: Option<u32>,
+    },
     /// A folder lies where a file of the database is or will be.
     #[error("{} is a folder, where signalbox keeps a file: move it away, and what was there before back in its place", path.display())]
     Folder {

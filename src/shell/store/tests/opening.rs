@@ -349,6 +349,22 @@ async fn a_log_that_another_program_took_in_is_said_to_be_no_loss() {
     assert_eq!(store.open_runs().await.unwrap().len(), 1);
 }
 
+/// `no service has run` would send people to look elsewhere.
+#[tokio::test]
+async fn a_copy_of_a_database_that_was_removed_under_its_service_says_so() {
+    let World { dir, store, .. } = World::new().await;
+    fs::remove_file(dir.path().join("signalbox.db")).unwrap();
+    let told = || copy_database(dir.path(), &dir.path().join("copy.db")).unwrap_err();
+    assert!(
+        matches!(told(), OpenError::Removed { pid: Some(pid), .. } if pid == std::process::id()),
+        "{}",
+        told()
+    );
+    assert!(told().to_string().contains("was moved away or removed"), "{}", told());
+    store.close().await;
+    assert!(matches!(told(), OpenError::Missing { .. }), "{}", told());
+}
+
 #[tokio::test]
 async fn a_bit_of_the_header_is_noticed() {
     for at in [3, 16, 20, 68] {
