@@ -60,6 +60,12 @@ fn a_copy_may_be_named_by_its_name_alone() {
         let out = command.current_dir(&here).args((args[0] == "restore").then_some("--replace"));
         let out = out.output().expect("it runs");
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        let whole = format!("signalbox restore {}", here.join("bk1").display());
+        let told = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(
+            args[0] == "restore" || told.contains(&whole),
+            "the advice holds wherever it is followed: {told}"
+        );
     }
     let there: Vec<_> = fs::read_dir(&here).expect("here").flatten().map(|e| e.file_name()).collect();
     assert_eq!(there, ["bk1"]);
