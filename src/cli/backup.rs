@@ -29,12 +29,14 @@ pub fn make(global: &Global, to: &Path) -> Result<(), Failure> {
     if global.json {
         return out::json(&manifest);
     }
+    // Whoever needs it is elsewhere by then.
+    let whole = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
     out::print(&format!(
         "{} files, {} KiB, copied to {}\nIt holds what agents and people wrote, and no secret of the configuration. Put it back: signalbox restore {}",
         manifest.files,
         manifest.bytes.div_ceil(1024),
         to.display(),
-        to.display()
+        whole.display()
     ))
 }
 

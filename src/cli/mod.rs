@@ -37,7 +37,8 @@ pub mod why;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::shell::proof::{self, Prover};
 
@@ -51,7 +52,7 @@ pub fn main() -> ExitCode {
     let does = if words.get(1).is_some_and(|word| word == "run-shim") {
         RunShim::try_parse_from(words.into_iter().skip(1)).map(shim)
     } else {
-        Args::try_parse_from(words).map(run)
+        parsed(words).map(|(args, named)| named.map_or_else(|| run(args), |command| elsewhere(&command)))
     };
     match does {
         Ok(status) => status,
@@ -61,6 +62,26 @@ pub fn main() -> ExitCode {
             ExitCode::from(if e.use_stderr() { exit::USAGE } else { exit::OK })
         }
     }
+}
+
+/// The arguments, and the command's name where it was told of a service that it does not talk to.
+fn parsed(words: Vec<OsString>) -> Result<(Args, Option<String>), clap::Error> {
+    let matches = Args::command().try_get_matches_from(words)?;
+    let args = Args::from_arg_matches(&matches)?;
+    // The variable may be set for all that this person does.
+    let said = matches.value_source("server") == Some(ValueSource::CommandLine);
+    let local = args.command.as_ref().is_some_and(|command| !talks(command));
+    let named = matches.subcommand_name().filter(|_| said && local);
+    Ok((args, named.map(str::to_owned)))
+}
+
+/// Refuses what would be done here although it was asked for elsewhere.
+fn elsewhere(command: &str) -> ExitCode {
+    let failure = exit::Failure::usage(format!(
+        "`signalbox {command}` talks to no service: it is done on this host, whatever `--server` names"
+    ));
+    out::failure(&failure.help("run it on the host that is meant, without --server"));
+    ExitCode::from(exit::USAGE)
 }
 
 /// `signalbox --validate [DIR]` and `signalbox --explain CODE` are `signalbox validate …`.
@@ -86,18 +107,30 @@ fn run(args: Args) -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Init(init) => init::run(&init),
         Command::Completions { shell } => completions::run(shell),
-        Command::Validate(_)
-        | Command::Doctor(_)
-        | Command::Setup(_)
-        | Command::Test(_)
-        | Command::Table { .. }
-        | Command::Graph(_)
-        | Command::Show { origin: true, .. }
-        | Command::Backup { .. }
-        | Command::Restore(_)
-        | Command::ScriptedAgent { .. } => local(&global, command),
-        other => talk(&global, &other),
+        command if talks(&command) => talk(&global, &command),
+        command => local(&global, command),
     }
+}
+
+/// Whether a command is carried out by a running service.
+fn talks(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Serve(_)
+            | Command::Demo(_)
+            | Command::Init(_)
+            | Command::Completions { .. }
+            | Command::Validate(_)
+            | Command::Doctor(_)
+            | Command::Setup(_)
+            | Command::Test(_)
+            | Command::Table { .. }
+            | Command::Graph(_)
+            | Command::Show { origin: true, .. }
+            | Command::Backup { .. }
+            | Command::Restore(_)
+            | Command::ScriptedAgent { .. }
+    )
 }
 
 /// Commands that need no service.
@@ -199,5 +232,35 @@ async fn ask(client: &Client, command: &Command, json: bool) -> Result<(), exit:
         Command::Unfreeze { reason, project } => change::unfreeze(client, project.as_deref(), reason.as_deref(), json).await,
         Command::Retry { item, note } => decide::act(client, item, "retry", note.as_deref(), json).await,
         _ => Err(exit::Failure::usage("this command is not for the service")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> Option<String> {
+        parsed(line.split(' ').map(OsString::from).collect()).unwrap().1
+    }
+
+    #[test]
+    fn a_service_elsewhere_is_not_named_to_what_is_done_here() {
+        for command in [
+            "backup copy",
+            "restore copy",
+            "serve",
+            "doctor",
+            "validate",
+            "init",
+            "show --origin it",
+        ] {
+            let name = command.split(' ').next().map(str::to_owned);
+            assert_eq!(refused(&format!("signalbox {command} --server http://h:1")), name);
+            assert_eq!(refused(&format!("signalbox --server http://h:1 {command}")), name);
+            assert_eq!(refused(&format!("signalbox {command}")), None);
+        }
+        for command in ["status", "show ORCH-1", "stop ORCH-1", "reload"] {
+            assert_eq!(refused(&format!("signalbox {command} --server http://h:1")), None);
+        }
     }
 }

@@ -3,19 +3,22 @@
 //! A back-up is a folder: the database as of one moment, the vaults, the local forge's
 //! repositories, logs and archives, and a manifest. The database is copied first. What the
 //! repositories hold beyond it is what a service finds after a crash, and is dealt with as then.
-//! Checkouts are not in it: they are made anew.
+//! Checkouts are not in it: they are made anew; nor is what was an agent's alone, its HOME and
+//! temporary files. Only its user may read it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{OpenError, REPLACED, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
+use super::store::{FRESH, OpenError, check_database, copy_database, highest_run, keep_out, pass_over_runs, told};
 use super::{clock, folder};
 
 mod old_runs;
 mod sparse;
+mod swap;
 
 pub use super::store::AtWork;
 
@@ -27,6 +30,12 @@ const DATABASE: &str = "signalbox.db";
 const REPOSITORIES: [&str; 2] = ["vaults", "forge"];
 /// Folders that are copied as they are.
 const FOLDERS: [&str; 2] = ["runs", "archive"];
+/// Folders of a run that are its agent's alone: scratch files, caches, perhaps credentials. Nobody needs them after it.
+const SCRATCH: [&str; 2] = ["home", "tmp"];
+/// What others may do with a copy: nothing.
+const OTHERS: u32 = 0o077;
+/// All that is put in place, the database last: what is moved is in this order.
+const PARTS: [&str; 5] = ["archive", "runs", "forge", "vaults", DATABASE];
 /// Version of the layout.
 const LAYOUT: u32 = 1;
 
@@ -120,7 +129,7 @@ pub fn back_up(data: &Path, to: &Path) -> Result<Manifest> {
         });
     }
     let partial = beside(to, "partial");
-    fs::create_dir_all(&partial).map_err(failed(&partial))?;
+    folder::private(&partial).map_err(failed(&partial))?;
     let made = collect(data, &partial).and_then(|manifest| {
         fs::rename(&partial, to).map_err(failed(to))?;
         sync(folder::of(to))?;
@@ -143,6 +152,7 @@ fn within(to: &Path, data: &Path) -> bool {
 
 fn collect(data: &Path, to: &Path) -> Result<Manifest> {
     let schema = copy_database(data, &to.join(DATABASE))?;
+    close(&to.join(DATABASE))?;
     let mut tally = Tally::default();
     tally.count(&to.join(DATABASE))?;
     for folder in REPOSITORIES {
@@ -152,7 +162,7 @@ fn collect(data: &Path, to: &Path) -> Result<Manifest> {
         }
     }
     for folder in FOLDERS {
-        copy(&data.join(folder), &to.join(folder), &mut tally)?;
+        copy_part(folder, data, to, &mut tally)?;
     }
     let manifest = Manifest {
         layout: LAYOUT,
@@ -164,6 +174,7 @@ fn collect(data: &Path, to: &Path) -> Result<Manifest> {
     };
     let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
     fs::write(to.join(MANIFEST), text).map_err(failed(to))?;
+    close(&to.join(MANIFEST))?;
     sync(&to.join(MANIFEST))?;
     sync(to)?;
     Ok(manifest)
@@ -173,20 +184,13 @@ fn collect(data: &Path, to: &Path) -> Result<Manifest> {
 /// where `replace` allows it; gives the folder that it was moved to.
 ///
 /// # Errors
-/// What makes it impossible; `data` is as it was then.
+/// What makes it impossible; `data` is as it was then. One that is killed leaves what was there, what is to come, or a mark
+/// beside which no service begins; the next one goes on from there.
 pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Option<PathBuf>)> {
     let manifest = look(from)?;
-    fs::create_dir_all(data).map_err(failed(data))?;
+    folder::private(data).map_err(failed(data))?;
     let kept_out = keep_out(data)?;
-    let parts: Vec<&str> = [DATABASE].into_iter().chain(REPOSITORIES).chain(FOLDERS).collect();
-    let companions = ["signalbox.db-wal", "signalbox.db-shm", "signalbox.db-journal", "signalbox.open"];
-    let old: Vec<PathBuf> = companions
-        .iter()
-        .map(|name| data.join(name))
-        .chain(parts.iter().map(|part| data.join(part)))
-        .chain([data.join("checkouts")])
-        .filter(|path| path.symlink_metadata().is_ok())
-        .collect();
+    swap::take_back(data)?;
     if data.join(DATABASE).exists() && !replace {
         return Err(BackupError::Occupied(data.to_owned()));
     }
@@ -195,33 +199,36 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<(Manifest, Opt
         let data = data.to_owned();
         return Err(BackupError::AtWork { data, runs });
     }
-    let fresh = data.join(".restoring");
+    let fresh = data.join(FRESH);
     let give_up = || drop(fs::remove_dir_all(&fresh));
     give_up();
+    gather(from, data, &fresh).inspect_err(|_| give_up())?;
+    let aside = swap::carry_out(from, data, lying(data))?;
+    drop(kept_out);
+    Ok((manifest, aside))
+}
+
+/// Copies what is put in place to where it is gathered.
+fn gather(from: &Path, data: &Path, fresh: &Path) -> Result<()> {
     let mut tally = Tally::default();
-    for part in &parts {
-        copy(&from.join(part), &fresh.join(part), &mut tally).inspect_err(|_| give_up())?;
+    for part in PARTS {
+        copy_part(part, from, fresh, &mut tally)?;
     }
     // A copy holds runs that began after its database was copied, too.
-    if let Some(last) = highest_run(data).max(highest_run(&fresh)) {
+    if let Some(last) = highest_run(data).max(highest_run(fresh)) {
         // A number is given once: by it, what comes late from a run of then is told from a run of now.
-        pass_over_runs(&fresh.join(DATABASE), last).inspect_err(|_| give_up())?;
+        pass_over_runs(&fresh.join(DATABASE), last)?;
     }
-    let aside = data.join(format!("{}{}", REPLACED, clock::now().0));
-    if !old.is_empty() {
-        fs::create_dir_all(&aside).map_err(failed(&aside))?;
-    }
-    for path in &old {
-        fs::rename(path, aside.join(path.file_name().unwrap_or_default())).map_err(failed(path))?;
-    }
-    // The database last: until it is there, no service takes the rest for its own.
-    for part in parts.iter().rev().filter(|part| fresh.join(part).exists()) {
-        fs::rename(fresh.join(part), data.join(part)).map_err(failed(&data.join(part)))?;
-    }
-    fs::remove_dir_all(&fresh).map_err(failed(&fresh))?;
-    sync(data)?;
-    drop(kept_out);
-    Ok((manifest, (!old.is_empty()).then_some(aside)))
+    Ok(())
+}
+
+/// Names of what lies in a data directory and is replaced.
+fn lying(data: &Path) -> Vec<String> {
+    let companions = ["signalbox.db-wal", "signalbox.db-shm", "signalbox.db-journal", "signalbox.open"];
+    let all = companions.into_iter().chain(PARTS).chain(["checkouts"]);
+    all.filter(|name| data.join(name).symlink_metadata().is_ok())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads the manifest and looks at the database.
@@ -273,6 +280,42 @@ fn passing(path: &Path) -> bool {
     name.ends_with(".lock") || name.starts_with("tmp_")
 }
 
+/// Takes from others what they may do with a file.
+fn close(path: &Path) -> Result<()> {
+    let mut rights = path.metadata().map_err(failed(path))?.permissions();
+    rights.set_mode(rights.mode() & !OTHERS);
+    fs::set_permissions(path, rights).map_err(failed(path))
+}
+
+/// Copies what is called so in one folder to another one.
+fn copy_part(part: &str, from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
+    let (from, to) = (from.join(part), to.join(part));
+    if part != "runs" {
+        return copy(&from, &to, tally);
+    }
+    for run in entries(&from)? {
+        let to = to.join(run.file_name().unwrap_or_default());
+        if run.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            copy_run(&run, &to, tally)?;
+        } else {
+            copy(&run, &to, tally)?;
+        }
+    }
+    if to.is_dir() { sync(&to) } else { Ok(()) }
+}
+
+/// Copies a run's folder without what was its agent's alone.
+fn copy_run(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
+    fs::create_dir_all(to).map_err(failed(to))?;
+    for entry in entries(from)? {
+        let name = entry.file_name().unwrap_or_default();
+        if SCRATCH.iter().all(|scratch| name != *scratch) {
+            copy(&entry, &to.join(name), tally)?;
+        }
+    }
+    sync(to)
+}
+
 fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
     let Ok(found) = from.symlink_metadata() else { return Ok(()) };
     if found.is_dir() {
@@ -288,7 +331,7 @@ fn copy(from: &Path, to: &Path, tally: &mut Tally) -> Result<()> {
     }
     let parent = folder::of(to);
     fs::create_dir_all(parent).map_err(failed(parent))?;
-    match sparse::copy(from, to) {
+    match sparse::copy(from, to, !OTHERS) {
         Ok(()) => {
             sync(to)?;
             tally.count(to)
@@ -360,6 +403,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::store::Store;
 
     #[test]
     fn what_cannot_be_copied_is_told_with_where_it_was_to_go() {
@@ -370,6 +414,44 @@ mod tests {
         let told = copy(&from, &to, &mut Tally::default()).unwrap_err().to_string();
         let both = format!("{} cannot be copied to {}: ", from.display(), to.display());
         assert!(told.starts_with(&both), "{told}");
+    }
+
+    /// Every path below a folder whose own rights others have any of.
+    fn open_to_others(dir: &Path) -> Vec<PathBuf> {
+        let of = |path: &PathBuf| path.metadata().unwrap().permissions().mode() & OTHERS != 0;
+        entries(dir).unwrap().into_iter().filter(|p| p.is_file() && of(p)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_an_agents_alone_is_neither_copied_nor_put_back_and_others_may_read_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, to, back) = (dir.path().join("data"), dir.path().join("to"), dir.path().join("back"));
+        Store::open(&data, "box").unwrap().close().await;
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&data), 0o700, "a directory that is made is its user's alone");
+        for name in ["home/.netrc", "tmp/core", "exit.json"] {
+            let file = data.join("runs/3").join(name);
+            fs::create_dir_all(folder::of(&file)).unwrap();
+            fs::write(file, "x").unwrap();
+        }
+        fs::write(data.join("runs/3.log"), "x").unwrap();
+        let manifest = back_up(&data, &to).unwrap();
+        let names = |dir: &Path| {
+            let all = entries(&dir.join("runs/3")).unwrap().into_iter();
+            all.filter_map(|p| Some(p.file_name()?.to_str()?.to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!((names(&to), manifest.files), (vec!["exit.json".to_owned()], 3));
+        assert_eq!(mode(&to), 0o700);
+        for folder in [&to, &to.join("runs"), &to.join("runs/3")] {
+            assert_eq!(open_to_others(folder), Vec::<PathBuf>::new());
+        }
+        // One that was made before: it counts what is in it, and that stays there.
+        fs::create_dir(to.join("runs/3/home")).unwrap();
+        fs::write(to.join("runs/3/home/x"), "x").unwrap();
+        let counted = Manifest { files: 4, ..manifest };
+        fs::write(to.join(MANIFEST), serde_json::to_string(&counted).unwrap()).unwrap();
+        restore(&to, &back, false).unwrap();
+        assert_eq!((names(&back), mode(&back)), (vec!["exit.json".to_owned()], 0o700));
     }
 
     #[test]

@@ -61,6 +61,12 @@ fn a_copy_may_be_named_by_its_name_alone() {
         let out = command.current_dir(&here).args((args[0] == "restore").then_some("--replace"));
         let out = out.output().expect("it runs");
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        let whole = format!("signalbox restore {}", here.join("bk1").display());
+        let told = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(
+            args[0] == "restore" || told.contains(&whole),
+            "the advice holds wherever it is followed: {told}"
+        );
     }
     let there: Vec<_> = fs::read_dir(&here).expect("here").flatten().map(|e| e.file_name()).collect();
     assert_eq!(there, ["bk1"]);
@@ -203,4 +209,76 @@ fn what_cannot_be_copied_or_put_back_is_told_and_nothing_is_changed() {
     assert!(!world.data().join("signalbox.db").exists(), "nothing was put in place");
     good(&world, &["restore", &folder]);
     world.start();
+}
+
+/// What lies in a data directory, by name: of the database only that it is there, and of what was moved aside nothing.
+fn lying(data: &Path) -> Vec<String> {
+    let out = std::process::Command::new("find")
+        .args([".", "-type", "f", "-not", "-path", "./replaced-*"])
+        .current_dir(data)
+        .output()
+        .expect("find");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let mut all: Vec<String> = text.lines().map(str::to_owned).collect();
+    all.sort();
+    all.retain(|name| name != "./signalbox.lock");
+    all
+}
+
+/// ★ Killed behind each thing that it changes: no service begins on what is half there, and said again it comes to its end, with
+/// what was there before whole in one folder. So too when it is killed in the same place once more.
+#[test]
+fn a_restore_that_is_killed_anywhere_is_taken_up_again() {
+    let (mut world, item, folder) = backed_up();
+    world.let_go();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
+    world.stop();
+    let copy = |from: &Path, to: &Path| {
+        let _ = fs::remove_dir_all(to);
+        let done = std::process::Command::new("cp").arg("-a").args([from, to]).status().expect("cp");
+        assert!(done.success());
+    };
+    let (data, before) = (world.data(), world.path("before"));
+    copy(&data, &before);
+    let old = lying(&before);
+    good(&world, &["restore", &folder, "--replace"]);
+    let new = lying(&data);
+    let mut refused = 0;
+    for nth in 1.. {
+        assert!(nth < 99, "it comes to an end");
+        copy(&before, &data);
+        let restore = || {
+            let mut command = world.command(&["restore", &folder, "--replace"]);
+            command
+                .env("SIGNALBOX_CRASH", format!("restoring:{nth}"))
+                .output()
+                .expect("it runs")
+                .status
+        };
+        if restore().success() {
+            break;
+        }
+        if !data.join("signalbox.restoring").exists() {
+            assert_eq!(lying(&data), new, "{nth}: all is done");
+            continue;
+        }
+        refused += 1;
+        let told = refusal(&world, &["serve", "--no-proof"]);
+        assert!(
+            told.contains("was cut off") && told.contains(&format!("signalbox restore {folder} --replace")),
+            "{nth}: {told}"
+        );
+        let doctor = run(&world, &["doctor"]);
+        assert!(String::from_utf8_lossy(&doctor.stdout).contains("was cut off"), "{nth}: {doctor:?}");
+        restore();
+        good(&world, &["restore", &folder, "--replace"]);
+        assert_eq!(lying(&data), new, "{nth}");
+        let aside = fs::read_dir(&data).expect("data").flatten().map(|e| e.path());
+        let aside: Vec<_> = aside.filter(|p| p.to_string_lossy().contains("replaced-")).collect();
+        // Where the second one came to its end before it was killed, the third put aside what that had put in place.
+        assert!(aside.iter().any(|aside| lying(aside) == old), "{nth}: {aside:?}");
+    }
+    assert!(refused > 6, "{refused} places in which it is half done");
+    world.start();
+    world.wait_blocker(&item, "APPROVAL_WAIT");
 }

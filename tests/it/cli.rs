@@ -159,6 +159,25 @@ fn a_second_instance_is_kept_out() {
     world.nothing_is_left();
 }
 
+/// ★ Somebody tidied up under a service that runs: the directory is its own all the same.
+#[test]
+fn a_second_instance_is_kept_out_when_lock_and_socket_were_removed() {
+    let mut world = world();
+    world.start();
+    let copy = world.path("copy").display().to_string();
+    assert!(world.command(&["backup", &copy]).status().expect("it runs").success());
+    for name in ["signalbox.lock", "signalbox.sock"] {
+        fs::remove_file(world.data().join(name)).expect("a file");
+    }
+    for args in [&["serve", "--no-proof"][..], &["restore", &copy, "--replace"]] {
+        let refusal = refused(world.command(args));
+        refusal.says(1, &["in use by another signalbox", "process"]);
+        refusal.in_one_sentence();
+        assert!(world.data().join("signalbox.open").exists(), "the mark is of the first one");
+        assert!(!world.data().join("signalbox.sock").exists());
+    }
+}
+
 /// What it says about the data directory must be true under it, and agents and tests need folders for temporary files.
 #[test]
 fn under_the_shipped_unit_data_and_temporary_files_can_be_written() {

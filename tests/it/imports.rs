@@ -265,3 +265,29 @@ fn nothing_is_left_unfinished() {
         .collect();
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// Whoever meets a code looks it up: what it means, who clears it, and how.
+#[test]
+fn every_code_of_why_is_explained() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let model = read("src/engine/model/reason.rs");
+    let (_, codes) = model.split_once("impl Code {").unwrap();
+    let (codes, _) = codes.split_once("\n}\n").unwrap();
+    let mut codes: Vec<&str> = codes
+        .lines()
+        .filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\","))
+        .collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    // Of no one task: views add them.
+    codes.extend(["DEGRADED", "UNHEARD"]);
+    let page = read("docs/operations.md");
+    let (_, page) = page.split_once("## Why a task waits\n").unwrap();
+    let (page, _) = page.split_once("\n## ").unwrap();
+    for code in codes {
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with(&format!("| `{code}` | "))).collect();
+        let told = rows
+            .iter()
+            .all(|row| row.split('|').filter(|cell| !cell.trim().is_empty()).count() == 3);
+        assert!(rows.len() == 1 && told, "{code}: {rows:?}");
+    }
+}

@@ -1,25 +1,26 @@
 //! Copies of files that have holes: logs are capped by giving the blocks of their middle back to the file system, while
 //! the offsets stay. What takes no room is not to take any in the copy.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
-/// Copies a file with its permissions; what are holes in it stay holes.
+/// Copies a file with those of its permissions that are in `rights`; what are holes in it stay holes.
 ///
 /// # Errors
 /// As [`std::fs::copy`].
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path, rights: u32) -> io::Result<()> {
     let mut source = File::open(from)?;
     let found = source.metadata()?;
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(found.mode());
+    let kept = found.mode() & rights;
+    options.write(true).create(true).truncate(true).mode(kept);
     let mut target = options.open(to)?;
-    target.set_permissions(found.permissions())?;
+    target.set_permissions(Permissions::from_mode(kept))?;
     // Of a file that grows meanwhile, what it had at the beginning.
     let length = found.len();
     target.set_len(length)?;
@@ -63,11 +64,9 @@ fn seek(file: &File, from: u64, whence: Whence) -> Result<u64, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::fs;
     use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
 
     /// A log as the cap leaves it: a beginning, a hole of a gigabyte, an end, and no room behind it.
     #[test]
@@ -82,7 +81,7 @@ mod tests {
         file.set_len(GIB + (1 << 20)).unwrap();
         file.set_permissions(fs::Permissions::from_mode(0o640)).unwrap();
         file.sync_all().unwrap();
-        copy(&from, &to).unwrap();
+        copy(&from, &to, !0).unwrap();
         File::open(&to).unwrap().sync_all().unwrap();
         let (was, is) = (from.metadata().unwrap(), to.metadata().unwrap());
         assert_eq!((is.len(), is.mode()), (was.len(), was.mode()));
@@ -106,14 +105,14 @@ mod tests {
             let (from, to) = (dir.path().join("from"), dir.path().join("to"));
             fs::write(&from, content).unwrap();
             fs::write(&to, "what was there before is longer than a word").unwrap();
-            copy(&from, &to).unwrap();
+            copy(&from, &to, !0).unwrap();
             assert_eq!(fs::read(&to).unwrap(), content);
         }
         let hole = dir.path().join("hole");
         File::create(&hole).unwrap().set_len(1 << 20).unwrap();
-        copy(&hole, &dir.path().join("to")).unwrap();
+        copy(&hole, &dir.path().join("to"), !0).unwrap();
         assert_eq!(fs::read(dir.path().join("to")).unwrap(), vec![0; 1 << 20]);
-        let gone = copy(&dir.path().join("gone"), &dir.path().join("never"));
+        let gone = copy(&dir.path().join("gone"), &dir.path().join("never"), !0);
         assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(!dir.path().join("never").exists());
     }

@@ -12,6 +12,7 @@ use crate::engine::rules::{Command, Config, Preflight, Ruleset, show_duration};
 use crate::shell::git::{Git, GitError, NEEDED};
 use crate::shell::limit;
 use crate::shell::process::{Containment, Supervisor, environment, resolve};
+use crate::shell::store;
 use crate::shell::volume::{self, Room};
 
 use super::{Ask, Notes};
@@ -36,9 +37,36 @@ pub(super) async fn look(ask: Ask<'_>, config: &Config) -> Notes {
         Err(error) => notes.problem("machine.git", format!("git does not run: {error}"), why, &mend),
     }
     disk(&mut notes, &ask.dir.join(&config.data));
+    restored(&mut notes, &ask.dir.join(&config.data));
     file_size(&mut notes, limit::highest());
     containment(&mut notes, config.containment).await;
     notes
+}
+
+/// What a restore left that was cut off. One that is at work now is left alone.
+fn restored(notes: &mut Notes, data: &Path) {
+    if let Some(refused) = store::unfinished(data).filter(|_| store::in_use(data).is_none()) {
+        let why = "the service does not start: what lies there is neither what was there before nor the back-up";
+        notes.problem(
+            "machine.restore",
+            refused.to_string(),
+            why,
+            "say the same `signalbox restore` again",
+        );
+    }
+    if let Some(left) = store::left_over(data) {
+        let what = format!(
+            "{} is left of a restore that was cut off, unless one is at work now",
+            left.display()
+        );
+        let mend = format!("rm -r {}", store::quoted(&left));
+        notes.warning(
+            "machine.restore",
+            what,
+            "it changed nothing, and takes as much room as the back-up",
+            &mend,
+        );
+    }
 }
 
 /// How far files may grow; the service raises its limit to this one.
@@ -271,6 +299,23 @@ mod tests {
         assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
         let missing = data.path().join("data");
         assert!(scratch(&missing).unwrap().path().is_dir() && !missing.exists());
+    }
+
+    #[test]
+    fn a_restore_that_was_cut_off_is_a_problem_and_its_copy_alone_a_warning() {
+        let data = tempfile::tempdir().unwrap();
+        let found = || {
+            let mut notes = Notes::of(None);
+            restored(&mut notes, data.path());
+            notes.findings.into_iter().map(|f| (f.level, f.check)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(), []);
+        std::fs::create_dir(data.path().join(store::FRESH)).unwrap();
+        assert_eq!(found(), [(Level::Problem, "machine.restore")]);
+        std::fs::write(data.path().join("signalbox.db"), "").unwrap();
+        assert_eq!(found(), [(Level::Warning, "machine.restore")]);
+        std::fs::write(data.path().join(store::MARK), "").unwrap();
+        assert_eq!(found(), [(Level::Problem, "machine.restore")]);
     }
 
     #[test]

@@ -6,19 +6,22 @@ use std::path::Path;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
-use super::lock::{Lock, files};
+use super::lock::{Lock, files, in_use};
 use super::open::{FILE, ours, refused};
-use super::{OpenError, beside, migrations};
+use super::{OpenError, beside, migrations, restoring};
 use crate::engine::model::RunId;
 
 /// Copies the database of a data directory to `to`, as of one moment; whoever uses it is not disturbed.
 /// Gives the version of its schema.
 ///
 /// # Errors
-/// When there is none, it is not ours, it is damaged, or `to` cannot be written.
+/// When there is none, it is not ours, it is damaged, its restore was cut off, or `to` cannot be written.
 pub fn copy_database(data: &Path, to: &Path) -> Result<i64, OpenError> {
+    if let Some(refused) = restoring::unfinished(data) {
+        return Err(refused);
+    }
     let from = data.join(FILE);
-    let source = reading(&from)?;
+    let source = reading(&from).map_err(|e| removed(e, data))?;
     ours(&from, &source)?;
     let refuse = |e: rusqlite::Error| refused(to, &e);
     let mut target = Connection::open(to).map_err(refuse)?;
@@ -74,6 +77,14 @@ pub struct KeptOut {
 /// [`OpenError::Locked`] while one uses it.
 pub fn keep_out(data: &Path) -> Result<KeptOut, OpenError> {
     Ok(KeptOut { _lock: Lock::take(data)? })
+}
+
+/// That a database is missing is something else under a service that works with it than where none has ever run.
+fn removed(error: OpenError, data: &Path) -> OpenError {
+    match (error, in_use(data)) {
+        (OpenError::Missing { path }, Some(OpenError::Locked { pid, .. })) => OpenError::Removed { path, pid },
+        (error, _) => error,
+    }
 }
 
 fn reading(path: &Path) -> Result<Connection, OpenError> {

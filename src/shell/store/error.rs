@@ -134,6 +134,20 @@ pub enum OpenError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// There is no database any more, under a service that works with it.
+    #[error(
+        "a signalbox{} works with this data directory, and its database {} was moved away or removed: it records nothing meanwhile. Move the \
+         same file back, with its -wal and -shm, and work goes on by itself; or end the service, and put a back-up in its place with \
+         `signalbox restore FOLDER --replace`",
+        holder(*pid),
+        path.display()
+    )]
+    Removed {
+        /// Where it was.
+        path: PathBuf,
+        /// The service's process id, where it could be read.
+        pid: Option<u32>,
+    },
     /// A folder lies where a file of the database is or will be.
     #[error("{} is a folder, where signalbox keeps a file: move it away, and what was there before back in its place", path.display())]
     Folder {
@@ -190,21 +204,15 @@ pub enum OpenError {
         /// Its kind.
         kind: &'static str,
     },
-    /// Work that was committed is missing from the write-ahead log.
-    #[error(
-        "{}: work that was committed is missing ({why}). Nothing was started. Put a back-up in its place with \
-         `signalbox restore FOLDER --replace`; if you know that another program has closed the database in good order since, or \
-         accept the loss, remove {} and start again",
-        path.display(),
-        mark.display()
-    )]
+    /// Work that was committed is missing from the write-ahead log, or may be.
+    #[error("{}: work that was committed {what}. Nothing was started. {remedy}", path.display())]
     LogMissing {
         /// The log.
         path: PathBuf,
-        /// What is missing.
-        why: String,
-        /// The file that says that the database was in use.
-        mark: PathBuf,
+        /// What is missing, and how surely.
+        what: String,
+        /// What to do, and how to tell what is right.
+        remedy: String,
     },
     /// The database is gone or empty, and runs that it told of are still there.
     #[error(
@@ -219,6 +227,19 @@ pub enum OpenError {
         path: PathBuf,
         /// The data directory.
         data: PathBuf,
+    },
+    /// A restore was cut off between its first move and its last.
+    #[error(
+        "a restore of {} was cut off: {lies}. No service starts on it. `{again}` takes it up again, and all is whole then",
+        data.display()
+    )]
+    Restoring {
+        /// The data directory.
+        data: PathBuf,
+        /// What of it lies there.
+        lies: String,
+        /// The command that finishes it.
+        again: String,
     },
     /// The database is older than runs beside it, and in some of those somebody is at work.
     #[error(

@@ -45,6 +45,7 @@ mod projection;
 mod put_back;
 mod reader;
 mod repos;
+mod restoring;
 mod rows;
 mod rulesets;
 mod runs;
@@ -60,7 +61,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use beside::{Asked, AtWork, REPLACED, highest_run, told};
+pub use beside::{Asked, AtWork, REPLACED, highest_run, quoted, told};
 pub use boards::{KnownBoard, LeftBoard};
 pub use breakers::Guard;
 pub use chat::{CardRow, Entry};
@@ -78,6 +79,7 @@ pub use notices::NoticeRow;
 pub use outbox::GivenUp;
 pub use projection::Taken;
 pub use put_back::NOT_LAUNCHED;
+pub use restoring::{FRESH, MARK, Restoring, left_over, unfinished};
 pub use rows::{
     BoardChanges, Claim, Committed, JobRow, JobState, NewEvent, Pending, ProcessId, Projection, QueueView, RunRow, RunState, StepCommit,
     StepRow, Target,

@@ -12,8 +12,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::lock::{Lock, files, unusable};
 use super::place::Place;
 use super::witness::Witness;
-use super::{OpenError, beside, check, migrations};
-use crate::shell::limit;
+use super::{OpenError, beside, check, migrations, restoring};
+use crate::shell::{folder, limit};
 
 /// The database's name in the data directory.
 pub(super) const FILE: &str = "signalbox.db";
@@ -47,9 +47,10 @@ pub(super) fn open(data: &Path, readers: usize, at_work: beside::Asked<'_>) -> R
         );
         return Err(OpenError::Unsupported { path, why });
     }
-    fs::create_dir_all(data).map_err(|e| unusable(data, &e))?;
+    folder::private(data).map_err(|e| unusable(data, &e))?;
     local(data)?;
     let lock = Lock::take(data)?;
+    restored(data)?;
     files(&path)?;
     let fresh = sniff(&path)?;
     if fresh || fs::metadata(&path).is_ok_and(|found| found.len() == 0) {
@@ -83,6 +84,20 @@ pub(super) fn open(data: &Path, readers: usize, at_work: beside::Asked<'_>) -> R
             Err(e)
         }
     }
+}
+
+/// Refuses what a restore left that was cut off, and tells of what takes only room.
+fn restored(data: &Path) -> Result<(), OpenError> {
+    if let Some(refused) = restoring::unfinished(data) {
+        return Err(refused);
+    }
+    if let Some(left) = restoring::left_over(data) {
+        tracing::warn!(
+            "{} is an unfinished copy of a restore that was cut off before it changed anything: it takes room only, remove it",
+            left.display()
+        );
+    }
+    Ok(())
 }
 
 fn local(data: &Path) -> Result<(), OpenError> {

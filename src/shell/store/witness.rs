@@ -10,14 +10,18 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::OpenError;
 use super::lock::unusable;
 use super::open::refused;
+use crate::engine::model::Millis;
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "signalbox.open";
+
+/// What puts a back-up in place.
+const RESTORE: &str = "`signalbox restore FOLDER --replace`";
 
 /// What is known of the log before SQLite has looked at it.
 pub(super) struct Witness {
@@ -55,7 +59,7 @@ impl Witness {
         };
         let log = beside(database, "-wal");
         if fs::metadata(&log).map_or(0, |m| m.len()) == 0 {
-            return Err(witness.missing(database, "the file is gone"));
+            return Err(witness.gone(database));
         }
         let mut lines = left.lines();
         if lines.next().is_some_and(|boot| boot == witness.boot && !boot.is_empty()) {
@@ -105,13 +109,56 @@ impl Witness {
         write().map_err(|e| unusable(&self.file, &e))
     }
 
-    fn missing(&self, database: &Path, what: &str) -> OpenError {
+    /// The log is gone. With its index it goes when a program closes the database in good order, which takes it into the
+    /// database: one that had it open when the service was killed. Nothing tells that from a log that was lost with its index.
+    fn gone(&self, database: &Path) -> OpenError {
+        if beside(database, "-shm").exists() {
+            return self.missing(database, "the file is gone");
+        }
+        let last = last_event(database).map_or_else(String::new, |at| {
+            format!(
+                " The last event that the database holds came at {}: the service's log tells whether it did anything later.",
+                at.utc()
+            )
+        });
+        let remedy = format!(
+            "If another program, such as sqlite3, had the database open when the service was killed, and closed it since, nothing is \
+             missing: what was in the log is in the database.{last} If so, remove {} and start again. If the log was lost, or an older \
+             database was put in its place, bring back what was there, or put a back-up in its place with {RESTORE}",
+            self.file.display()
+        );
+        Self::refuse(
+            database,
+            "may be missing (the file is gone, and so is its index)".to_owned(),
+            remedy,
+        )
+    }
+
+    fn refuse(database: &Path, what: String, remedy: String) -> OpenError {
         OpenError::LogMissing {
             path: beside(database, "-wal"),
-            why: what.to_owned(),
-            mark: self.file.clone(),
+            what,
+            remedy,
         }
     }
+
+    fn missing(&self, database: &Path, why: &str) -> OpenError {
+        let remedy = format!(
+            "Put a back-up in its place with {RESTORE}; if you know that another program has closed the database in good order since, or \
+             accept the loss, remove {} and start again",
+            self.file.display()
+        );
+        Self::refuse(database, format!("is missing ({why})"), remedy)
+    }
+}
+
+/// When the last event came that a database holds, which nobody uses and which stays as it is: no log and no index is made beside it.
+fn last_event(database: &Path) -> Option<Millis> {
+    let path = database.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).ok()?;
+    let sql = "SELECT at FROM inbox ORDER BY seq DESC LIMIT 1";
+    conn.query_row(sql, [], |row| row.get(0)).ok().map(Millis)
 }
 
 /// The database is about to be closed in good order: from here on its log may be gone.

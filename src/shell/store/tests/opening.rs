@@ -326,6 +326,45 @@ async fn committed_work_that_is_missing_from_the_log_is_noticed() {
     }
 }
 
+/// ★ A program that had the database open closes it after the service was killed: what is harmless is told before what is not, with
+/// what tells them apart, and looking changes nothing.
+#[tokio::test]
+async fn a_log_that_another_program_took_in_is_said_to_be_no_loss() {
+    let (left, task) = killed().await;
+    let other = rusqlite::Connection::open(left.path().join("signalbox.db")).unwrap();
+    let at: i64 = other
+        .query_row("SELECT at FROM inbox ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
+        .unwrap();
+    other.close().unwrap();
+    let before = bytes(left.path());
+    assert_eq!((&before[1], &before[2]), (&None, &None), "it took the log in");
+    let told = refusal(left.path()).to_string();
+    assert!(told.contains("may be missing") && told.contains(&Millis(at).utc()), "{told}");
+    let (harmless, harm) = (told.find("nothing is missing"), told.find("signalbox restore"));
+    assert!(harmless.is_some() && harmless < harm, "{told}");
+    assert_eq!(bytes(left.path()), before);
+    fs::remove_file(left.path().join("signalbox.open")).unwrap();
+    let store = Store::open(left.path(), "box").unwrap();
+    assert_eq!(store.task(task.id).await.unwrap().unwrap(), task);
+    assert_eq!(store.open_runs().await.unwrap().len(), 1);
+}
+
+/// `no service has run` would send people to look elsewhere.
+#[tokio::test]
+async fn a_copy_of_a_database_that_was_removed_under_its_service_says_so() {
+    let World { dir, store, .. } = World::new().await;
+    fs::remove_file(dir.path().join("signalbox.db")).unwrap();
+    let told = || copy_database(dir.path(), &dir.path().join("copy.db")).unwrap_err();
+    assert!(
+        matches!(told(), OpenError::Removed { pid: Some(pid), .. } if pid == std::process::id()),
+        "{}",
+        told()
+    );
+    assert!(told().to_string().contains("was moved away or removed"), "{}", told());
+    store.close().await;
+    assert!(matches!(told(), OpenError::Missing { .. }), "{}", told());
+}
+
 #[tokio::test]
 async fn a_bit_of_the_header_is_noticed() {
     for at in [3, 16, 20, 68] {
