@@ -1,6 +1,6 @@
 //! The way to the service: its socket in the data directory, or `--server`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::LOCATION;
@@ -12,6 +12,7 @@ use super::args::Global;
 use super::exit::{self, Failure};
 use super::find;
 use crate::shell::http;
+use crate::shell::store::{OpenError, in_use};
 use crate::shell::view::ErrorView;
 
 /// Longest wait for an answer; a long poll of the service ends sooner.
@@ -133,6 +134,16 @@ impl Client {
             "the service is not running"
         };
         match &self.place {
+            Place::Socket { socket, .. } if let Some(process) = shut_out(socket) => Failure {
+                code: exit::NO_SERVICE,
+                error: format!(
+                    "the service runs (process {process}), but its socket {} was removed: nobody can ask it anything",
+                    socket.display()
+                ),
+                help: Some(format!(
+                    "start it again: kill {process}, then signalbox serve; agents at work stay at work and are taken up"
+                )),
+            },
             Place::Socket { socket, config } => Failure {
                 code: exit::NO_SERVICE,
                 error: format!("{need} (nobody answers at {})", socket.display()),
@@ -144,6 +155,14 @@ impl Client {
                 help: Some("is the address right, and does the service listen there?".to_owned()),
             },
         }
+    }
+}
+
+/// The service that works beside a socket that is not there.
+fn shut_out(socket: &Path) -> Option<u32> {
+    match in_use(socket.parent()?) {
+        Some(OpenError::Locked { pid, .. }) if socket.symlink_metadata().is_err() => pid,
+        _ => None,
     }
 }
 

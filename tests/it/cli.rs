@@ -176,6 +176,9 @@ fn a_second_instance_is_kept_out_when_lock_and_socket_were_removed() {
         assert!(world.data().join("signalbox.open").exists(), "the mark is of the first one");
         assert!(!world.data().join("signalbox.sock").exists());
     }
+    // It runs, and nobody is told to start another.
+    let refusal = refused(world.command(&["stop", "LOC-001"]));
+    refusal.says(3, &["the service runs (process", "was removed", "agents at work stay at work"]);
 }
 
 /// What it says about the data directory must be true under it, and agents and tests need folders for temporary files.

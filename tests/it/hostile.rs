@@ -107,25 +107,33 @@ fn pipes_in_the_place_of_a_log_hold_up_nobody() {
     world.stop();
 }
 
-/// An agent reaches the service's socket, as it has the service's user: it may look, and does not decide about its own work.
+/// An agent reaches the service's socket, as it has the service's user: it may look, and changes nothing.
 #[test]
-fn an_agent_does_not_approve() {
+fn an_agent_changes_nothing_through_the_socket() {
     let mut world = World::new(&Setup::default());
     world.start();
     let item = world.new_task("Add a greeting");
     world.wait_blocker(&item, "APPROVAL_WAIT");
-    let agent = |act: &str| {
-        let mut command = world.command(&[act, &item]);
+    let agent = |args: &[&str]| {
+        let mut command = world.command(args);
         let out = command
             .env("SIGNALBOX_RUN_DIR", world.data().join("runs/1"))
             .output()
             .expect("an answer");
         (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
-    assert!(agent("why").0, "it may look");
-    for act in ["approve", "retry", "stop"] {
+    assert!(agent(&["why", &item]).0, "it may look");
+    for act in [
+        &["approve", &item][..],
+        &["retry", &item],
+        &["stop", &item],
+        &["depend", &item, "--on", &item],
+        &["task", "new", "More", "--text", "Do more.", "-l", "auto:approve"],
+        &["freeze", "all of it"],
+        &["reload"],
+    ] {
         let (taken, said) = agent(act);
-        assert!(!taken && said.contains("this comes from a process of run 1"), "{act}: {said}");
+        assert!(!taken && said.contains("this comes from a process of run 1"), "{act:?}: {said}");
     }
     let seen = world.show(&item);
     assert_eq!(seen["task"]["mode"], "active", "{seen}");

@@ -283,7 +283,7 @@ fn give_up_for(draft: &mut Draft<'_>, report: &RunReport, detail: String) {
     let key = Name::from(format!("work.{outcome}"));
     match edge {
         Some((name, edge)) => edges::take(draft, (name, edge), &key, &answer),
-        None => park(draft, &key, &answer),
+        None => park(draft, "run_failed", &key, &answer),
     }
 }
 
@@ -305,22 +305,22 @@ fn forgotten(draft: &mut Draft<'_>, report: &RunReport, why: Kill) {
         text: format!("{} (run {})", report.slot, report.run),
         ..Answer::new(&Name::new("work"), Outcome::Other(outcome.clone()))
     };
-    park(draft, &Name::from(format!("work.{outcome}")), &answer);
+    park(draft, "escalated", &Name::from(format!("work.{outcome}")), &answer);
 }
 
 /// Nothing goes on before a person has looked.
-fn park(draft: &mut Draft<'_>, key: &Name, answer: &Answer) {
+fn park(draft: &mut Draft<'_>, words: &'static str, key: &Name, answer: &Answer) {
     let say = Say {
         outcome: key,
         detail: &answer.detail,
         text: &answer.text,
         ..Say::default()
     };
-    draft.alert("run_failed", say);
+    draft.alert(words, say);
     let edge = Edge {
         stay: true,
         escalate: true,
-        comment: Some(Name::new("run_failed")),
+        comment: Some(Name::new(words)),
         ..Edge::default()
     };
     edges::follow(draft, &edge, key, answer);

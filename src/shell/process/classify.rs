@@ -90,15 +90,19 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
             }
         }
         (None, _) if report.stopped.is_some() => limited(exit, report.stopped.flatten(), last(noise), detail),
-        (None, _) if report::usage_limit(last(noise)).is_some() => {
-            let until = report::usage_limit(last(noise)).flatten();
+        (None, _) if report::usage_limit_said(last(noise)).is_some() => {
+            let until = report::usage_limit_said(last(noise)).flatten();
             limited(exit, until, last(noise), detail)
         }
         // One that ended well without its result may be told in words what it has done: a service speaks at the very end.
-        (None, _) if weather(noise) && (exit.code != Some(0) || report::of_service(last_line(noise))) => RunEnd::Transient {
-            detail,
-            retry_after: retry_after(noise, exit.ended_at),
-        },
+        (None, _)
+            if (weather(noise) || report::weather_said(last(noise))) && (exit.code != Some(0) || report::of_service(last_line(noise))) =>
+        {
+            RunEnd::Transient {
+                detail,
+                retry_after: retry_after(noise, exit.ended_at),
+            }
+        }
         _ => RunEnd::Permanent { detail },
     }
 }
@@ -119,10 +123,10 @@ fn wants_result(report: &Report, output: Output) -> bool {
 pub fn limited_at_last(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, output: Output) -> Option<RunEnd> {
     let line = last_line(tail?);
     // Documents are read as such.
-    if report.ending.is_some() || line.is_empty() || line.starts_with(['{', '[']) {
+    if report.ending.is_some() || line.is_empty() || document(line) {
         return None;
     }
-    let until = report::usage_limit(line)?;
+    let until = report::usage_limit_said(line)?;
     Some(limited(exit, until, line, detail(exit, log, tail, report, output)))
 }
 
@@ -143,6 +147,11 @@ fn last(text: &str) -> &str {
     from.map_or(text, |(at, _)| &text[at + 1..])
 }
 
+/// Whether a line begins as a document does; one that begins with the time in brackets is a log's.
+fn document(line: &str) -> bool {
+    line.starts_with('{') || line.strip_prefix('[').is_some_and(|list| list.trim_start().starts_with(['{', '"']))
+}
+
 /// The last line that says anything.
 fn last_line(text: &str) -> &str {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
@@ -152,7 +161,7 @@ fn last_line(text: &str) -> &str {
 /// words, in which a 429 means nothing. The first line may be the end of one.
 fn noise(tail: &str) -> String {
     let cut = usize::from(tail.len() as u64 >= TAIL);
-    let lines = tail.lines().skip(cut).filter(|l| !l.trim_start().starts_with(['{', '[']));
+    let lines = tail.lines().skip(cut).filter(|line| !document(line.trim_start()));
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -98,7 +98,7 @@ pub(super) fn token(api: &Api, dir: &Path) -> Result<Option<Token>, ServeError> 
 /// Lets in only who may read; whoever may act is asked for by [`Caller`].
 pub(super) async fn gate(State(web): State<Web>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
     let admitted = admit(&web, peer, request.method(), request.headers(), request.uri().host());
-    match admitted.and_then(|caller| no_agent(&web, peer, &request).map(|()| caller)) {
+    match admitted.and_then(|caller| no_agent(&web, peer, request.method()).map(|()| caller)) {
         Ok(caller) => {
             let mut request = request;
             request.extensions_mut().insert(caller);
@@ -165,25 +165,17 @@ fn admit(web: &Web, peer: Peer, method: &Method, headers: &HeaderMap, in_uri: Op
     }
 }
 
-/// Agents are under the service's own user and reach its socket: what people decide is not decided by the one it is about.
-fn no_agent(web: &Web, peer: Peer, request: &Request) -> Result<(), ApiError> {
+/// Agents are under the service's own user and reach its socket: they may look. What people decide is not decided by the one
+/// it is about, nor is more work given by whoever is paid for it.
+fn no_agent(web: &Web, peer: Peer, method: &Method) -> Result<(), ApiError> {
     let Peer::Socket { pid: Some(pid), .. } = peer else { return Ok(()) };
-    if !writes(request.method()) || !decides(request.uri().path()) {
+    if !writes(method) {
         return Ok(());
     }
     match run_of(pid, &web.service.runs_dir()) {
         None => Ok(()),
         Some(run) => Err(ApiError::agent(&run)),
     }
-}
-
-/// Whether a person is asked for that: what moves a task, lifts a bound or lets the repository go on.
-fn decides(path: &str) -> bool {
-    let act = path
-        .strip_prefix("/api/tasks/")
-        .and_then(|rest| rest.split_once('/'))
-        .map(|(_, act)| act);
-    act.is_some_and(|act| !matches!(act, "check" | "depend")) || matches!(path, "/serial-gate/unfreeze" | "/api/breakers/close")
 }
 
 fn writes(method: &Method) -> bool {
@@ -243,27 +235,6 @@ mod tests {
         assert!(token.is("0123456789abcdef") && !token.is("0123456789abcdeF") && !token.is("0123456789abcde") && !token.is(""));
         assert!(!format!("{token:?}").contains("0123"));
         assert!(Token::new("short").is_err());
-    }
-
-    #[test]
-    fn what_people_decide_is_told_from_the_rest() {
-        for path in [
-            "/api/tasks/A-1/approve",
-            "/api/tasks/A-1/allow",
-            "/serial-gate/unfreeze",
-            "/api/breakers/close",
-        ] {
-            assert!(decides(path), "{path}");
-        }
-        for path in [
-            "/api/tasks",
-            "/api/tasks/A-1/check",
-            "/api/tasks/A-1/depend",
-            "/serial-gate/freeze",
-            "/api/reload",
-        ] {
-            assert!(!decides(path), "{path}");
-        }
     }
 
     #[test]

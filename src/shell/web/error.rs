@@ -41,7 +41,7 @@ impl ApiError {
 
     /// A process of a run asks for what people decide.
     pub fn agent(run: &str) -> Self {
-        let error = format!("this comes from a process of run {run}: agents and commands of gates do not decide about tasks");
+        let error = format!("this comes from a process of run {run}: agents and commands of gates may look, and change nothing");
         let help = "a person says it, from a shell of their own".to_owned();
         Self::new(StatusCode::FORBIDDEN, "agent", error, Some(help))
     }

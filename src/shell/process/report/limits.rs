@@ -20,9 +20,14 @@ macro_rules! pattern {
 
 type Pattern = LazyLock<Option<Regex>>;
 
-static USAGE_LIMIT: Pattern = pattern!(
-    r"(?i)usage limit reached|hit your (?:\w+ ){0,3}limit|(?:session|weekly|daily|opus|sonnet|usage) limit (?:·|reached|exceeded|will reset)|reached your (?:\w+ ){0,3}usage limit|out of (?:extra |your )?usage\b|\d+-hour limit (?:reached|exceeded)"
-);
+static USAGE_LIMIT: Pattern = LazyLock::new(|| Regex::new(&format!("(?i){LIMIT_WORDS}")).ok());
+/// The same at the beginning of a line, behind the time, and behind who speaks.
+static USAGE_LIMIT_SAID: Pattern = LazyLock::new(|| {
+    let speaker = r"(?:\[[^\]]*\]|[^a-z]|\b(?:t|z|error|warn|warning|api|claude|codex|ai|anthropic|openai|you|ve|have|re|are|your)\b)*";
+    Regex::new(&format!("(?im)^{speaker}(?:{LIMIT_WORDS})")).ok()
+});
+/// What agents say at the usage limit of a subscription.
+const LIMIT_WORDS: &str = r"usage limit reached|hit your (?:\w+ ){0,3}limit|(?:session|weekly|daily|opus|sonnet|usage) limit (?:·|reached|exceeded|will reset)|reached your (?:\w+ ){0,3}usage limit|out of (?:extra |your )?usage\b|\d+-hour limit (?:reached|exceeded)";
 static MONEY: Pattern = pattern!(
     r"(?i)credit balance is too low|spend(?:ing)? limit reached|insufficient_quota|exceeded your current quota|billing hard limit|payment required"
 );
@@ -41,6 +46,8 @@ static CLOCK: Pattern = pattern!(
 );
 /// Months as they are written.
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// Hours for which a time of day is one that has just been.
+const JUST: i64 = 1;
 /// Longest wait that is counted on from now: some three years. Nobody believes it, but it is a moment.
 const SPAN_MOST: Millis = Millis::secs(100_000_000);
 
@@ -51,8 +58,8 @@ static SERVICE: Pattern = pattern!(
 
 /// What agents say of a service or a connection that fails for a while, at the beginning of a line of theirs.
 static WEATHER: Pattern = pattern!(
-    r"(?imx) ^[\s'(]* (?: (?:api\ )?error:\s* 5\d\d\b
-      | (?: (?:api\ )?error:\s* )? (?: (?:unexpected|http)\ status(?:\ code)?:?\ (?:429|5\d\d)\b
+    r"(?imx) ^[\s'(]* (?: (?:api\ )?error:?\s* \(?5\d\d\b
+      | (?: (?:api\ )?error:?\s* )? \(? (?: (?:unexpected|http)\ status(?:\ code)?:?\ (?:429|5\d\d)\b
         | (?:connection|stream)\ (?:error|lost|failed|closed|reset|refused|aborted|timed\ out|disconnected)
         | server\ is\ temporarily | repeated\ 529 | request\ (?:timed\ out|rejected\ \(429\)) | rate\ limit\ reached
         | (?:typeerror:\ )?fetch\ failed | network\ error | transport\ error | idle\ timeout | error\ sending\ request
@@ -104,6 +111,18 @@ pub(in crate::shell::process) fn usage_limit(text: &str) -> Option<Option<Millis
         Some(at) => Some(Some(epoch(at))),
         None => says(&USAGE_LIMIT, text).then_some(None),
     }
+}
+
+/// The same of a line without any structure: it begins with it, or with who says it. `The page says: usage limit reached` is
+/// of somebody's work.
+pub(in crate::shell::process) fn usage_limit_said(text: &str) -> Option<Option<Millis>> {
+    let line = text.lines().rev().find(|line| says(&USAGE_LIMIT_SAID, line))?;
+    usage_limit(line)
+}
+
+/// Whether a line of it begins with what agents say of a service or a connection that fails for a while.
+pub(in crate::shell::process) fn weather_said(text: &str) -> bool {
+    text.split("\\n").any(|line| says(&WEATHER, line))
 }
 
 /// What a status code means; without one, the words.
@@ -197,12 +216,14 @@ fn dated(now: &Zoned, (year, month, day): (Option<&str>, &str, &str), hour: i8, 
     Some(Millis(at.timestamp().as_millisecond()))
 }
 
-/// The next time the clock shows this, on this day of the week.
+/// The next time the clock shows this, on this day of the week; where it has just shown it, that time: what is told to the minute,
+/// or to the hour, may be over when it is read, and no limit is told a whole day ahead by the time of day.
 fn next(now: &Zoned, day: Option<Weekday>, hour: i8, minute: i8) -> Option<Millis> {
-    (0..8).find_map(|days| {
+    let since = now.saturating_sub(JUST.hours());
+    (-1..8).find_map(|days| {
         let date = now.date().checked_add(days.days()).ok()?;
         let at = date.at(hour, minute.clamp(0, 59), 0, 0).to_zoned(now.time_zone().clone()).ok()?;
-        (at > *now && day.is_none_or(|d| d == date.weekday())).then(|| Millis(at.timestamp().as_millisecond()))
+        (at > since && day.is_none_or(|d| d == date.weekday())).then(|| Millis(at.timestamp().as_millisecond()))
     })
 }
 

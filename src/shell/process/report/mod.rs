@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::log;
 use crate::engine::model::{AgentNotes, Millis, Usage, plausible};
 use crate::engine::rules::Output;
-pub(super) use limits::{epoch, of_service, until, usage_limit};
+pub(super) use limits::{epoch, of_service, until, usage_limit_said, weather_said};
 use lines::Lines;
 
 /// Bytes of a log read at once.

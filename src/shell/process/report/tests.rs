@@ -136,6 +136,11 @@ fn usage_limits_end_at_a_time() {
         ("resets Mar 25, 9am (UTC)", Some(-3 * 3600)),
         ("resets Feb 30, 9am (UTC)", None),
         ("resets Jan 2 at 9:30 (UTC)", Some(282 * 86_400 + 21 * 3600 + 1800)),
+        // What is told to the minute, or to the hour, may be over when it is read.
+        ("try again at 11:59 AM (UTC)", Some(-60)),
+        ("resets 12pm (UTC)", Some(0)),
+        ("resets Wed 11:30am (UTC)", Some(-1800)),
+        ("resets 11am (UTC)", Some(23 * 3600)),
         ("resets 24:00 (UTC)", None),
         ("resets 15 (UTC)", None),
         ("resets 13pm (UTC)", None),
@@ -424,6 +429,48 @@ fn b_q_4_the_words_of_agents_for_a_service_that_fails_are_weather() {
         // Its own result, and whatever it does after that, counts for more.
         let went_on = [format!("{doc}\n").as_bytes(), &fixture("claude_stream.jsonl")].concat();
         assert_eq!(of(&went_on, Output::Claude).ending, Some(Ending::Success));
+    }
+}
+
+/// B-Q 4, B-Q 5: without any structure, what a service is said to say stands at the beginning of a line.
+#[test]
+fn b_q_5_words_about_work_without_structure_are_no_weather_and_no_limit() {
+    for output in [Output::Text, Output::Auto, Output::Claude] {
+        let outcome = |text: &str| end(Some(1), format!("at work\n{text}\n").as_bytes(), output).outcome();
+        for service in [
+            "API Error: Connection error.",
+            "Connection error.",
+            "API Error (Connection error.) · Retrying in 1 seconds…",
+            "Selected model is at capacity. Please try a different model.",
+            "ERROR: Selected model is at capacity. Please try a different model.",
+            "HTTP/1.1 503",
+            "status: 529",
+            "error code 429: slow down",
+            "Request rejected (429)",
+            "{\"status\":503}",
+        ] {
+            assert!(
+                outcome(service) == "transient" || service.starts_with('{') && output == Output::Claude,
+                "{service} as {output:?}"
+            );
+        }
+        for limit in [
+            "You've hit your usage limit. Try again in 3 hours.",
+            "[2026-11-23T01:30:00Z] ERROR: You've hit your usage limit. Try again in 3 hours.",
+            "Claude AI usage limit reached|1774450000",
+            "Claude usage limit reached. Your limit will reset at 3pm (UTC).",
+            "5-hour limit reached ∙ resets 2pm (UTC)",
+        ] {
+            assert_eq!(outcome(limit), "limited", "{limit} as {output:?}");
+        }
+        for work in [
+            "src/net.rs:503:12: error: mismatched types",
+            "test http::returns_503_when_overloaded ... FAILED",
+            "The page says: usage limit reached, resets 3pm (UTC)",
+            "expected: 'usage limit reached' banner",
+        ] {
+            assert_eq!(outcome(work), "failed", "{work} as {output:?}");
+        }
     }
 }
 
