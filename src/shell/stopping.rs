@@ -65,6 +65,9 @@ pub async fn carry_out(service: &Service) -> Result<(), StoreError> {
             let Some(process) = run.process().filter(|_| run.task == task) else {
                 continue;
             };
+            if service.supervisor.ordered(&service.run_dir(run.id)) {
+                continue;
+            }
             let alive = Alive {
                 pid: process.pid,
                 start: process.start,

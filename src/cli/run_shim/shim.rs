@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -23,6 +23,8 @@ use crate::shell::process::{Alive, Exit, Handover, KillOrder, RunSpec, start_tim
 const LEFTOVER_GRACE_MS: i64 = 2_000;
 /// Most processes that could not be ended are kept by name.
 const REFUSED_MAX: usize = 100;
+/// For so long a SIGTERM may belong to an order that was taken already.
+const ECHO: Duration = Duration::from_secs(2);
 /// Longest time between two looks at everything.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -137,6 +139,8 @@ struct Shim<'a> {
     left_behind: HashSet<Found>,
     /// Whether an order was taken whose SIGTERM is still to come.
     awaits_term: bool,
+    /// When an order was taken last.
+    ordered: Option<Instant>,
 }
 
 impl<'a> Shim<'a> {
@@ -171,6 +175,7 @@ impl<'a> Shim<'a> {
             cascade: None,
             left_behind: HashSet::new(),
             awaits_term: false,
+            ordered: None,
             init: started.init,
             ground,
             grasp: ground.grasp(child),
@@ -257,11 +262,14 @@ impl<'a> Shim<'a> {
         let order = match orders::look(&self.dir) {
             Told::End(order) => {
                 self.awaits_term = !terminated;
+                self.ordered = Some(Instant::now());
                 order
             }
             Told::Abandoned(order) => order,
             // It comes with an order that was seen before its signal arrived.
             Told::Nothing if terminated && std::mem::take(&mut self.awaits_term) => return,
+            // So does the signal of an order that was given twice, and seen once.
+            Told::Nothing if terminated && self.ordered.is_some_and(|at| at.elapsed() < ECHO) => return,
             Told::Nothing if terminated => {
                 // The second one is impatience.
                 let grace_ms = self.cascade.is_some().then_some(0);

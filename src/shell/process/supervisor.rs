@@ -185,6 +185,14 @@ impl Supervisor {
         }
     }
 
+    /// Whether the run was ordered to end already: its shim looks for that, whether or not it hears the signal.
+    #[must_use]
+    pub fn ordered(&self, dir: &Path) -> bool {
+        [names::KILL, names::KILL_TAKEN]
+            .iter()
+            .any(|name| dir.join(name).symlink_metadata().is_ok())
+    }
+
     /// How many processes of a run that recorded its end are there all the same: those that its shim could not end, and
     /// whatever else carries its tag, which is ended if it can be. The record may be an agent's own, who killed its shim.
     pub async fn left(&self, dir: &Path, exit: &Exit) -> u32 {

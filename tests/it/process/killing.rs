@@ -142,6 +142,25 @@ async fn a_repeated_order_does_not_end_the_grace() {
     assert_eq!(exit.killed, Some(Kill::Stop));
 }
 
+/// Orders that are given at the same time are seen once and signalled twice.
+#[tokio::test]
+async fn an_order_given_twice_at_once_does_not_end_the_grace() {
+    let world = World::new();
+    let alive = world.spawn(&world.scripted("deaf")).await;
+    until("the deaf", || world.log().contains("cannot hear").then_some(())).await;
+    let grace = Duration::from_secs(5);
+    let begun = Instant::now();
+    supervisor()
+        .stop(&alive, &world.run_dir(), Kill::Stop, Some(grace))
+        .await
+        .expect("ordered");
+    until("the order to be taken", || (!world.run_dir().join("kill").exists()).then_some(())).await;
+    signal(alive.pid, nix::sys::signal::SIGTERM);
+    let exit = world.exit(&alive).await;
+    assert!(begun.elapsed() >= grace, "the grace was cut short");
+    assert_eq!(exit.killed, Some(Kill::Stop));
+}
+
 #[tokio::test]
 async fn what_an_agent_leaves_behind_is_ended_and_counted() {
     let world = World::new();
