@@ -327,7 +327,7 @@ pub fn waits(rules: &Ruleset, task: &Task, repo: &Repo) -> Vec<Blocker> {
     }
     match &task.control.at {
         At::Entering => vec![blocker(Code::GateWait, "its next stage is being entered", entered, Who::Itself)],
-        At::Work if task.control.slots.values().any(|s| s.state == SlotState::Queued) => Vec::new(),
+        At::Work if task.busy() => Vec::new(),
         At::Work => vec![idle(task, entered)],
         At::Updating { .. } => vec![blocker(
             Code::ActionRunning,

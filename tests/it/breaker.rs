@@ -1,6 +1,7 @@
 //! What an agent's command holds back: its breaker (B-Q 8) and its preflight (B-Q 7).
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
@@ -107,9 +108,8 @@ fn b_q_8_a_probe_that_is_killed_is_replaced_and_weather_opens_it_again() {
     world.nothing_is_left();
 }
 
-#[test]
-fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
-    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.cache\" = \"1s\"");
+/// Agents are to be run with a program that is the test's own; where it is to lie.
+fn own_program(world: &World) -> PathBuf {
     let program = world.path("agent");
     let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
     let (exe, own) = (
@@ -118,6 +118,13 @@ fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
     );
     assert!(config.contains(&exe), "{config}");
     fs::write(world.path("signalbox.toml"), config.replace(&exe, &own)).expect("config");
+    program
+}
+
+#[test]
+fn b_q_7_nothing_is_claimed_for_a_command_that_cannot_be_used_until_it_can() {
+    let mut world = world("[developer]\ndo = [\"ok\"]", "\"preflight.cache\" = \"1s\"");
+    let program = own_program(&world);
     world.start();
     let item = world.new_task("Add a greeting");
     let seen = world.wait_for(&item, "the missing program", |seen| blocker(seen, "PREFLIGHT")["who"] == "operator");
@@ -164,14 +171,7 @@ fn b_q_7_a_program_that_goes_while_its_answer_is_remembered_uses_up_no_try() {
         "[developer]\ndo = [\"ok\"]",
         "\"preflight.cache\" = \"10m\"\n\"serial_gate.enabled\" = false\n[config]\nmax_concurrency = 3",
     );
-    let program = world.path("agent");
-    let config = fs::read_to_string(world.path("signalbox.toml")).expect("config");
-    let (exe, own) = (
-        format!("\"{EXE}\", \"scripted-agent\""),
-        format!("\"{}\", \"scripted-agent\"", program.display()),
-    );
-    assert!(config.contains(&exe), "{config}");
-    fs::write(world.path("signalbox.toml"), config.replace(&exe, &own)).expect("config");
+    let program = own_program(&world);
     let text = format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nexec {EXE} \"$@\"\n");
     executable(&program, &text);
     world.start();

@@ -60,6 +60,12 @@ impl Task {
     pub fn terminal(&self) -> bool {
         self.control.phase.life() == Life::Over
     }
+
+    /// Whether jobs of the present stage are queued or running.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        self.control.slots.values().any(|s| s.state == SlotState::Queued)
+    }
 }
 
 /// The finite part of a task's state: enums, bounded counters, names from the rules.

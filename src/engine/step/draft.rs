@@ -260,7 +260,7 @@ impl<'a> Draft<'a> {
 
     /// Whether jobs of the visit are queued or at work.
     pub fn busy(&self) -> bool {
-        self.task.control.slots.values().any(|s| s.state == SlotState::Queued)
+        self.task.busy()
     }
 
     pub fn set_head(&mut self, head: Head) {

@@ -1,6 +1,6 @@
 //! Whether an act is possible on a task as it stands, and what it would do.
 
-use crate::engine::model::{Actor, At, Mode, Name, Phase, Role, SlotState, StopState, Task};
+use crate::engine::model::{Actor, At, Mode, Name, Phase, Role, StopState, Task};
 use crate::engine::rules::{GateKind, Ruleset};
 use crate::engine::step::irreversible;
 
@@ -129,7 +129,7 @@ impl Ask<'_> {
             (_, Mode::Escalated) => "it is parked for a person".to_owned(),
             (At::Entering, _) => "the stage is being entered".to_owned(),
             // Which of the two, only the queue knows.
-            (At::Work, _) if self.queued() => "its agents are queued or at work".to_owned(),
+            (At::Work, _) if self.task.busy() => "its agents are queued or at work".to_owned(),
             (At::Work, _) => "agents are at work".to_owned(),
             (At::Action { running: true, .. }, _) => "its engine action is at work".to_owned(),
             (At::Action { running: false, .. }, _) => "its engine action is next".to_owned(),
@@ -147,18 +147,13 @@ impl Ask<'_> {
         format!("signalbox why {}", self.label)
     }
 
-    /// Whether jobs of the task are queued or running.
-    fn queued(&self) -> bool {
-        self.task.control.slots.values().any(|s| s.state == SlotState::Queued)
-    }
-
     fn irreversible(&self) -> bool {
         matches!(self.task.control.at, At::Action { running: true, .. } | At::Updating { .. })
     }
 
     fn retry(&self) -> Result<Possible, DoorError> {
         require(self.actor, &[Role::Operator], "retry a task")?;
-        if self.queued() || self.irreversible() || self.task.control.at == At::Entering {
+        if self.task.busy() || self.irreversible() || self.task.control.at == At::Entering {
             return Err(DoorError::not_now(format!("{}; nothing to retry", self.stands()), self.why()));
         }
         Ok(Possible::Retry(format!("taken up again at {}", self.task.control.stage)))
@@ -183,7 +178,7 @@ impl Ask<'_> {
         if task.control.stop == StopState::Cleaning {
             return done("started anew as soon as the stop is complete");
         }
-        if task.control.at == At::Entering || self.queued() {
+        if task.control.at == At::Entering || self.task.busy() {
             return Err(DoorError::not_now(format!("{}; nothing to start", self.stands()), self.why()));
         }
         let first = rules.flow.iter().find(|s| rules.stages.get(*s).is_some_and(|s| !s.work.is_empty()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::engine::model::{Actor, At, Body, Name, Phase, Role, Seq, Signal, SlotState, StopState, Task, TaskId, Who};
+use crate::engine::model::{Actor, At, Body, Name, Phase, Role, Seq, Signal, StopState, Task, TaskId, Who};
 use crate::engine::rules::Ruleset;
 use crate::engine::step::irreversible;
 use crate::shell::service::Service;
@@ -99,8 +99,7 @@ impl Service {
 
     /// Why a task is not retried whose agents all wait in the queue: what for, until when, and what brings it forward.
     async fn queued(&self, task: &Task, label: &str) -> Result<Option<DoorError>, DoorError> {
-        let queued = task.control.slots.values().any(|s| s.state == SlotState::Queued);
-        let waits = task.control.at == At::Work && task.control.stop == StopState::No && queued;
+        let waits = task.control.at == At::Work && task.control.stop == StopState::No && task.busy();
         if !waits || !self.store.recent_runs(Some(task.id), true, None, 1).await?.is_empty() {
             return Ok(None);
         }

@@ -90,10 +90,7 @@ pub fn classify(exit: &Exit, log: &str, tail: Option<&str>, report: &Report, out
             }
         }
         (None, _) if report.stopped.is_some() => limited(exit, report.stopped.flatten(), last(noise), detail),
-        (None, _) if report::usage_limit_said(last(noise)).is_some() => {
-            let until = report::usage_limit_said(last(noise)).flatten();
-            limited(exit, until, last(noise), detail)
-        }
+        (None, _) if let Some(until) = report::usage_limit_said(last(noise)) => limited(exit, until, last(noise), detail),
         // One that ended well without its result may be told in words what it has done: a service speaks at the very end.
         (None, _)
             if (weather(noise) || report::weather_said(last(noise))) && (exit.code != Some(0) || report::of_service(last_line(noise))) =>

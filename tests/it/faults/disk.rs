@@ -82,6 +82,15 @@ fn held() -> World {
     )
 }
 
+/// The same with one of them at work on a task.
+fn at_work() -> (World, String) {
+    let mut world = held();
+    world.start();
+    let item = world.new_task("Add a greeting");
+    world.wait_agent(&item, "developer", 1);
+    (world, item)
+}
+
 /// Agents that are at work.
 fn agents(world: &World) -> usize {
     world.processes().iter().filter(|(_, l)| l.contains("scripted-agent")).count()
@@ -125,10 +134,7 @@ fn the_disk_is_full_at_every_write_of_a_task() {
 /// Agents go on, the shim keeps what they came to, a restart changes nothing; everyone is told.
 #[test]
 fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
-    let mut world = held();
-    world.start();
-    let item = world.new_task("Add a greeting");
-    world.wait_agent(&item, "developer", 1);
+    let (mut world, item) = at_work();
     let waits = world.new_task("Another");
     world.wait_agent(&waits, "developer", 1);
     let stopped = world.new_task("A third");
@@ -181,10 +187,7 @@ fn while_the_database_cannot_be_written_agents_go_on_and_nothing_is_claimed() {
 #[test]
 fn a_stop_ends_the_agents_while_the_database_cannot_be_written() {
     for fault in ["full:1", "full:2"] {
-        let mut world = held();
-        world.start();
-        let item = world.new_task("Add a greeting");
-        world.wait_agent(&item, "developer", 1);
+        let (mut world, item) = at_work();
         let other = world.new_task("Another");
         world.wait_agent(&other, "developer", 1);
         world.fault(fault);
@@ -216,10 +219,7 @@ fn a_stop_ends_the_agents_while_the_database_cannot_be_written() {
 #[test]
 fn a_stop_that_was_lost_with_the_service_leaves_nothing_stuck() {
     for again in ["stop", "retry"] {
-        let mut world = held();
-        world.start();
-        let item = world.new_task("Add a greeting");
-        world.wait_agent(&item, "developer", 1);
+        let (mut world, item) = at_work();
         world.fault("full:1");
         let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
         assert_eq!(answer.status, 503, "{answer:?}");
@@ -277,10 +277,7 @@ fn another_program_that_holds_the_database_is_waited_for() {
 /// complete once the database is let go.
 #[test]
 fn a_stop_does_not_wait_for_another_program_that_holds_the_database() {
-    let mut world = held();
-    world.start();
-    let item = world.new_task("Add a greeting");
-    world.wait_agent(&item, "developer", 1);
+    let (mut world, item) = at_work();
     let other = rusqlite::Connection::open(world.data().join("signalbox.db")).expect("the database");
     other.execute_batch("BEGIN IMMEDIATE").expect("held");
     let answer = world.post(&format!("/api/tasks/{item}/stop"), &json!({})).expect("an answer");
